@@ -1,0 +1,1 @@
+"""Hears and speaks: the only floor that knows foreign protocols. Connectors never know one another."""

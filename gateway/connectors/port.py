@@ -1,0 +1,259 @@
+"""What a connector is, seen from above.
+
+Sources stream: a read comes scope by scope (kind × course × group), so that memory stays flat and one broken scope is
+discarded whole while the others go on. Writing is one object a call. A second source of the same kinds plugs in here
+without a change above the connectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from gateway.domain.city import (
+    CityAbsence,
+    CityClass,
+    CityForm,
+    CityGroup,
+    CityHomework,
+    CityLesson,
+    CityMark,
+    CityObject,
+    CityPeriod,
+    CityPupil,
+    CitySubject,
+    CityTeacher,
+    CityYear,
+    Intent,
+)
+from gateway.domain.errors import ConnectorError, RecordError
+from gateway.domain.identifiers import Kind
+from gateway.domain.records import Record
+
+
+class CheckState(StrEnum):
+    """What a check line says of one thing."""
+
+    OK = "ok"
+    WARNING = "warning"
+    MISSING = "missing"
+    FAILED = "failed"
+
+
+class CheckLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `gateway check`: what is configured, reachable, permitted or missing. Never a secret.
+
+    Attributes:
+        subject: Short constant name, e.g. `portal.capability.grades`.
+        sentence: Russian, for the administrator; what to do when it is not ok.
+    """
+
+    subject: str
+    state: CheckState
+    sentence: str
+
+
+class Want(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run asks a source for; empty means everything.
+
+    Attributes:
+        from_on: First Moscow day of lessons and dated records, inclusive.
+        to_on: Last Moscow day, inclusive.
+    """
+
+    kinds: frozenset[Kind] = frozenset(Kind)
+    class_names: frozenset[str] = frozenset()
+    subjects: frozenset[str] = frozenset()
+    pupils: frozenset[str] = frozenset()
+    from_on: date
+    to_on: date
+
+
+class ScopeRead(msgspec.Struct, frozen=True, kw_only=True):
+    """One scope as it was read, complete or not.
+
+    Attributes:
+        scope: `domain.identifiers.scope_key(...)`: kind × course × group.
+        records: All records of the scope. Empty when `problem` is set.
+        problem: Why the read of this scope was discarded; None = complete (whole scope read, no warnings).
+        faults: Records of the scope that can't be normalised: each is parked with its reason, the rest count.
+        pupils_present: Pupils that the source lists in this scope, with or without values; how «left» is told from «cleared».
+        items_present: Gradebook items, sessions or activities that exist in it; how «removed» is told from «cleared».
+    """
+
+    scope: str
+    kind: Kind
+    read_at: datetime
+    records: Sequence[Record] = ()
+    problem: ConnectorError | None = None
+    faults: Sequence[RecordError] = ()
+    pupils_present: frozenset[str] = frozenset()
+    items_present: frozenset[str] = frozenset()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether absence from this read may mean something."""
+        return self.problem is None
+
+
+class Stored(Protocol):
+    """What a source may ask about the scopes it has already handed over (the consumer stores a scope before asking for the next)."""
+
+    def changed_marks(self, scope: str) -> Collection[str]:
+        """Return refs of marks in that scope that were new or changed in this very read."""
+        ...
+
+
+class PortalSource(Protocol):
+    """A learning portal: records scope by scope, directories first."""
+
+    name: str
+
+    def check(self) -> Iterator[CheckLine]:
+        """Tell what is reachable and permitted, capability canary included."""
+        ...
+
+    def iter_scopes(self, want: Want, stored: Stored) -> Iterator[ScopeRead]:
+        """Read in dependency order: programmes, subjects, people, groups, memberships, lessons, marks, attempts, absences, homework.
+
+        The consumer has stored a scope before the next one is asked for, so `stored` answers about all earlier ones.
+
+        Raises:
+            ConnectorError: Nothing can be read at all (unreachable, token dead, capability gone).
+        """
+        ...
+
+
+class CityScope(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of the city's journal in one piece: a kind of one group between two days.
+
+    Attributes:
+        lesson_ids: Where given, what the read is refiltered by beside the days.
+    """
+
+    kind: Kind
+    group_id: int
+    subject_id: int
+    level: int
+    from_on: date
+    to_on: date
+
+
+class CityRead(msgspec.Struct, frozen=True, kw_only=True):
+    """One scope of the city's journal, complete or discarded."""
+
+    scope: CityScope
+    read_at: datetime
+    objects: Sequence[CityObject] = ()
+    problem: ConnectorError | None = None
+    faults: Sequence[RecordError] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether absence from this read may mean something."""
+        return self.problem is None
+
+
+class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """The city's directories of one school year, read whole before anything is compared."""
+
+    year: CityYear
+    periods: tuple[CityPeriod, ...]
+    classes: tuple[CityClass, ...]
+    subjects: tuple[CitySubject, ...]
+    groups: tuple[CityGroup, ...]
+    teachers: tuple[CityTeacher, ...]
+    pupils: tuple[CityPupil, ...]
+    forms: tuple[CityForm, ...]
+
+
+class CitySource(Protocol):
+    """The city's journal, read side."""
+
+    def check(self) -> Iterator[CheckLine]:
+        """Tell what is reachable and permitted for each profile, dictionary canaries included."""
+        ...
+
+    def fetch_directory(self, day: date) -> CityDirectory:
+        """Read all directories of the school year of that day.
+
+        Raises:
+            IncompleteReadError: A dictionary that can't be empty came back empty (wrong subsystem answers so).
+            ConnectorError: As its type says.
+        """
+        ...
+
+    def fetch_lessons(self, group_ids: Sequence[int], from_on: date, to_on: date) -> Sequence[CityLesson]:
+        """Read the timetable of these groups between two days, both included.
+
+        Raises:
+            ConnectorError: Nothing of the answer may be used.
+        """
+        ...
+
+    def fetch_scope(self, scope: CityScope) -> CityRead:
+        """Read marks, absences or homework of one group between two days; a failed read comes back with its problem."""
+        ...
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The city's answer to a write: accepted, which is not yet verified.
+
+    Attributes:
+        city_id: Id of the object now; None after a delete.
+        already_there: The city said that it had it (duplicate absence, delete of a gone object).
+    """
+
+    city_id: int | None
+    request_id: str
+    status: int
+    profile: str
+    already_there: bool = False
+
+
+class CitySink(Protocol):
+    """The city's journal, write side. One object a call; nothing here retries what was sent.
+
+    Every method raises UnreachableError (not sent), OutcomeUnknownError (sent, not answered), ThrottledError, AccessDeniedError,
+    RejectedError, LockedPeriodError, StaleError (the object is gone on change) or ContractError.
+    """
+
+    def create(self, intent: Intent, *, request_id: str) -> Accepted:
+        """Create the object."""
+        ...
+
+    def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """Replace the object's attributes by the intent's (a whole-object call); the id stays."""
+        ...
+
+    def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """Delete the object; an absent one is `already_there`. `intent` says whose lesson it is (which profile may)."""
+        ...
+
+
+class CityPort(CitySource, CitySink, Protocol):
+    """A whole city connector."""
+
+
+__all__ = [
+    "Accepted",
+    "CheckLine",
+    "CheckState",
+    "CityAbsence",
+    "CityDirectory",
+    "CityHomework",
+    "CityMark",
+    "CityPort",
+    "CityRead",
+    "CityScope",
+    "CitySink",
+    "CitySource",
+    "PortalSource",
+    "ScopeRead",
+    "Stored",
+    "Want",
+]

@@ -1,0 +1,1 @@
+"""The words: records, identifiers, operations, errors. Knows no other floor."""

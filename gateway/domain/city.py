@@ -1,0 +1,254 @@
+"""The city's side in our words: directory objects, what stands in the journal, and what we ask it to hold.
+
+A city connector turns its wire models into these and nothing above it knows the foreign spelling. Ids are the city's
+own integers, valid within one `Place`. Moments are aware UTC, `_on` a Moscow day.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import msgspec
+
+from gateway.domain.identifiers import Kind
+
+
+class CityYear(msgspec.Struct, frozen=True, kw_only=True):
+    """A school year; `id` is the `aid` of every call."""
+
+    id: int
+    name: str
+    begins_on: date
+    ends_on: date
+    is_current: bool
+
+
+class CityPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """A marking period of a schedule; closed ones take no writes (or the city may not refuse at all: ours then must)."""
+
+    id: int
+    schedule_id: int
+    name: str
+    begins_on: date
+    ends_on: date
+    is_closed: bool = False
+    edit_until_on: date | None = None
+
+
+class CitySubject(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    name: str
+
+
+class CityClass(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    name: str
+    level: int
+
+
+class CityGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Pupils taught one subject together; a metagroup has pupils of several classes."""
+
+    id: int
+    name: str
+    subject_id: int
+    subject_name: str
+    class_ids: tuple[int, ...]
+    class_name: str | None
+    level: int
+    schedule_id: int | None
+    teacher_ids: tuple[int, ...]
+    pupil_ids: tuple[int, ...] = ()
+    is_metagroup: bool = False
+    is_subgroup: bool = False
+
+
+class CityTeacher(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    last_name: str
+    first_name: str
+    middle_name: str | None
+    group_ids: tuple[int, ...] = ()
+    replacement_group_ids: tuple[int, ...] = ()
+
+
+class CityMembership(msgspec.Struct, frozen=True, kw_only=True):
+    group_id: int
+    begins_on: date | None = None
+    ends_on: date | None = None
+
+
+class CityPupil(msgspec.Struct, frozen=True, kw_only=True):
+    """A pupil's yearly profile; `person_id` (UUID of the contingent) is the stable key, `id` changes over the years."""
+
+    id: int
+    person_id: str
+    last_name: str | None
+    first_name: str | None
+    middle_name: str | None
+    birth_on: date | None
+    class_id: int | None
+    class_name: str | None
+    is_active: bool
+    memberships: tuple[CityMembership, ...] = ()
+    previous_id: int | None = None
+
+
+class CityForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A control form: what kind of work a mark is for, with its default weight and grade system."""
+
+    id: int
+    name: str
+    weight: int
+    grade_system_id: int
+    grade_system: str
+    subject_id: int
+    level: int
+    is_deleted: bool = False
+
+
+class CityLesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A timetable item. Who may write on it: its teacher, or the replacement."""
+
+    id: int
+    group_id: int
+    subject_id: int
+    starts_at: datetime
+    duration_min: int
+    number: int
+    teacher_id: int | None
+    replacement_teacher_id: int | None = None
+    is_cancelled: bool = False
+    topic: str | None = None
+
+
+class CityMark(msgspec.Struct, frozen=True, kw_only=True):
+    """A mark that stands in the city's journal, whoever wrote it.
+
+    Attributes:
+        value: As shown: «5», «4+», «см»…
+        is_point: «Точка», a debt with a deadline and not a mark yet (R18).
+    """
+
+    id: int
+    pupil_id: int
+    lesson_id: int
+    group_id: int
+    subject_id: int | None
+    value: str
+    weight: int
+    form_id: int
+    on: date
+    teacher_id: int | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    is_point: bool = False
+
+
+class CityAbsence(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    pupil_id: int
+    lesson_id: int
+    on: date | None
+    reason_id: int | None
+
+
+class CityHomework(msgspec.Struct, frozen=True, kw_only=True):
+    """A homework with its entries flattened: one text, one list of pupils."""
+
+    id: int
+    group_id: int
+    subject_id: int
+    teacher_id: int | None
+    assigned_on: date
+    prepared_for: date
+    text: str
+    pupil_ids: tuple[int, ...]
+    updated_at: datetime | None = None
+
+
+CityObject = CityMark | CityAbsence | CityHomework
+
+
+class MarkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
+    """What we ask the city to hold in one cell. Value, weight and form are one atom."""
+
+    pupil_id: int
+    lesson_id: int
+    group_id: int
+    subject_id: int
+    teacher_id: int
+    on: date
+    value: str
+    weight: int
+    form_id: int
+    grade_system_id: int
+
+    @property
+    def object_key(self) -> str:
+        """What is ordered and fenced together: the cell."""
+        return f"mark/{self.pupil_id}/{self.lesson_id}"
+
+
+class AbsenceIntent(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
+    pupil_id: int
+    lesson_id: int
+    group_id: int
+    teacher_id: int
+    on: date
+    reason_id: int
+
+    @property
+    def object_key(self) -> str:
+        """The cell: one absence a pupil and lesson."""
+        return f"absence/{self.pupil_id}/{self.lesson_id}"
+
+
+class HomeworkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="homework"):
+    """Natural key: group, subject, both dates, teacher. Text and pupils are attributes, never part of a key."""
+
+    group_id: int
+    subject_id: int
+    teacher_id: int
+    assigned_on: date
+    prepared_for: date
+    text: str
+    pupil_ids: tuple[int, ...]
+
+    @property
+    def object_key(self) -> str:
+        """The natural key without the text."""
+        return (
+            f"homework/{self.group_id}/{self.subject_id}/{self.assigned_on:%Y%m%d}/{self.prepared_for:%Y%m%d}"
+            f"/{self.teacher_id}"
+        )
+
+
+Intent = MarkIntent | AbsenceIntent | HomeworkIntent
+
+INTENT_KINDS: dict[type[msgspec.Struct], Kind] = {
+    MarkIntent: Kind.MARK,
+    AbsenceIntent: Kind.ABSENCE,
+    HomeworkIntent: Kind.HOMEWORK,
+}
+
+
+class MarkAtom(msgspec.Struct, frozen=True):
+    """The part of a mark that is compared three ways."""
+
+    value: str
+    weight: int
+    form_id: int
+
+
+class AbsenceAtom(msgspec.Struct, frozen=True):
+    reason_id: int
+
+
+class HomeworkAtom(msgspec.Struct, frozen=True):
+    text: str
+    prepared_for: date
+    pupil_ids: tuple[int, ...]
+
+
+Atom = MarkAtom | AbsenceAtom | HomeworkAtom

@@ -1,0 +1,270 @@
+"""Canonical records: our one immutable form of a thing, whichever system it came from.
+
+A record knows its `ref` (unique in system and kind) and the origin of its fields. References between records are refs,
+never objects. Moments are aware UTC; `_on` is a civil day in Moscow. Raw facts stay raw: 4.5 of 5 points is stored so, and
+what the city gets for it is decided by mapping.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import ClassVar, Literal
+
+import msgspec
+import xxhash
+
+from gateway.domain.identifiers import Kind
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every record has.
+
+    Attributes:
+        ref: Id within (system, kind), e.g. `user:3`.
+        origins: Field → external ref it was read from; `*` stands for all fields not named.
+    """
+
+    kind: ClassVar[Kind]
+    ref: str
+    origins: dict[str, str] = {}
+
+
+class Tenure(msgspec.Struct, frozen=True):
+    """A person holding a post between two days, open where None (both ends included)."""
+
+    person: str
+    begins_on: date | None = None
+    ends_on: date | None = None
+
+
+class Programme(Record, frozen=True, kw_only=True):
+    """A course of study (portal: course) or a module of it."""
+
+    kind: ClassVar[Kind] = Kind.PROGRAMME
+    name: str
+    short_name: str
+    form: Literal["course", "module"] = "course"
+    begins_on: date | None = None
+    ends_on: date | None = None
+    curators: tuple[Tenure, ...] = ()
+
+
+class Person(Record, frozen=True, kw_only=True):
+    """A pupil or a teacher as one system knows them.
+
+    Attributes:
+        person_id: Value of the configured custom field that holds the city's person id; None where the portal has none.
+    """
+
+    kind: ClassVar[Kind] = Kind.PERSON
+    role: Literal["pupil", "teacher"]
+    last_name: str
+    first_name: str
+    middle_name: str | None = None
+    birth_on: date | None = None
+    class_name: str | None = None
+    person_id: str | None = None
+    school_id: str | None = None
+    is_active: bool = True
+
+
+class Subject(Record, frozen=True, kw_only=True):
+    """What is taught; the dictionary ties it to the city's subject."""
+
+    kind: ClassVar[Kind] = Kind.SUBJECT
+    name: str
+
+
+class Group(Record, frozen=True, kw_only=True):
+    """Pupils taught one subject together (portal: course × group)."""
+
+    kind: ClassVar[Kind] = Kind.GROUP
+    programme: str
+    subject: str
+    name: str
+    class_name: str | None = None
+
+
+class Membership(Record, frozen=True, kw_only=True):
+    """A pupil's place in a group between two days."""
+
+    kind: ClassVar[Kind] = Kind.MEMBERSHIP
+    person: str
+    group: str
+    begins_on: date | None = None
+    ends_on: date | None = None
+
+
+class TeachingAssignment(Record, frozen=True, kw_only=True):
+    """A teacher's place at a group between two days; `substitutes` names the absent colleague."""
+
+    kind: ClassVar[Kind] = Kind.ASSIGNMENT
+    person: str
+    group: str
+    begins_on: date | None = None
+    ends_on: date | None = None
+    substitutes: str | None = None
+
+
+class Period(Record, frozen=True, kw_only=True):
+    """A marking period of a group's schedule (quarter, trimester, half-year)."""
+
+    kind: ClassVar[Kind] = Kind.PERIOD
+    name: str
+    begins_on: date
+    ends_on: date
+    schedule: str
+
+
+class Lesson(Record, frozen=True, kw_only=True):
+    """One lesson of one group.
+
+    Attributes:
+        ordinal: Number among the group's lessons of that day, from 1.
+    """
+
+    kind: ClassVar[Kind] = Kind.LESSON
+    group: str
+    starts_at: datetime
+    duration_min: int
+    ordinal: int
+    form: Literal["offline", "online"] = "offline"
+    topic: str | None = None
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """How a gradebook item counts: points between two bounds, or words of a scale counted from `minimum`."""
+
+    form: Literal["points", "words"]
+    minimum: float
+    maximum: float
+
+
+class Mark(Record, frozen=True, kw_only=True):
+    """A gradebook cell with a value.
+
+    Attributes:
+        item: Gradebook item, e.g. `item:5`; `module` and `activity` say what stands behind it (`quiz`, `quiz:1`).
+        raw_points: As the gradebook holds it.
+        word: Shown word where the scale is one of words.
+        due_at: Assignment's due date; `closes_at`: quiz's close; both facts of the item.
+        is_hidden: Hidden from the pupil at the source: out of scope, with a reason.
+    """
+
+    kind: ClassVar[Kind] = Kind.MARK
+    pupil: str
+    programme: str
+    group: str | None
+    item: str
+    item_name: str
+    item_number: str = ""
+    item_form: Literal["mod", "manual"]
+    module: str | None = None
+    activity: str | None = None
+    scale: Scale
+    raw_points: float
+    word: str | None = None
+    weight: float | None = None
+    due_at: datetime | None = None
+    closes_at: datetime | None = None
+    graded_at: datetime | None = None
+    comment: str | None = None
+    category: str | None = None
+    is_hidden: bool = False
+    is_overridden: bool = False
+
+
+class Absence(Record, frozen=True, kw_only=True):
+    """A pupil not (fully) at a lesson. Reasons and remarks are health data and are not read.
+
+    Attributes:
+        form: `absent` and `excused` are both «н» for the city; `late` is not an absence.
+    """
+
+    kind: ClassVar[Kind] = Kind.ABSENCE
+    pupil: str
+    lesson: str
+    group: str
+    form: Literal["absent", "excused", "late"]
+
+
+class Homework(Record, frozen=True, kw_only=True):
+    """A task given to a group."""
+
+    kind: ClassVar[Kind] = Kind.HOMEWORK
+    group: str
+    programme: str
+    title: str
+    text: str
+    assigned_on: date
+    prepared_for: date
+    pupils: tuple[str, ...] = ()
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """A pupil's attempt at an electronic test; unfinished ones are out of scope.
+
+    Attributes:
+        counting: Which attempt the test counts; points are on the test's own scale up to `maximum`.
+    """
+
+    kind: ClassVar[Kind] = Kind.ATTEMPT
+    activity: str
+    programme: str
+    pupil: str
+    number: int
+    state: Literal["finished", "unfinished"]
+    counting: Literal["highest", "average", "first", "last"]
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    points: float | None = None
+    maximum: float | None = None
+
+
+AnyRecord = (
+    Programme
+    | Person
+    | Subject
+    | Group
+    | Membership
+    | TeachingAssignment
+    | Period
+    | Lesson
+    | Mark
+    | Absence
+    | Homework
+    | Attempt
+)
+
+RECORD_TYPES: dict[Kind, type[Record]] = {
+    cls.kind: cls
+    for cls in (
+        Programme,
+        Person,
+        Subject,
+        Group,
+        Membership,
+        TeachingAssignment,
+        Period,
+        Lesson,
+        Mark,
+        Absence,
+        Homework,
+        Attempt,
+    )
+}
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def to_body(record: msgspec.Struct) -> bytes:
+    """Encode a record as canonical JSON: same record, same bytes."""
+    return _ENCODER.encode(record)
+
+
+def digest_of(body: bytes) -> bytes:
+    """128 bits that stand for a body when two are compared.
+
+    Not a security measure: the audit uses SHA-256. xxh3 does 8 M bodies of 100 bytes a second and core.
+    """
+    return xxhash.xxh3_128_digest(body)

@@ -1,0 +1,293 @@
+"""Settings: one frozen model, grouped; unit, default and reason under each field.
+
+Made once in bootstrap from `gateway.toml`, the environment (`GATEWAY_<GROUP>__<FIELD>`) and secret files, and passed
+down. Nothing below reads the environment. Secrets are `SecretStr`; `gateway check` never prints them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from gateway.domain.errors import ConfigurationError
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DatabaseSettings(_Group):
+    url: str = "sqlite:///gateway.sqlite"
+    """SQLAlchemy URL. The embedded default is a SQLite file beside the configuration; at scale `postgresql+psycopg://…`."""
+    url_file: Path | None = None
+    """File with the URL, where it holds a password; wins over `url`."""
+
+
+class AttendanceStatuses(_Group):
+    """Statuses of the attendance module are per instance and editable: mapped by words, never by position."""
+
+    present: tuple[str, ...] = ("P", "П")
+    """Acronyms that mean the pupil was there: no record."""
+    absent: tuple[str, ...] = ("A", "Н", "О")
+    """Acronyms of an absence."""
+    excused: tuple[str, ...] = ("E", "У")
+    """Acronyms of an excused absence: «н» for the city; the reason stays at school."""
+    late: tuple[str, ...] = ("L",)
+    """Acronyms of lateness: kept here, not an absence."""
+
+
+class PortalSettings(_Group):
+    name: str = "portal"
+    """The portal's name in every key. Constant for ever: a changed URL is the same portal, a changed name is another."""
+    kind: Literal["moodle"] = "moodle"
+    """Which connector speaks to it."""
+    base_url: str = ""
+    """Scheme, host and path of the site, without a trailing slash."""
+    token: SecretStr | None = None
+    """Web-service token; better by environment or secret file than in the TOML."""
+    token_file: Path | None = None
+    """File with the token; wins over `token` and is read again when the portal refuses it."""
+    person_id_field: str = "externalid"
+    """Short name of the custom profile field that holds the city's person id."""
+    statuses: AttendanceStatuses = AttendanceStatuses()
+    """What the acronyms of the attendance module mean."""
+    category_names: tuple[str, ...] = ()
+    """Course categories to read, by name; empty = all."""
+    deadline_s: float = Field(default=60.0, gt=0)
+    """Total time of one call in seconds; a gradebook of a class takes under a second, a slow site ten."""
+    parallel: int = Field(default=2, ge=1, le=8)
+    """Calls at once."""
+    canary_users: tuple[str, ...] = ()
+    """idnumbers of users that must be found: most lost rights are silent."""
+
+
+class MeshProfile(_Group):
+    profile_id: int
+    """Profile id that goes with the token."""
+    token: SecretStr | None = None
+    """Session token of that profile."""
+    token_file: Path | None = None
+    """File with the token; wins over `token` and is read again once on 401."""
+    role: Literal["teacher", "school_admin"] = "teacher"
+    """A teacher writes own groups only; a school admin all."""
+    owner: str = ""
+    """Who is told when the profile is refused (a post, not a name)."""
+
+
+class MeshSettings(_Group):
+    base_url: str = ""
+    """Scheme, host and port; the connector adds `/api/ej`."""
+    school_id: int = 0
+    """The school's id in the city; part of every key."""
+    token: SecretStr | None = None
+    """Token where there is a single profile."""
+    token_file: Path | None = None
+    """File with that token."""
+    profile_id: int | None = None
+    """Profile id where there is a single profile."""
+    role: Literal["teacher", "school_admin"] = "school_admin"
+    """Role of the single profile."""
+    profiles: dict[str, MeshProfile] = Field(default_factory=dict)
+    """`[mesh.profiles.NAME]`: several profiles; an operation goes by one that may write it."""
+    rate_per_s: float = Field(default=5.0, gt=0)
+    """Requests a second over all processes together. 5: the city's own clients pace themselves at 2–7."""
+    parallel: int = Field(default=3, ge=1, le=16)
+    """Requests at once."""
+    deadline_s: float = Field(default=20.0, gt=0)
+    """Total time of one call in seconds."""
+    settle_s: float = Field(default=150.0, ge=0)
+    """How long a call without an answer may still be applied; nothing is written again before."""
+    real_host: bool = False
+    """First of two settings without which nothing is written to a host that is not loopback."""
+    real_host_name: str = ""
+    """Second of the two: the host's name, typed out."""
+    absence_reason_id: int = 2
+    """The city's id of a plain «н»: sources disagree (1 or 2), so it is a setting."""
+    absence_path: Literal["new", "legacy"] = "new"
+    """Where absences are written; POST is attested on the legacy path only."""
+    subsystem: str = "journalw"
+    """`X-Mes-Subsystem`; a wrong one gives empty lists instead of an error."""
+    role_id: int = 9
+    """`X-Mes-RoleId`."""
+    host_id: int = 9
+    """`X-Mes-HostId`."""
+    max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    """Cap of one decoded answer."""
+
+
+class PlannerSettings(_Group):
+    folder: Path | None = None
+    """Folder that the planner's files come into; read by its own connector."""
+
+
+class PercentStep(_Group):
+    """One row of the dated table percent → mark."""
+
+    from_on: date
+    """First lesson day on which the row counts."""
+    edges: dict[int, float]
+    """Mark → lowest percent that earns it (edge included)."""
+
+
+class ScopeRule(_Group):
+    """One row of «what is sent at all»: narrower rows win over wider ones."""
+
+    kind: Literal["mark", "absence", "homework", "*"] = "*"
+    subject: str = "*"
+    class_name: str = "*"
+    direction: Literal["to_city", "from_city", "off"] = "to_city"
+    create: Literal["off", "observe", "approve", "automatic"] = "approve"
+    change: Literal["off", "observe", "approve", "automatic"] = "approve"
+    delete: Literal["off", "observe", "approve", "automatic"] = "approve"
+
+
+class ItemRule(_Group):
+    """Which control form an item of the gradebook has, and whether it is sent."""
+
+    match: Literal["name", "number", "category", "module", "item_form", "*"] = "*"
+    """Which field the pattern is tried on."""
+    pattern: str = ".*"
+    """Regular expression, searched without regard to case."""
+    form: str = ""
+    """The city's control form by name; empty with `send = false`."""
+    weight: int | None = None
+    """Weight instead of the form's own."""
+    send: bool = True
+    """False = out of scope by rule."""
+    lesson: Literal["name_date", "due", "finish", "graded"] | None = None
+    """Which date chooses the lesson; None = by the item's type."""
+
+
+class SchoolSettings(_Group):
+    timezone: str = "Europe/Moscow"
+    """Zone of the school's days."""
+    mapping_file: Path | None = None
+    """TOML with dictionaries and rules that the school edits; None = `mapping.toml` beside the configuration."""
+    empty_source_ratio: float = Field(default=0.5, ge=0, le=1)
+    """A scope whose source shrank below this share of its base is refused as short."""
+    guard_minimum_count: int = Field(default=5, ge=0)
+    """Shares bite only above this many operations."""
+    guard_change_ratio: float = Field(default=0.75, ge=0, le=1)
+    """Largest share of a scope's base that may change in one plan (Clever holds above 75 %)."""
+    guard_delete_ratio: float = Field(default=0.10, ge=0, le=1)
+    """Largest share that may be deleted, on top of every delete being held for approval (Clever holds above 10 %)."""
+    plan_ttl_hours: float = Field(default=18.0, gt=0)
+    """How long a plan may be approved: from the night till the end of the working day."""
+    days_back: int = Field(default=400, ge=0)
+    """How far back a run without dates looks, in days; the school year's start bounds it."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as exc:
+            raise ValueError(f"unknown time zone {value!r}") from exc
+        return value
+
+
+class QueueSettings(_Group):
+    redis_url: str | None = None
+    """Redis for dramatiq; none = the embedded broker in the process."""
+    threads: int = Field(default=3, ge=1, le=32)
+    """Delivery threads of one process; never above `mesh.parallel` at once."""
+    lease_s: float = Field(default=15.0, gt=0)
+    """A claim without a heartbeat is taken over after this."""
+    max_claims: int = Field(default=3, ge=1)
+    """Claims without an outcome (a kill counts) before an operation is parked."""
+    max_attempts: int = Field(default=12, ge=1)
+    """Refused or unreachable attempts before it is parked."""
+
+
+class ScheduleSettings(_Group):
+    nightly: str = "0 2 * * *"
+    """Cron of the nightly run in the school's zone."""
+
+
+class WebSettings(_Group):
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on."""
+
+
+class AuditSettings(_Group):
+    environment: str = "default"
+    """Name written into every entry, so that a sandbox's log is never taken for the real one."""
+
+
+class GatewaySettings(BaseSettings):
+    """All settings. Order: environment, secret files, TOML, defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    portal: PortalSettings = PortalSettings()
+    planner: PlannerSettings = PlannerSettings()
+    mesh: MeshSettings = MeshSettings()
+    school: SchoolSettings = SchoolSettings()
+    queue: QueueSettings = QueueSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    web: WebSettings = WebSettings()
+    audit: AuditSettings = AuditSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment above what the TOML said (the TOML comes in as init arguments)."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _single_profile(self) -> GatewaySettings:
+        if self.mesh.profiles and (self.mesh.token or self.mesh.profile_id):
+            raise ValueError("mesh: either one profile (token, profile_id) or [mesh.profiles.NAME], not both")
+        return self
+
+
+def load_settings(config: Path | None = None, **overrides: Any) -> GatewaySettings:
+    """Read the settings from a TOML file and the environment.
+
+    Args:
+        config: The file; None = `./gateway.toml` where it exists, else the environment alone.
+        overrides: Groups that win over the file (not over the environment); for the demo and tests.
+
+    Raises:
+        ConfigurationError: Unreadable file or a wrong value; names the setting, never the value.
+    """
+    path = config or Path("gateway.toml")
+    tree: dict[str, Any] = {}
+    if config is not None or path.exists():
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as exc:
+            raise ConfigurationError(f"Файл настроек не читается: {path}") from exc
+        except tomllib.TOMLDecodeError as exc:
+            raise ConfigurationError(f"Файл настроек {path} не разобран: {exc}") from exc
+    tree.update(overrides)
+    try:
+        return GatewaySettings(**tree)
+    except ValidationError as exc:
+        places = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors())
+        raise ConfigurationError(f"Настройки не приняты: {places}") from exc
