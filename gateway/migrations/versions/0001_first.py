@@ -1,0 +1,399 @@
+"""First schema: all tables, and the triggers that make the append-only ones so.
+
+Written by `python -m gateway.migrations.generate`; a test compares it with the tables.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from gateway.domain.errors import ConfigurationError
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make everything."""
+    op.create_table(
+        "gateway_instance",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("instance_id", sa.String(length=36), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("city", sa.String(length=200), nullable=True),
+        sa.Column("portal", sa.String(length=200), nullable=True),
+        sa.CheckConstraint("id = 1", name=op.f("ck_gateway_instance_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gateway_instance")),
+    )
+    op.create_table(
+        "host_confirmation",
+        sa.Column("host", sa.String(length=200), nullable=False),
+        sa.Column("profile", sa.String(length=100), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("host", "profile", name=op.f("pk_host_confirmation")),
+    )
+    op.create_table(
+        "place",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("portal", sa.String(length=100), nullable=False),
+        sa.Column("year", sa.String(length=9), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_place")),
+        sa.UniqueConstraint("city", "portal", "year", name=op.f("uq_place_city_portal_year")),
+    )
+    op.create_table(
+        "profile_pause",
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("profile", sa.String(length=100), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("is_lifted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("city", "profile", name=op.f("pk_profile_pause")),
+    )
+    op.create_table(
+        "rule_set",
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_rule_set")),
+    )
+    op.create_table(
+        "watermark",
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("portal", sa.String(length=200), nullable=False),
+        sa.Column("year", sa.String(length=9), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("city", "portal", "year", "scope", name=op.f("pk_watermark")),
+    )
+    op.create_table(
+        "base",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=200), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("city_id", sa.Integer(), nullable=False),
+        sa.Column("object_key", sa.String(length=120), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("intent", sa.LargeBinary(), nullable=False),
+        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("how", sa.String(length=20), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_base_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "kind", "ref", name=op.f("pk_base")),
+        sa.UniqueConstraint("place_id", "kind", "city_id", name=op.f("uq_base_place_id_kind_city_id")),
+    )
+    op.create_index("ix_base_scope", "base", ["place_id", "scope"], unique=False)
+    op.create_table(
+        "dictionary_entry",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("local_value", sa.String(length=300), nullable=False),
+        sa.Column("city_value", sa.String(length=300), nullable=False),
+        sa.Column("is_seeded", sa.Boolean(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_dictionary_entry_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "name", "local_value", name=op.f("pk_dictionary_entry")),
+    )
+    op.create_table(
+        "intended",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=200), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("object_key", sa.String(length=120), nullable=True),
+        sa.Column("intent", sa.LargeBinary(), nullable=True),
+        sa.Column("on_date", sa.Date(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("row_digest", sa.LargeBinary(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_intended_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "kind", "ref", name=op.f("pk_intended")),
+    )
+    op.create_index("ix_intended_scope", "intended", ["place_id", "scope"], unique=False)
+    op.create_table(
+        "link",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("local_ref", sa.String(length=200), nullable=False),
+        sa.Column("city_id", sa.String(length=100), nullable=False),
+        sa.Column("how", sa.String(length=30), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_link_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "kind", "local_ref", name=op.f("pk_link")),
+    )
+    op.create_index("ix_link_city", "link", ["place_id", "kind", "city_id"], unique=False)
+    op.create_table(
+        "link_candidate",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("local_ref", sa.String(length=200), nullable=False),
+        sa.Column("city_id", sa.String(length=100), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_link_candidate_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "kind", "local_ref", "city_id", name=op.f("pk_link_candidate")),
+    )
+    op.create_table(
+        "mark_lesson",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("mark_ref", sa.String(length=200), nullable=False),
+        sa.Column("city_lesson_id", sa.Integer(), nullable=False),
+        sa.Column("rule", sa.String(length=20), nullable=False),
+        sa.Column("rule_version", sa.String(length=64), nullable=False),
+        sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_mark_lesson_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "mark_ref", name=op.f("pk_mark_lesson")),
+    )
+    op.create_table(
+        "plan",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rule_version", sa.String(length=64), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("counters", sa.Text(), nullable=False),
+        sa.Column("by_reason", sa.Text(), nullable=False),
+        sa.Column("guards", sa.Text(), nullable=False),
+        sa.Column("is_dry_run", sa.Boolean(), nullable=False),
+        sa.Column("needs_approval", sa.Boolean(), nullable=False),
+        sa.Column("with_deletes", sa.Boolean(), nullable=False),
+        sa.Column("approved_by", sa.String(length=200), nullable=True),
+        sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("note_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_plan_place_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan")),
+    )
+    op.create_index("ix_plan_hash", "plan", ["hash"], unique=False)
+    op.create_table(
+        "record",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=200), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gone", sa.String(length=20), nullable=True),
+        sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("absent_reads", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_record_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "kind", "ref", name=op.f("pk_record")),
+    )
+    op.create_index("ix_record_scope", "record", ["place_id", "scope"], unique=False)
+    op.create_table(
+        "record_version",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gone", sa.String(length=20), nullable=True),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_record_version_place_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_record_version")),
+    )
+    op.create_index("ix_record_version_ref", "record_version", ["place_id", "kind", "ref", "id"], unique=False)
+    op.create_table(
+        "run",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("form", sa.String(length=20), nullable=False),
+        sa.Column("state", sa.String(length=30), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("want", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("counters", sa.Text(), nullable=False),
+        sa.Column("problems", sa.Text(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_run_place_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+    )
+    op.create_table(
+        "scope_memo",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("inputs", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("unchanged", sa.Integer(), nullable=False),
+        sa.Column("foreign_count", sa.Integer(), nullable=False),
+        sa.Column("out_of_scope", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_scope_memo_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "scope", name=op.f("pk_scope_memo")),
+    )
+    op.create_table(
+        "scope_state",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("side", sa.String(length=10), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("records", sa.Integer(), nullable=False),
+        sa.Column("from_on", sa.Date(), nullable=True),
+        sa.Column("to_on", sa.Date(), nullable=True),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("complete_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("complete_reads", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.String(length=40), nullable=True),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_scope_state_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "side", "scope", name=op.f("pk_scope_state")),
+    )
+    op.create_table(
+        "shadow",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("city_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("object_key", sa.String(length=120), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("on_date", sa.Date(), nullable=True),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("row_digest", sa.LargeBinary(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_shadow_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "kind", "city_id", name=op.f("pk_shadow")),
+    )
+    op.create_index("ix_shadow_object", "shadow", ["place_id", "kind", "object_key"], unique=False)
+    op.create_index("ix_shadow_scope", "shadow", ["place_id", "scope"], unique=False)
+    op.create_table(
+        "shadow_version",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("city_id", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_shadow_version_place_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_shadow_version")),
+    )
+    op.create_index("ix_shadow_version_object", "shadow_version", ["place_id", "kind", "city_id", "id"], unique=False)
+    op.create_table(
+        "decision",
+        sa.Column("plan_id", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=200), nullable=True),
+        sa.Column("city_id", sa.Integer(), nullable=True),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("category", sa.String(length=20), nullable=False),
+        sa.Column("op", sa.String(length=10), nullable=True),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("object_key", sa.String(length=120), nullable=True),
+        sa.Column("ours", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("base", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("theirs", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("intent", sa.LargeBinary(), nullable=True),
+        sa.Column("old", sa.LargeBinary(), nullable=True),
+        sa.Column("on_date", sa.Date(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("outcome", sa.String(length=20), nullable=True),
+        sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_decision_plan_id")),
+        sa.PrimaryKeyConstraint("plan_id", "seq", name=op.f("pk_decision")),
+    )
+    op.create_index("ix_decision_ref", "decision", ["kind", "ref"], unique=False)
+    op.create_table(
+        "decision_scope",
+        sa.Column("plan_id", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_decision_scope_plan_id")),
+        sa.PrimaryKeyConstraint("plan_id", "scope", "reason", name=op.f("pk_decision_scope")),
+    )
+    op.create_table(
+        "operation",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("plan_id", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=200), nullable=False),
+        sa.Column("op", sa.String(length=10), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("object_key", sa.String(length=120), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=64), nullable=False),
+        sa.Column("lane", sa.String(length=20), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("intent", sa.LargeBinary(), nullable=False),
+        sa.Column("old", sa.LargeBinary(), nullable=True),
+        sa.Column("intent_digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("base_digest", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("city_id", sa.Integer(), nullable=True),
+        sa.Column("ids_before", sa.Text(), nullable=False),
+        sa.Column("rule_version", sa.String(length=64), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("claims", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("on_date", sa.Date(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_operation_place_id")),
+        sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_operation_plan_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_operation")),
+        sa.UniqueConstraint("place_id", "idempotency_key", name=op.f("uq_operation_place_id_idempotency_key")),
+        sa.UniqueConstraint("plan_id", "seq", name=op.f("uq_operation_plan_id_seq")),
+    )
+    op.create_index("ix_operation_due", "operation", ["state", "not_before"], unique=False)
+    op.create_index("ix_operation_object", "operation", ["place_id", "object_key", "state"], unique=False)
+    op.create_index("ix_operation_record", "operation", ["place_id", "kind", "ref"], unique=False)
+    op.create_table(
+        "attempt",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("operation_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=20), nullable=False),
+        sa.Column("error", sa.String(length=40), nullable=True),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("profile", sa.String(length=100), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("fk_attempt_operation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
+    )
+    op.create_index("ix_attempt_operation", "attempt", ["operation_id"], unique=False)
+    op.create_table(
+        "receipt",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("operation_id", sa.Integer(), nullable=False),
+        sa.Column("stage", sa.String(length=10), nullable=False),
+        sa.Column("city_id", sa.Integer(), nullable=True),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("fk_receipt_operation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
+    )
+    op.create_index("ix_receipt_operation", "receipt", ["operation_id"], unique=False)
+
+
+def downgrade() -> None:
+    """There is no way back: history would be lost. Restore a backup."""
+    raise ConfigurationError("Откат схемы не поддерживается: восстановите резервную копию")

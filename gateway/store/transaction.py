@@ -1,0 +1,185 @@
+"""The store: one door to the database, with a write, a read and a time.
+
+Everything that must be true together is written in one `write()`; whoever decides gets a `Connection` and never
+commits. Deadlines and leases are judged by `Store.now()`, because at scale only the database's clock is shared (law 10).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from gateway.domain.clock import Clock, SystemClock
+from gateway.domain.errors import ConfigurationError, GatewayError
+from gateway.store import schema
+from gateway.store.engine import READ_ONLY, is_memory, make_engine
+from gateway.store.place import ensure_instance
+
+WRITE_TURN_TIMEOUT_S = (
+    30.0  # a write transaction lasts at most 0.25 s (law 2); this long means two that wait for each other
+)
+_CHUNK_COUNT = 5_000  # rows handed to the driver at once, so that a long batch is not held twice in memory
+
+
+class Store:
+    """A database with its clock.
+
+    Attributes:
+        engine: For what `write` and `read` do not cover (backup); its own transactions are IMMEDIATE on SQLite.
+        clock: The clock that the composition root chose.
+        dialect: `sqlite` or `postgresql`.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.dialect: Literal["sqlite", "postgresql"] = (
+            "postgresql" if engine.dialect.name == "postgresql" else "sqlite"
+        )
+        self._shares_connection = is_memory(engine)
+        self._turn = threading.Lock()
+        self._mine = threading.local()
+
+    @classmethod
+    def open(cls, url: str, clock: Clock, *, new_instance_id: Callable[[], UUID] = uuid4) -> Store:
+        """Open the database, migrating it to the head where needed.
+
+        Raises:
+            ConfigurationError: Unknown or unreachable database, or one that newer code has migrated.
+        """
+        store = cls(make_engine(url), clock)
+        try:
+            if schema.current_revision(store.engine) != schema.head_revision():
+                schema.upgrade(store.engine)
+            with store.write() as conn:
+                ensure_instance(conn, now=store.now(conn), new_instance_id=new_instance_id)
+        except DBAPIError as exc:
+            store.close()
+            raise ConfigurationError(
+                f"База данных не открывается ({store.dialect}, {type(exc.orig).__name__}): проверьте database.url"
+            ) from exc
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: committed at the end, rolled back on an exception.
+
+        On SQLite writers of this process wait for their turn on a lock, which is fair; SQLite's own waiting polls.
+
+        Raises:
+            GatewayError: Opened inside another transaction of this thread that it would wait for for ever; no turn
+                within 30 s; or the transaction was closed under the caller's hands (an audit entry failed).
+        """
+        if self._depth("write") or (self._shares_connection and self._depth("read")):
+            raise GatewayError("Запись в базу внутри другой незавершённой записи")
+        with (
+            self._in_turn(self.dialect == "sqlite"),
+            self._counted("write"),
+            self.engine.connect() as conn,
+            conn.begin() as transaction,
+        ):
+            yield conn
+            if not transaction.is_active:
+                raise GatewayError("Запись отменена: один из её шагов не удался, ничего не сохранено")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One snapshot in which nothing can be written; later commits of others are not seen."""
+        if self._shares_connection and (self._depth("write") or self._depth("read")):
+            raise GatewayError("Базу в памяти нельзя читать внутри другой незавершённой операции: возьмите файл")
+        options: dict[str, Any] = (
+            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            if self.dialect == "postgresql"
+            else {READ_ONLY: True}
+        )
+        with self._in_turn(self._shares_connection), self._counted("read"), self.engine.connect() as conn:
+            conn = conn.execution_options(**options)
+            with conn.begin():
+                yield conn
+
+    def now(self, conn: Connection | None = None) -> datetime:
+        """The aware UTC moment by which deadlines and leases are judged.
+
+        Args:
+            conn: Ask on this connection; None takes one of its own where the database has to be asked.
+        """
+        if self.dialect != "postgresql" or not isinstance(self.clock, SystemClock):
+            return self.clock.now()
+        if conn is not None:
+            moment = conn.execute(select(func.clock_timestamp())).scalar_one()
+        else:
+            with self.engine.connect() as own:
+                moment = own.execute(select(func.clock_timestamp())).scalar_one()
+        return _utc(moment)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _depth(self, form: str) -> int:
+        return getattr(self._mine, form, 0)
+
+    @contextmanager
+    def _counted(self, form: str) -> Iterator[None]:
+        setattr(self._mine, form, self._depth(form) + 1)
+        try:
+            yield
+        finally:
+            setattr(self._mine, form, self._depth(form) - 1)
+
+    @contextmanager
+    def _in_turn(self, needed: bool) -> Iterator[None]:
+        if not needed:
+            yield
+            return
+        if not self._turn.acquire(timeout=WRITE_TURN_TIMEOUT_S):
+            raise GatewayError("База занята другой записью дольше 30 с")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+def upsert(
+    conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], update: Sequence[str]
+) -> None:
+    """Insert rows, or change the named columns of those whose key is there.
+
+    Args:
+        conn: The caller's transaction.
+        rows: All with the same columns; a key met twice ends as its last row.
+        keys: Columns of the primary key or of a unique constraint.
+        update: Columns that take the new value; empty leaves an existing row as it is.
+
+    Raises:
+        ValueError: Rows with different columns: the driver would silently write by the first one's.
+    """
+    if not rows:
+        return
+    columns = rows[0].keys()
+    if any(row.keys() != columns for row in rows):
+        raise ValueError(f"rows for {table.name} differ in their columns")
+    insert: Any = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(table)
+    if update:
+        insert = insert.on_conflict_do_update(
+            index_elements=list(keys), set_={name: insert.excluded[name] for name in update}
+        )
+    else:
+        insert = insert.on_conflict_do_nothing(index_elements=list(keys))
+    for first in range(0, len(rows), _CHUNK_COUNT):
+        conn.execute(insert, list(rows[first : first + _CHUNK_COUNT]))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
