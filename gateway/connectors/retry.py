@@ -1,0 +1,133 @@
+"""Trying again within one attempt: seconds, only where nothing can have been done twice.
+
+Between a connector's calls and its door. Reads are repeated; a write only when no connection was made. Everything
+else goes up and is redelivered from the outbox row (minutes to days).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception
+
+from gateway.domain.clock import Clock
+from gateway.domain.errors import ThrottledError, UnavailableError, UnreachableError
+
+TRIES_COUNT = 3
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 4.0
+BUDGET_S = 10.0  # waiting within one attempt; an outage longer than that is the row's matter
+SHORT_THROTTLE_S = 5.0  # a longer request to wait goes up, so that the lane and not a thread waits
+
+RETRY_AFTER_MIN_S = 1.0
+RETRY_AFTER_MAX_S = 3600.0
+RETRY_AFTER_ABSENT_S = 5.0
+
+T = TypeVar("T")
+
+
+class Retry:
+    """Repeats calls a few times with growing, jittered waits taken from the clock.
+
+    Args:
+        clock: Where the waits are spent.
+        tries_count: Calls in all, the first included.
+        budget_s: Most seconds spent waiting over all tries.
+        random_ratio: Gives a number in [0, 1): the jitter.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        tries_count: int = TRIES_COUNT,
+        budget_s: float = BUDGET_S,
+        random_ratio: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._tries_count = tries_count
+        self._budget_s = budget_s
+        self._random_ratio = random_ratio
+
+    def read(self, call: Callable[[], T]) -> T:
+        """Call until it answers: also after an outage and after a short request to wait.
+
+        Raises:
+            GatewayError: The last failure, unchanged.
+        """
+        return self._retrying(_is_readable_again)(call)
+
+    def write(self, call: Callable[[], T]) -> T:
+        """Call until a connection is made; what was sent is never sent again here.
+
+        Raises:
+            GatewayError: The last failure, unchanged.
+        """
+        return self._retrying(_is_unsent)(call)
+
+    def _retrying(self, is_worth: Callable[[BaseException], bool]) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception(is_worth),
+            wait=self._wait_s,
+            stop=self._is_over,
+            sleep=self._clock.wait,
+            reraise=True,
+        )
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, ThrottledError):
+            return error.retry_after_s
+        widest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (state.attempt_number - 1))
+        return widest_s * (0.5 + 0.5 * self._random_ratio())
+
+    def _is_over(self, state: RetryCallState) -> bool:
+        return (
+            state.attempt_number >= self._tries_count or state.idle_for + (state.upcoming_sleep or 0.0) > self._budget_s
+        )
+
+
+def _is_unsent(error: BaseException) -> bool:
+    return isinstance(error, UnreachableError)
+
+
+def _is_readable_again(error: BaseException) -> bool:
+    if isinstance(error, ThrottledError):
+        return error.retry_after_s <= SHORT_THROTTLE_S
+    return isinstance(error, UnreachableError | UnavailableError)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float:
+    """Read the header `Retry-After`.
+
+    Args:
+        value: Seconds or an HTTP date; None or anything unreadable counts as absent.
+        now: Aware moment against which a date is measured.
+
+    Returns:
+        Seconds within [1, 3600]; 5 when absent or unreadable.
+
+    Source: RFC 9110 §10.2.3; bounds by reliability.md A12.
+    """
+    wait_s = _read_wait_s((value or "").strip(), now)
+    return min(RETRY_AFTER_MAX_S, max(RETRY_AFTER_MIN_S, wait_s))
+
+
+def _read_wait_s(text: str, now: datetime) -> float:
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit():
+        if digits != text:
+            return RETRY_AFTER_MIN_S
+        return float(text) if len(text) < 9 else RETRY_AFTER_MAX_S
+    try:
+        due_at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return RETRY_AFTER_ABSENT_S
+    return ((due_at if due_at.tzinfo else due_at.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+__all__ = ["Retry", "parse_retry_after"]
