@@ -17,6 +17,63 @@ depends_on = None
 def upgrade() -> None:
     """Make everything."""
     op.create_table(
+        "audit_entry",
+        sa.Column("stream", sa.String(length=10), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("format", sa.Integer(), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("tick_ns", sa.BigInteger(), nullable=False),
+        sa.Column("environment", sa.String(length=200), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("code_version", sa.String(length=200), nullable=False),
+        sa.Column("actor_kind", sa.String(length=10), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("actor_role", sa.String(length=200), nullable=True),
+        sa.Column("is_authenticated", sa.Integer(), nullable=False),
+        sa.Column("originator", sa.String(length=200), nullable=True),
+        sa.Column("action", sa.String(length=200), nullable=False),
+        sa.Column("place", sa.String(length=32), nullable=True),
+        sa.Column("object_type", sa.String(length=200), nullable=True),
+        sa.Column("object_id", sa.String(length=200), nullable=True),
+        sa.Column("subject", sa.String(length=33), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("operation_id", sa.BigInteger(), nullable=True),
+        sa.Column("fence", sa.BigInteger(), nullable=True),
+        sa.Column("plan_hash", sa.String(length=200), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("rule_version", sa.String(length=200), nullable=True),
+        sa.Column("old_digest", sa.String(length=64), nullable=True),
+        sa.Column("new_digest", sa.String(length=64), nullable=True),
+        sa.Column("city_id", sa.String(length=200), nullable=True),
+        sa.Column("outcome", sa.String(length=200), nullable=True),
+        sa.Column("counts", sa.Text(), nullable=True),
+        sa.Column("note_id", sa.BigInteger(), nullable=True),
+        sa.Column("note_digest", sa.String(length=64), nullable=True),
+        sa.Column("source_address", sa.String(length=200), nullable=True),
+        sa.Column("request_id", sa.String(length=200), nullable=True),
+        sa.Column("prev_hash", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("stream", "seq", name=op.f("pk_audit_entry")),
+        info={"append_only": True},
+    )
+    op.create_index("ix_audit_entry_operation", "audit_entry", ["operation_id"], unique=False)
+    op.create_index("ix_audit_entry_run", "audit_entry", ["run_id"], unique=False)
+    op.create_index("ix_audit_entry_subject", "audit_entry", ["subject"], unique=False)
+    op.create_table(
+        "audit_subject",
+        sa.Column("pseudonym", sa.String(length=33), nullable=False),
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("portal", sa.String(length=200), nullable=False),
+        sa.Column("year", sa.String(length=9), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=300), nullable=True),
+        sa.Column("salt", sa.LargeBinary(length=16), nullable=True),
+        sa.PrimaryKeyConstraint("pseudonym", name=op.f("pk_audit_subject")),
+        sa.UniqueConstraint(
+            "city", "portal", "year", "kind", "ref", name=op.f("uq_audit_subject_city_portal_year_kind_ref")
+        ),
+    )
+    op.create_table(
         "gateway_instance",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("instance_id", sa.String(length=36), nullable=False),
@@ -34,6 +91,14 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=200), nullable=False),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("host", "profile", name=op.f("pk_host_confirmation")),
+    )
+    op.create_table(
+        "human_note",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("salt", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_human_note")),
     )
     op.create_table(
         "place",
@@ -170,7 +235,6 @@ def upgrade() -> None:
         sa.Column("guards", sa.Text(), nullable=False),
         sa.Column("is_dry_run", sa.Boolean(), nullable=False),
         sa.Column("needs_approval", sa.Boolean(), nullable=False),
-        sa.Column("with_deletes", sa.Boolean(), nullable=False),
         sa.Column("approved_by", sa.String(length=200), nullable=True),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("note_id", sa.Integer(), nullable=True),
@@ -305,6 +369,7 @@ def upgrade() -> None:
         sa.Column("old", sa.LargeBinary(), nullable=True),
         sa.Column("on_date", sa.Date(), nullable=True),
         sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("gate", sa.String(length=10), nullable=False),
         sa.Column("outcome", sa.String(length=20), nullable=True),
         sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_decision_plan_id")),
         sa.PrimaryKeyConstraint("plan_id", "seq", name=op.f("pk_decision")),
@@ -392,6 +457,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
     )
     op.create_index("ix_receipt_operation", "receipt", ["operation_id"], unique=False)
+    _make_triggers()
+
+
+_SQLITE_TRIGGERS = [
+    "CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END",
+    "CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END",
+    "CREATE TRIGGER audit_entry_no_replace BEFORE INSERT ON audit_entry WHEN EXISTS (SELECT 1 FROM audit_entry WHERE stream = NEW.stream AND seq = NEW.seq) BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END",
+]
+
+_POSTGRESQL_TRIGGERS = [
+    "CREATE FUNCTION gateway_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
+    "CREATE TRIGGER audit_entry_no_change BEFORE UPDATE OR DELETE ON audit_entry FOR EACH ROW EXECUTE FUNCTION gateway_refuse_change()",
+    "CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON audit_entry FOR EACH STATEMENT EXECUTE FUNCTION gateway_refuse_change()",
+]
+
+
+def _make_triggers() -> None:
+    for statement in _POSTGRESQL_TRIGGERS if op.get_bind().dialect.name == "postgresql" else _SQLITE_TRIGGERS:
+        op.execute(statement)
 
 
 def downgrade() -> None:

@@ -1,0 +1,159 @@
+"""The one writer of `audit_entry`. A deed and its entry are committed together or not at all (law 9)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select
+
+from gateway.audit.chain import FORMAT, GENESIS, entry_hash, to_text
+from gateway.audit.deed import Deed
+from gateway.audit.redact import check_deed, is_code
+from gateway.audit.subjects import place_digest
+from gateway.audit.table import audit_entry
+from gateway.domain.errors import AuditError, ConfigurationError
+from gateway.store.epoch import get_epoch
+from gateway.store.transaction import Store
+
+_ADVISORY_KEYS = {"deeds": 0x6761_7465_0101, "access": 0x6761_7465_0102}  # "gate" 257, 258: the two heads
+
+
+class AuditLog:
+    """Appends deeds to the two chains.
+
+    Args:
+        store: Where deed and entry are.
+        environment: Written into every entry, so that a sandbox's log is never taken for the real one.
+        code_version: Version of the gateway.
+        tick: Monotonic nanoseconds, which show a clock that was set back.
+
+    Raises:
+        ConfigurationError: `environment` or `code_version` is not a code.
+    """
+
+    def __init__(
+        self, store: Store, *, environment: str, code_version: str, tick: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        if not is_code(environment):
+            raise ConfigurationError("audit.environment: только латинские буквы, цифры и знаки _.:/@+-")
+        if not is_code(code_version):
+            raise ConfigurationError("Версия программы записана не кодом")
+        self._store = store
+        self._environment = environment
+        self._code_version = code_version
+        self._tick = tick
+
+    def append(self, conn: Connection, deed: Deed) -> int:
+        """Append one deed in the caller's transaction.
+
+        Returns:
+            Its number in its stream, from 1 without gaps.
+
+        Raises:
+            AuditError: It can't be written. The caller's whole transaction is rolled back already, so that the deed is
+                not done even if the error is swallowed.
+        """
+        return self.append_many(conn, [deed])[0]
+
+    def append_many(self, conn: Connection, deeds: Sequence[Deed]) -> list[int]:
+        """Append several deeds in their order; numbers as given by `append`, one for each.
+
+        Raises:
+            AuditError: As `append`; none of them is written.
+        """
+        if not deeds:
+            return []
+        try:
+            for deed in deeds:
+                check_deed(deed)
+            rows = self._build_rows(conn, deeds)
+            conn.execute(insert(audit_entry), rows)
+        except AuditError:
+            _undo(conn)
+            raise
+        except Exception as exc:
+            # whatever it was, even a fault of ours: what can't be written down must not be done (law 9)
+            _undo(conn)
+            raise AuditError("Запись аудита не сделана, поэтому и действие отменено") from exc
+        return [row["seq"] for row in rows]
+
+    def _build_rows(self, conn: Connection, deeds: Sequence[Deed]) -> list[dict[str, Any]]:
+        heads = {stream: self._load_head(conn, stream) for stream in sorted({deed.stream for deed in deeds})}
+        epoch = get_epoch(conn)
+        at = to_text(self._store.now(conn))
+        rows = []
+        for deed in deeds:
+            seq, prev_hash = heads[deed.stream]
+            row = {
+                **_to_columns(deed),
+                "seq": seq + 1,
+                "format": FORMAT,
+                "at": at,
+                "tick_ns": self._tick(),
+                "environment": self._environment,
+                "epoch": epoch,
+                "code_version": self._code_version,
+                "prev_hash": prev_hash,
+            }
+            row["hash"] = entry_hash(row)
+            heads[deed.stream] = (seq + 1, row["hash"])
+            rows.append(row)
+        return rows
+
+    def _load_head(self, conn: Connection, stream: str) -> tuple[int, str]:
+        """Number and hash of the last entry; on PostgreSQL the next one waits here for our commit."""
+        if conn.dialect.name == "postgresql":
+            conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEYS[stream])))
+        row = conn.execute(
+            select(audit_entry.c.seq, audit_entry.c.hash)
+            .where(audit_entry.c.stream == stream)
+            .order_by(audit_entry.c.seq.desc())
+            .limit(1)
+        ).one_or_none()
+        return (0, GENESIS) if row is None else (row.seq, row.hash)
+
+
+def _to_columns(deed: Deed) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "stream": deed.stream,
+        "actor_kind": deed.actor.kind,
+        "actor": deed.actor.name,
+        "actor_role": deed.actor.role,
+        "is_authenticated": int(deed.actor.is_authenticated),
+        "originator": deed.originator,
+        "action": deed.action,
+        "place": None if deed.place is None else place_digest(deed.place),
+        "object_type": deed.object_type,
+        "object_id": deed.object_id,
+        "subject": deed.subject,
+        "run_id": deed.run_id,
+        "operation_id": deed.operation_id,
+        "fence": deed.fence,
+        "plan_hash": deed.plan_hash,
+        "reason": deed.reason,
+        "rule_version": deed.rule_version,
+        "old_digest": deed.old_digest,
+        "new_digest": deed.new_digest,
+        "city_id": None if deed.city_id is None else str(deed.city_id),
+        "outcome": deed.outcome,
+        "counts": None if deed.counts is None else _to_json(deed.counts),
+        "note_id": None if deed.note is None else deed.note.id,
+        "note_digest": None if deed.note is None else deed.note.digest,
+        "source_address": deed.source_address,
+        "request_id": deed.request_id,
+    }
+    # a StrEnum would be bound differently by the two drivers
+    return {name: str.__str__(value) if isinstance(value, str) else value for name, value in columns.items()}
+
+
+def _to_json(counts: Mapping[str, int]) -> str:
+    return msgspec.json.encode(counts, order="sorted").decode()
+
+
+def _undo(conn: Connection) -> None:
+    transaction = conn.get_transaction()
+    if transaction is not None and transaction.is_active:
+        transaction.rollback()
