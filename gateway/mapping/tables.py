@@ -1,0 +1,78 @@
+"""Tables of correlation: places, links, candidates, dictionaries, rule sets, and the lesson chosen for a mark.
+
+`place_id` stands for (city, portal, school year) and belongs to every key (law 15).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+
+from gateway.store.metadata import Json, UtcDateTime, metadata
+
+place = Table(
+    "place",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("city", String(200), nullable=False),
+    Column("portal", String(100), nullable=False),
+    Column("year", String(9), nullable=False),
+    UniqueConstraint("city", "portal", "year"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("local_ref", String(200), primary_key=True),
+    Column("city_id", String(100), nullable=False),
+    Column("how", String(30), nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    # One city object stands for one local object: two children on one profile would mix their marks.
+    UniqueConstraint("place_id", "kind", "city_id"),
+)
+
+link_candidate = Table(
+    "link_candidate",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("local_ref", String(200), primary_key=True),
+    Column("city_id", String(100), primary_key=True),
+    Column("reason", String(40), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+dictionary_entry = Table(
+    "dictionary_entry",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("local_value", String(300), primary_key=True),
+    Column("city_value", String(300), nullable=False),
+    Column("is_seeded", Boolean, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
+rule_set = Table(
+    "rule_set",
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("first_used_at", UtcDateTime, nullable=False),
+)
+
+mark_lesson = Table(
+    "mark_lesson",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("mark_ref", String(200), primary_key=True),
+    Column("city_lesson_id", Integer, nullable=False),
+    Column("rule", String(20), nullable=False),
+    Column("rule_version", String(64), nullable=False),
+    Column("chosen_at", UtcDateTime, nullable=False),
+)
