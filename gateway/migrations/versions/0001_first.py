@@ -193,8 +193,8 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_link_place_id")),
         sa.PrimaryKeyConstraint("place_id", "kind", "local_ref", name=op.f("pk_link")),
+        sa.UniqueConstraint("place_id", "kind", "city_id", name=op.f("uq_link_place_id_kind_city_id")),
     )
-    op.create_index("ix_link_city", "link", ["place_id", "kind", "city_id"], unique=False)
     op.create_table(
         "link_candidate",
         sa.Column("place_id", sa.Integer(), nullable=False),

@@ -1,0 +1,92 @@
+"""A database is opened with the settings that keep a commit, or not at all."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from gateway.domain.clock import SystemClock
+from gateway.domain.errors import ConfigurationError
+from gateway.store import engine as engines
+from gateway.store.engine import make_engine
+from gateway.store.transaction import Store
+
+
+def test_every_sqlite_setting_that_keeps_a_commit_is_in_force(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'a.sqlite'}")
+
+    with engine.connect() as conn:
+        found = {
+            name: conn.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys", "trusted_schema")
+        }
+    engine.dispose()
+
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "busy_timeout": 5000,
+        "foreign_keys": 1,
+        "trusted_schema": 0,
+    }
+
+
+def test_a_setting_that_the_database_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SQLite answers a wrong value with silence; only reading back finds it."""
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", -1)
+
+    with pytest.raises(ConfigurationError, match="busy_timeout"):
+        make_engine(f"sqlite:///{tmp_path / 'a.sqlite'}").connect()
+
+
+def test_a_missing_folder_is_made_and_the_file_is_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deeper" / "gateway.sqlite"
+
+    Store.open(f"sqlite:///{path}", SystemClock()).close()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://root:secret@localhost/x", "postgresql+asyncpg://u:secret@localhost/x", "secret", ""]
+)
+def test_an_unknown_database_is_refused_without_telling_the_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"database\.url") as caught:
+        make_engine(url)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_by_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigurationError, match=r"\[postgres\]"):
+        make_engine("postgresql+psycopg://localhost/x")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    path.write_bytes(b"not a database at all, only some text" * 100)
+
+    with pytest.raises(ConfigurationError, match=r"database\.url"):
+        Store.open(f"sqlite:///{path}", SystemClock())
+
+
+def test_a_server_that_does_not_answer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"database\.url"):
+        Store.open(f"postgresql+psycopg://nobody:secret@/x?host={tmp_path}", SystemClock())
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_every_postgresql_setting_that_keeps_a_commit_is_in_force(store: Store) -> None:
+    with store.read() as conn:
+        found = [
+            conn.execute(text(f"SHOW {name}")).scalar_one()
+            for name in ("synchronous_commit", "lock_timeout", "idle_in_transaction_session_timeout", "timezone")
+        ]
+
+    assert found == ["on", "5s", "2min", "UTC"]
