@@ -159,7 +159,11 @@ class CityRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
-    """The city's directories of one school year, read whole before anything is compared."""
+    """The city's directories of one school year, read whole before anything is compared.
+
+    Attributes:
+        faults: Rows that don't fit the contract (at most one in a hundred): what they name is unknown, not absent.
+    """
 
     year: CityYear
     periods: tuple[CityPeriod, ...]
@@ -169,6 +173,7 @@ class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
     teachers: tuple[CityTeacher, ...]
     pupils: tuple[CityPupil, ...]
     forms: tuple[CityForm, ...]
+    faults: tuple[RecordError, ...] = ()
 
 
 class CitySource(Protocol):

@@ -95,7 +95,12 @@ class CityPupil(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CityForm(msgspec.Struct, frozen=True, kw_only=True):
-    """A control form: what kind of work a mark is for, with its default weight and grade system."""
+    """A control form: what kind of work a mark is for, with its default weight and grade system.
+
+    Attributes:
+        grade_system: `five`, `ten`, `hundred` or `approve`.
+        level: Education level 1–3 (see `education_level`), not the class's level.
+    """
 
     id: int
     name: str
@@ -105,6 +110,16 @@ class CityForm(msgspec.Struct, frozen=True, kw_only=True):
     subject_id: int
     level: int
     is_deleted: bool = False
+
+
+def education_level(class_level: int) -> int:
+    """The education level under which control forms are kept: classes 1–4 → 1, 5–9 → 2, 10–11 → 3.
+
+    Source: city-journal.md §1.5 «Classes» (S1, S2).
+    """
+    if class_level <= 4:
+        return 1
+    return 2 if class_level <= 9 else 3
 
 
 class CityLesson(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,14 +117,18 @@ class AccessDeniedError(ConnectorError):
 
     Args:
         is_session_dead: The token itself is refused, so that reading the token file again may help.
+        profile: Name of the profile to pause; empty where the system has only one.
     """
 
     recovery = Recovery.PAUSE
     reason = "AUTH"
 
-    def __init__(self, sentence: str = "", *, is_session_dead: bool = False, **where: str | int | None) -> None:
+    def __init__(
+        self, sentence: str = "", *, is_session_dead: bool = False, profile: str = "", **where: str | int | None
+    ) -> None:
         super().__init__(sentence, **where)  # type: ignore[arg-type]  # the keyword set is ConnectorError's own
         self.is_session_dead = is_session_dead
+        self.profile = profile
 
 
 class RejectedError(ConnectorError):

@@ -1,0 +1,1 @@
+"""The city's electronic journal (ОЭЖД / МЭШ): everything about this one system stands in this folder."""

@@ -1,0 +1,402 @@
+"""One call to the city: paced, signed by a profile, tried again where that is safe, and read as far as its refusals.
+
+Between source, sink and the door. Knows paths' prefixes and headers, not what is asked.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+
+from gateway.connectors.http import Answer, HttpDoor, QueryValue
+from gateway.connectors.mesh.auth import Profile, Profiles, build_headers
+from gateway.connectors.mesh.errors import (
+    SYSTEM,
+    Asked,
+    Refusal,
+    find_refusal,
+    raise_no_answer,
+    raise_refusal,
+    raise_unreadable,
+)
+from gateway.connectors.mesh.wire import WireSession, WireYear, read_one, read_rows, row_id
+from gateway.connectors.pace import Pace
+from gateway.connectors.paging import Page, iter_pages, read_count
+from gateway.connectors.retry import Retry
+from gateway.connectors.strict_json import parse_json
+from gateway.domain.city import CityYear
+from gateway.domain.clock import Clock, school_year
+from gateway.domain.errors import (
+    AccessDeniedError,
+    ContractError,
+    GatewayError,
+    IncompleteReadError,
+    RecordError,
+    UnavailableError,
+    UnreachableError,
+)
+from gateway.settings import MeshSettings
+
+EJ = "/api/ej"
+CORE = f"{EJ}/core/teacher/v1"
+PLAN = f"{EJ}/plan/teacher/v1"
+SESSIONS = f"{EJ}/acl/v1/sessions"
+LEGACY_CORE = "/core/api"
+
+Query = Mapping[str, QueryValue]
+Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
+
+
+class MeshClient:
+    """Speaks to one city with the profiles of the settings.
+
+    Args:
+        door: Way out; its base is scheme, host and port.
+        pace: Taken before every request, repeated ones too.
+        monotonic: Clock of a write's total time, in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: MeshSettings,
+        door: HttpDoor,
+        profiles: Profiles,
+        *,
+        pace: Pace,
+        clock: Clock,
+        retry: Retry | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.profiles = profiles
+        self.clock = clock
+        self._door = door
+        self._pace = pace
+        self._retry = retry or Retry(clock)
+        self._monotonic = monotonic
+        self._years: tuple[CityYear, ...] = ()
+        self._years_lock = threading.Lock()
+
+    @property
+    def door(self) -> HttpDoor:
+        """The way out; tells the host."""
+        return self._door
+
+    def get_year(self, day: date) -> CityYear:
+        """Return the school year of a day; the years are asked for once.
+
+        Raises:
+            IncompleteReadError: The city knows no such year.
+            ConnectorError: As its type says.
+        """
+        with self._years_lock:
+            if not self._years:
+                self._years = self._fetch_years()
+            years = self._years
+        for year in years:
+            if year.begins_on <= day <= year.ends_on:
+                return year
+        # The city's years may end in May; by law a school year lasts till 31 August (R23).
+        for year in years:
+            if school_year(year.begins_on) == school_year(day):
+                return year
+        raise IncompleteReadError(
+            "Журнал не знает учебного года, к которому относится день", system=SYSTEM, method="GET"
+        )
+
+    def fetch_rows(
+        self,
+        path: str,
+        query: Query,
+        *,
+        year_id: int | None,
+        page_size: int,
+        may_ignore_paging: bool = False,
+    ) -> list[object]:
+        """Read a whole list, page by page.
+
+        Args:
+            page_size: Asked for; halved once when the server refuses it.
+            may_ignore_paging: The list may come whole on every page (see `paging`).
+
+        Raises:
+            IncompleteReadError: The list can't be proven whole, or its body is cut.
+            ConnectorError: As its type says.
+        """
+        profile = self.profiles.choose_reader()
+        size = page_size
+
+        def fetch_page(number: int) -> Page[object]:
+            nonlocal size
+            try:
+                return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id)
+            except ContractError as exc:
+                if exc.status != 400 or number != 1 or size != page_size or size < 2:
+                    raise
+                size //= 2  # the server may refuse a page size instead of shrinking it (§7.1 per_page cap)
+                return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id)
+
+        pages = iter_pages(fetch_page, row_id=row_id, system=SYSTEM, may_ignore_paging=may_ignore_paging)
+        return [row for page in pages for row in page]
+
+    def fetch_object(
+        self, path: str, query: Query, *, profile: Profile, year_id: int, deadline_s: float | None = None
+    ) -> Mapping[str, object] | None:
+        """Read one object; None when it is not there.
+
+        Args:
+            deadline_s: Given when a write waits for it: then it is tried once, within that time.
+
+        Raises:
+            ConnectorError: As its type says.
+        """
+
+        def call() -> Mapping[str, object] | None:
+            answer, asked, refusal = self._ask(
+                "GET", path, profile, year_id=year_id, query=query, deadline_s=deadline_s
+            )
+            if refusal is not None and refusal.code == 404 and not refusal.is_page:
+                return None
+            tree = self._tree(answer, asked, refusal)
+            if not isinstance(tree, dict):
+                raise ContractError("Ответ журнала не того вида: ожидался объект", **asked.where(answer.status))
+            return tree
+
+        return self._renewing(profile, call if deadline_s is not None else lambda: self._retry.read(call))
+
+    def fetch_session(self, profile: Profile) -> WireSession:
+        """Ask what the profile's token may act as. The token is in the body, as the city wants it, and nowhere else.
+
+        Raises:
+            AccessDeniedError: The token is dead.
+            ConnectorError: As its type says.
+        """
+
+        def call() -> WireSession:
+            token = self.profiles.token(profile)
+            answer, asked, refusal = self._ask(
+                "POST", SESSIONS, profile, year_id=None, json_body={"auth_token": token}, token=token
+            )
+            return read_one(WireSession, self._tree(answer, asked, refusal), "session")
+
+        return self._renewing(profile, lambda: self._retry.read(call))
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        *,
+        profile: Profile,
+        year_id: int,
+        request_id: str,
+        until: float,
+        body: object | None = None,
+        query: Query | None = None,
+        is_legacy: bool = False,
+        is_fine: Callable[[Refusal], bool] = lambda _refusal: False,
+    ) -> tuple[Answer, Refusal | None]:
+        """Send one write; again only when no connection was made or the session was refused before anything happened.
+
+        Args:
+            until: Monotonic moment by which everything, waits included, is over (see `begin_write`).
+            is_fine: Refusals that are a success in disguise; they come back instead of being raised.
+
+        Returns:
+            The answer, and the refusal where it is fine.
+
+        Raises:
+            UnreachableError: Nothing was sent.
+            OutcomeUnknownError: Sent, not answered.
+            ConnectorError: As its type says.
+        """
+        asked = Asked(
+            method=method,
+            is_write=True,
+            is_change=method in ("PUT", "DELETE"),
+            request_id=request_id,
+            profile=profile.name,
+        )
+
+        def call() -> tuple[Answer, Refusal | None]:
+            answer, _, refusal = self._ask(
+                method,
+                path,
+                profile,
+                year_id=year_id,
+                query=query,
+                json_body=body,
+                asked=asked,
+                until=until,
+                is_legacy=is_legacy,
+            )
+            if refusal is not None and not is_fine(refusal):
+                raise_refusal(refusal, asked, answer, self.clock.now())
+            return answer, refusal
+
+        return self._renewing(profile, lambda: self._retry.write(call))
+
+    def begin_write(self) -> float:
+        """The monotonic moment by which a write that begins now is over: the fence was checked just before."""
+        return self._monotonic() + self.settings.deadline_s
+
+    def left_s(self, until: float) -> float:
+        """Seconds left until that monotonic moment."""
+        return until - self._monotonic()
+
+    def _fetch_years(self) -> tuple[CityYear, ...]:
+        rows = self.fetch_rows(f"{CORE}/academic_years", {}, year_id=None, page_size=300, may_ignore_paging=True)
+        if not rows:
+            raise IncompleteReadError("Журнал не показал ни одного учебного года", system=SYSTEM, method="GET")
+        years = read_whole(WireYear, rows, "academic_year")
+        return tuple(
+            CityYear(
+                id=year.id,
+                name=year.name,
+                begins_on=year.begin_date,
+                ends_on=year.end_date,
+                is_current=bool(year.current_year),
+            )
+            for year in years
+        )
+
+    def _fetch_page(self, path: str, query: Query, profile: Profile, year_id: int | None) -> Page[object]:
+        def call() -> Page[object]:
+            answer, asked, refusal = self._ask("GET", path, profile, year_id=year_id, query=query)
+            tree = self._tree(answer, asked, refusal)
+            if not isinstance(tree, list):
+                raise ContractError("Ответ журнала не того вида: ожидался список", **asked.where(answer.status))
+            return Page(
+                rows=tree,
+                total_count=read_count(answer.headers, "total-entities"),
+                pages_count=read_count(answer.headers, "pages"),
+            )
+
+        def call_or_probe() -> Page[object]:
+            try:
+                return self._retry.read(call)
+            except UnavailableError as exc:
+                if exc.status == 500:
+                    self._probe(profile)
+                raise
+
+        return self._renewing(profile, call_or_probe)
+
+    def _probe(self, profile: Profile) -> None:
+        """After repeated 500s ask whether the session is dead: this platform says so with a 500 too (S10, S11).
+
+        Raises:
+            AccessDeniedError: It is.
+        """
+        try:
+            self.fetch_session(profile)
+        except AccessDeniedError:
+            raise
+        except GatewayError:
+            return  # the question went wrong too: the 500 stays what it was
+
+    def _renewing(self, profile: Profile, call: Callable[[], T]) -> T:
+        """Call; when the session is refused, read the token file again and, if it has changed, call once more."""
+        token = self.profiles.token(profile)
+        try:
+            return call()
+        except AccessDeniedError as exc:
+            if not exc.is_session_dead or not self.profiles.renew(profile, token):
+                raise
+        return call()
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        profile: Profile,
+        *,
+        year_id: int | None,
+        query: Query | None = None,
+        json_body: object | None = None,
+        asked: Asked | None = None,
+        until: float | None = None,
+        deadline_s: float | None = None,
+        token: str | None = None,
+        is_legacy: bool = False,
+    ) -> tuple[Answer, Asked, Refusal | None]:
+        """Take the pace, send one request, recognise a refusal."""
+        asked = asked or Asked(method=method, is_write=False, request_id=uuid4().hex, profile=profile.name)
+        token = token or self.profiles.token(profile)
+        self._pace.take()
+        if until is not None:
+            deadline_s = self.left_s(until)
+            if deadline_s <= 0:
+                raise UnreachableError(
+                    "Журнал: время вызова вышло до отправки, ничего не отправлено", **asked.where(None)
+                )
+        answer = self._door.call(
+            method,
+            path,
+            is_write=asked.is_write,
+            query=query,
+            headers=build_headers(
+                self.settings, profile, token, year_id=year_id, request_id=asked.request_id, is_legacy=is_legacy
+            ),
+            json_body=json_body,
+            deadline_s=deadline_s,
+            request_id=asked.request_id,
+        )
+        return answer, asked, find_refusal(answer)
+
+    def _tree(self, answer: Answer, asked: Asked, refusal: Refusal | None) -> object:
+        """The body of a yes.
+
+        Raises:
+            IncompleteReadError: It is cut, empty or no JSON.
+            ConnectorError: It is a no.
+        """
+        if refusal is not None:
+            raise_refusal(refusal, asked, answer, self.clock.now())
+        return read_tree(answer, asked)
+
+
+def read_tree(answer: Answer, asked: Asked) -> object:
+    """Read the JSON of a yes. «Nothing yet» (204) is no empty list.
+
+    Raises:
+        IncompleteReadError: A read's body is cut, empty or no JSON.
+        OutcomeUnknownError: The same of a write.
+    """
+    if not 200 <= answer.status < 300:
+        raise_no_answer(f"Журнал ответил кодом {answer.status}", asked, answer.status)
+    try:
+        tree = parse_json(answer.body)
+    except ValueError:
+        raise_unreadable("Ответ журнала пуст, оборван или не JSON", asked, answer.status)
+    return tree
+
+
+def read_whole(model: type[Model], rows: list[object], what: str) -> list[Model]:
+    """Read rows of which none may be missing.
+
+    Raises:
+        ContractError: One does not fit.
+    """
+    fitting, faults = read_rows(model, rows, what)
+    refuse_faults(faults, what)
+    return fitting
+
+
+def refuse_faults(faults: list[RecordError], what: str) -> None:
+    """Raise when a row was lost from a list that has no place for faults.
+
+    Raises:
+        ContractError: There is a fault.
+    """
+    if faults:
+        raise ContractError(f"Ответ журнала не того вида ({what}): {faults[0].sentence}", system=SYSTEM)
+
+
+__all__ = ["CORE", "EJ", "LEGACY_CORE", "PLAN", "SESSIONS", "MeshClient", "read_tree", "read_whole"]
