@@ -7,7 +7,6 @@ down. Nothing below reads the environment. Secrets are `SecretStr`; `gateway che
 from __future__ import annotations
 
 import tomllib
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -128,44 +127,6 @@ class MeshSettings(_Group):
 class PlannerSettings(_Group):
     folder: Path | None = None
     """Folder that the planner's files come into; read by its own connector."""
-
-
-class PercentStep(_Group):
-    """One row of the dated table percent → mark."""
-
-    from_on: date
-    """First lesson day on which the row counts."""
-    edges: dict[int, float]
-    """Mark → lowest percent that earns it (edge included)."""
-
-
-class ScopeRule(_Group):
-    """One row of «what is sent at all»: narrower rows win over wider ones."""
-
-    kind: Literal["mark", "absence", "homework", "*"] = "*"
-    subject: str = "*"
-    class_name: str = "*"
-    direction: Literal["to_city", "from_city", "off"] = "to_city"
-    create: Literal["off", "observe", "approve", "automatic"] = "approve"
-    change: Literal["off", "observe", "approve", "automatic"] = "approve"
-    delete: Literal["off", "observe", "approve", "automatic"] = "approve"
-
-
-class ItemRule(_Group):
-    """Which control form an item of the gradebook has, and whether it is sent."""
-
-    match: Literal["name", "number", "category", "module", "item_form", "*"] = "*"
-    """Which field the pattern is tried on."""
-    pattern: str = ".*"
-    """Regular expression, searched without regard to case."""
-    form: str = ""
-    """The city's control form by name; empty with `send = false`."""
-    weight: int | None = None
-    """Weight instead of the form's own."""
-    send: bool = True
-    """False = out of scope by rule."""
-    lesson: Literal["name_date", "due", "finish", "graded"] | None = None
-    """Which date chooses the lesson; None = by the item's type."""
 
 
 class SchoolSettings(_Group):
