@@ -221,14 +221,16 @@ def test_now_is_the_given_clock_unless_the_clock_is_the_machines(store: Store, c
         assert store.now(conn) == clock.now()
 
 
-def test_with_the_machines_clock_now_moves_on_inside_a_transaction(database_url: str) -> None:
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_with_the_machines_clock_postgresql_is_asked_and_its_time_moves_on_in_a_transaction(database_url: str) -> None:
     store = Store.open(database_url, SystemClock())
 
     with store.write() as conn:
-        moments = [store.now(conn), store.now(conn), store.now()]
+        began = conn.execute(select(func.now())).scalar_one()
+        moments = [began, store.now(conn), store.now(conn), store.now()]
 
     assert moments == sorted(set(moments))
-    assert all(moment.tzinfo is UTC for moment in moments)
+    assert all(moment.tzinfo is UTC for moment in moments[1:])
     store.close()
 
 
