@@ -66,7 +66,9 @@ def open_loopback_socket(port: int = 0, *, host: str = LOOPBACK) -> socket.socke
     if not is_loopback:
         msg = f"a sandbox listens on loopback addresses only, not on {host!r}"
         raise BindRefusedError(msg)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # The protocol is named because asyncio turns Nagle's wait off only then; it would cost 40 ms an answer.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
