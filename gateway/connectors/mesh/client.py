@@ -119,12 +119,14 @@ class MeshClient:
         year_id: int | None,
         page_size: int,
         may_ignore_paging: bool = False,
+        until: float | None = None,
     ) -> list[object]:
         """Read a whole list, page by page.
 
         Args:
             page_size: Asked for; halved once when the server refuses it.
             may_ignore_paging: The list may come whole on every page (see `paging`).
+            until: Given when a write waits for it: then no page is tried twice, and all are over by that monotonic moment.
 
         Raises:
             IncompleteReadError: The list can't be proven whole, or its body is cut.
@@ -136,32 +138,30 @@ class MeshClient:
         def fetch_page(number: int) -> Page[object]:
             nonlocal size
             try:
-                return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id)
+                return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id, until)
             except ContractError as exc:
                 if exc.status != 400 or number != 1 or size != page_size or size < 2:
                     raise
                 size //= 2  # the server may refuse a page size instead of shrinking it (§7.1 per_page cap)
-                return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id)
+                return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id, until)
 
         pages = iter_pages(fetch_page, row_id=row_id, system=SYSTEM, may_ignore_paging=may_ignore_paging)
         return [row for page in pages for row in page]
 
     def fetch_object(
-        self, path: str, query: Query, *, profile: Profile, year_id: int, deadline_s: float | None = None
+        self, path: str, query: Query, *, profile: Profile, year_id: int, until: float | None = None
     ) -> Mapping[str, object] | None:
         """Read one object; None when it is not there.
 
         Args:
-            deadline_s: Given when a write waits for it: then it is tried once, within that time.
+            until: Given when a write waits for it: then it is tried once, and is over by that monotonic moment.
 
         Raises:
             ConnectorError: As its type says.
         """
 
         def call() -> Mapping[str, object] | None:
-            answer, asked, refusal = self._ask(
-                "GET", path, profile, year_id=year_id, query=query, deadline_s=deadline_s
-            )
+            answer, asked, refusal = self._ask("GET", path, profile, year_id=year_id, query=query, until=until)
             if refusal is not None and refusal.code == 404 and not refusal.is_page:
                 return None
             tree = self._tree(answer, asked, refusal)
@@ -169,7 +169,7 @@ class MeshClient:
                 raise ContractError("Ответ журнала не того вида: ожидался объект", **asked.where(answer.status))
             return tree
 
-        return self._renewing(profile, call if deadline_s is not None else lambda: self._retry.read(call))
+        return self._renewing(profile, call if until is not None else lambda: self._retry.read(call))
 
     def fetch_session(self, profile: Profile) -> WireSession:
         """Ask what the profile's token may act as. The token is in the body, as the city wants it, and nowhere else.
@@ -242,13 +242,14 @@ class MeshClient:
 
         return self._renewing(profile, lambda: self._retry.write(call))
 
-    def begin_write(self) -> float:
-        """The monotonic moment by which a write that begins now is over: the fence was checked just before."""
-        return self._monotonic() + self.settings.deadline_s
+    def begin_write(self) -> tuple[float, float]:
+        """Bound a write that begins now: whoever called has just checked its fence.
 
-    def left_s(self, until: float) -> float:
-        """Seconds left until that monotonic moment."""
-        return until - self._monotonic()
+        Returns:
+            Monotonic moments: by when what the write must read first is over, and by when all of it is.
+        """
+        now = self._monotonic()
+        return now + self.settings.deadline_s / 2, now + self.settings.deadline_s
 
     def _fetch_years(self) -> tuple[CityYear, ...]:
         rows = self.fetch_rows(f"{CORE}/academic_years", {}, year_id=None, page_size=300, may_ignore_paging=True)
@@ -266,9 +267,11 @@ class MeshClient:
             for year in years
         )
 
-    def _fetch_page(self, path: str, query: Query, profile: Profile, year_id: int | None) -> Page[object]:
+    def _fetch_page(
+        self, path: str, query: Query, profile: Profile, year_id: int | None, until: float | None
+    ) -> Page[object]:
         def call() -> Page[object]:
-            answer, asked, refusal = self._ask("GET", path, profile, year_id=year_id, query=query)
+            answer, asked, refusal = self._ask("GET", path, profile, year_id=year_id, query=query, until=until)
             tree = self._tree(answer, asked, refusal)
             if not isinstance(tree, list):
                 raise ContractError("Ответ журнала не того вида: ожидался список", **asked.where(answer.status))
@@ -286,7 +289,7 @@ class MeshClient:
                     self._probe(profile)
                 raise
 
-        return self._renewing(profile, call_or_probe)
+        return self._renewing(profile, call_or_probe if until is None else call)
 
     def _probe(self, profile: Profile) -> None:
         """After repeated 500s ask whether the session is dead: this platform says so with a 500 too (S10, S11).
@@ -322,7 +325,6 @@ class MeshClient:
         json_body: object | None = None,
         asked: Asked | None = None,
         until: float | None = None,
-        deadline_s: float | None = None,
         token: str | None = None,
         is_legacy: bool = False,
     ) -> tuple[Answer, Asked, Refusal | None]:
@@ -330,8 +332,9 @@ class MeshClient:
         asked = asked or Asked(method=method, is_write=False, request_id=uuid4().hex, profile=profile.name)
         token = token or self.profiles.token(profile)
         self._pace.take()
+        deadline_s = None
         if until is not None:
-            deadline_s = self.left_s(until)
+            deadline_s = until - self._monotonic()
             if deadline_s <= 0:
                 raise UnreachableError(
                     "Журнал: время вызова вышло до отправки, ничего не отправлено", **asked.where(None)

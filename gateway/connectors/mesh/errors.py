@@ -116,12 +116,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         code: HTTP status, or the code inside the body where the status said 200.
         message: Lower case.
         is_page: The body is a page for people; what refused may be any box on the way.
+        is_spoken: The body is the city's own (an object, or nothing at all), not a web server's text.
         may_help_to_renew: The session itself is refused, not only its rights.
     """
 
     code: int
     message: str = ""
     is_page: bool = False
+    is_spoken: bool = True
     may_help_to_renew: bool = False
 
     def says(self, *words: str) -> bool:
@@ -135,7 +137,7 @@ def find_refusal(answer: Answer) -> Refusal | None:
     Pure; knows the status, `{"code", "message"}` also inside HTTP 200, `{"type", "description"}`, and pages.
     """
     if answer.is_html:
-        return Refusal(code=answer.status, is_page=True, may_help_to_renew=answer.status == 401)
+        return Refusal(code=answer.status, is_page=True, is_spoken=False, may_help_to_renew=answer.status == 401)
     tree = _parsed(answer.body)
     fields = tree if isinstance(tree, dict) else {}
     code = answer.status
@@ -149,7 +151,12 @@ def find_refusal(answer: Answer) -> Refusal | None:
         text = fields["description"]
     message = text.casefold() if isinstance(text, str) else ""
     is_session = SESSION_ENDED in message or (code == 401 and "apikey" not in fields)
-    return Refusal(code=401 if is_session else code, message=message, may_help_to_renew=is_session)
+    return Refusal(
+        code=401 if is_session else code,
+        message=message,
+        is_spoken=isinstance(tree, dict) or not answer.body.strip(),
+        may_help_to_renew=is_session,
+    )
 
 
 def _parsed(body: bytes) -> object:
@@ -209,7 +216,7 @@ def raise_refusal(refusal: Refusal, asked: Asked, answer: Answer, now: datetime)
 
 def _raise_write_refusal(refusal: Refusal, asked: Asked) -> Never:
     where = asked.where(refusal.code)
-    if refusal.code == 405 or refusal.says(NO_METHOD):
+    if refusal.code == 405 or _is_method_missing(refusal):
         raise RejectedError(f"Журнал не умеет такую операцию ({asked.method})", reason=OP_NOT_ALLOWED, **where)
     if refusal.code == 409:
         raise StaleError("Журнал: запись с тех пор изменена другим человеком", **where)
@@ -237,7 +244,12 @@ def is_absence_there(refusal: Refusal) -> bool:
 
 def is_object_gone(refusal: Refusal) -> bool:
     """Whether a refused DELETE found nothing to delete, and not a server without that method."""
-    return refusal.code == 404 and not refusal.is_page and not refusal.says(NO_METHOD)
+    return refusal.code == 404 and not _is_method_missing(refusal)
+
+
+def _is_method_missing(refusal: Refusal) -> bool:
+    """A 404 of the path and not of the object: a web server's own text, or the words of S12."""
+    return refusal.code == 404 and (refusal.says(NO_METHOD) or not refusal.is_spoken)
 
 
 def _sentence(refusal: Refusal) -> str:

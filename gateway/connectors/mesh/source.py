@@ -32,6 +32,7 @@ LESSONS_PAGE_SIZE = 2000
 PAGE_SIZE = 300
 GROUPS_A_CALL_COUNT = 100  # id lists go in the URL; the city's own clients cut them at 100
 LESSON_MIN = 45  # where the city does not say
+ANY_LEVEL = 0  # a scope without a level asks for the group alone
 POINT_TYPE_ID = 2  # «точка»: a debt with a deadline, not a mark yet (S2)
 
 
@@ -88,11 +89,14 @@ def fetch_scope(client: MeshClient, scope: CityScope) -> CityRead:
     return CityRead(scope=scope, read_at=client.clock.now(), objects=objects, faults=faults)
 
 
-def fetch_mark_rows(client: MeshClient, scope: CityScope) -> list[object]:
+def fetch_mark_rows(client: MeshClient, scope: CityScope, *, until: float | None = None) -> list[object]:
     """Read raw rows of marks that may belong to the scope.
 
     Whether the query's days mean the lesson or the entry is unknown: no mark is entered before its lesson, and none
     after today, so a span up to tomorrow holds them under both readings.
+
+    Args:
+        until: See `MeshClient.fetch_rows`.
 
     Raises:
         ConnectorError: As its type says.
@@ -104,11 +108,16 @@ def fetch_mark_rows(client: MeshClient, scope: CityScope) -> list[object]:
         "with_non_numeric_entries": True,
     }
     year_id = client.get_year(scope.from_on).id
-    return client.fetch_rows(f"{CORE}/marks", query, year_id=year_id, page_size=MARKS_PAGE_SIZE)
+    return client.fetch_rows(f"{CORE}/marks", query, year_id=year_id, page_size=MARKS_PAGE_SIZE, until=until)
 
 
 def _scope_query(scope: CityScope) -> dict[str, QueryValue]:
-    return {"group_ids": scope.group_id, "subject_id": scope.subject_id, "class_level_id": scope.level}
+    query: dict[str, QueryValue] = {"group_ids": scope.group_id, "subject_id": scope.subject_id}
+    return query | _level_query(scope)
+
+
+def _level_query(scope: CityScope) -> dict[str, QueryValue]:
+    return {} if scope.level == ANY_LEVEL else {"class_level_id": scope.level}
 
 
 def _fetch_marks(client: MeshClient, scope: CityScope) -> tuple[list[CityMark], list[RecordError]]:
@@ -126,9 +135,9 @@ def _fetch_absences(client: MeshClient, scope: CityScope) -> tuple[list[CityAbse
     query: dict[str, QueryValue] = {
         "group_ids": scope.group_id,
         "academic_year_id": year_id,
-        "class_level_id": scope.level,
         "start_at": codecs.to_dotted(scope.from_on),
         "stop_at": codecs.to_dotted(scope.to_on),
+        **_level_query(scope),
     }
     rows = _standing(client.fetch_rows(f"{CORE}/attendances", query, year_id=year_id, page_size=PAGE_SIZE))
     absences, faults = read_rows(WireAbsence, rows, "absence")
@@ -218,4 +227,4 @@ def to_homework(one: WireHomework) -> CityHomework:
     )
 
 
-__all__ = ["fetch_lessons", "fetch_mark_rows", "fetch_scope", "to_homework", "to_lesson", "to_mark"]
+__all__ = ["ANY_LEVEL", "fetch_lessons", "fetch_mark_rows", "fetch_scope", "to_homework", "to_lesson", "to_mark"]
