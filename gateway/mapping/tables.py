@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
-from gateway.store.metadata import Json, UtcDateTime, metadata
+from gateway.store.metadata import BigId, Json, UtcDateTime, metadata
 
 place = Table(
     "place",
@@ -71,7 +71,7 @@ mark_lesson = Table(
     metadata,
     Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
     Column("mark_ref", String(200), primary_key=True),
-    Column("city_lesson_id", Integer, nullable=False),
+    Column("city_lesson_id", BigId, nullable=False),
     Column("rule", String(20), nullable=False),
     Column("rule_version", String(64), nullable=False),
     Column("chosen_at", UtcDateTime, nullable=False),
