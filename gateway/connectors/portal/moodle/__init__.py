@@ -1,0 +1,1 @@
+"""The Moodle connector: web services over POST forms, read only."""

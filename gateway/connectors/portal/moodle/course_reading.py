@@ -1,0 +1,280 @@
+"""One course read group by group: lessons, marks, attempts, absences, homework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from gateway.connectors.port import ScopeRead, Stored, Want
+from gateway.connectors.portal.moodle import wire
+from gateway.connectors.portal.moodle.calls import SESSIONS, MoodleCalls
+from gateway.connectors.portal.moodle.client import SYSTEM
+from gateway.connectors.portal.moodle.directory import WHOLE_COURSE, CourseDirectory, user_ref
+from gateway.connectors.portal.moodle.errors import incomplete
+from gateway.connectors.portal.moodle.lessons import GroupLessons, build_group_lessons
+from gateway.connectors.portal.moodle.marks import Activities, item_ref, items_of, require_whole_report, to_mark
+from gateway.connectors.portal.moodle.scopes import Outages, group_scope
+from gateway.connectors.portal.moodle.tasks import homework_ref, to_attempt, to_homework
+from gateway.domain.clock import Clock
+from gateway.domain.errors import IncompleteReadError, RecordError
+from gateway.domain.identifiers import Kind
+from gateway.domain.records import Homework, Mark
+from gateway.settings import PortalSettings
+
+_NEED_LESSONS = frozenset({Kind.LESSON, Kind.ABSENCE, Kind.HOMEWORK})
+_NEED_ACTIVITIES = frozenset({Kind.MARK, Kind.ATTEMPT, Kind.HOMEWORK})
+
+
+class CourseReading:
+    """Reads one course.
+
+    Args:
+        directory: Its people, whole.
+        suspended: Accounts closed at the portal: they aren't in the user report.
+        bounds: School year, end excluded.
+        attempts_function: Which function gives attempts.
+        has_attendance: Whether the plugin's function is in the service.
+    """
+
+    def __init__(
+        self,
+        calls: MoodleCalls,
+        directory: CourseDirectory,
+        settings: PortalSettings,
+        *,
+        clock: Clock,
+        outages: Outages,
+        suspended: frozenset[int],
+        bounds: tuple[datetime, datetime],
+        attempts_function: str,
+        has_attendance: bool,
+    ) -> None:
+        self._calls = calls
+        self._directory = directory
+        self._settings = settings
+        self._clock = clock
+        self._outages = outages
+        self._suspended = suspended
+        self._bounds = bounds
+        self._attempts_function = attempts_function
+        self._has_attendance = has_attendance
+
+    def iter_scopes(self, want: Want, stored: Stored, groupids: Sequence[int]) -> Iterator[ScopeRead]:
+        """Yield the dated scopes of these groups, and of pupils in no group where the whole course is wanted."""
+        read_at = self._clock.now()
+        modules: Sequence[wire.Module] | IncompleteReadError = ()
+        lessons: Mapping[int, GroupLessons] | IncompleteReadError = {}
+        activities: Activities | IncompleteReadError = Activities({}, {})
+        if want.kinds & _NEED_LESSONS:
+            modules = self._outages.attempt(lambda: self._calls.fetch_modules(self._directory.course.id))
+            lessons = modules if isinstance(modules, IncompleteReadError) else self._read_lessons(groupids, modules)
+        if want.kinds & _NEED_ACTIVITIES:
+            activities = self._outages.attempt(self._fetch_activities)
+        if Kind.LESSON in want.kinds:
+            yield from self._iter_lesson_scopes(groupids, lessons, read_at)
+        if want.kinds & {Kind.MARK, Kind.ATTEMPT}:
+            whole = len(groupids) == len(self._directory.groups)
+            active = [userid for userid in self._directory.ungrouped if userid not in self._suspended]
+            for groupid in [*groupids, *([None] if whole and active else [])]:
+                marks = self._read_marks(groupid, activities)
+                yield marks
+                if Kind.ATTEMPT in want.kinds and marks.is_complete and isinstance(activities, Activities):
+                    yield from self._iter_attempt_scopes(groupid, marks, stored, activities)
+        if Kind.ABSENCE in want.kinds:
+            yield from self._iter_absence_scopes(groupids, lessons, read_at)
+        if Kind.HOMEWORK in want.kinds:
+            for groupid in groupids:
+                yield self._build_homework_scope(groupid, modules, lessons, activities, read_at)
+
+    def _fetch_activities(self) -> Activities:
+        courseid = self._directory.course.id
+        return Activities(
+            assignments={row.id: row for row in self._calls.fetch_assignments(courseid)},
+            quizzes={row.id: row for row in self._calls.fetch_quizzes(courseid)},
+        )
+
+    def _read_lessons(
+        self, groupids: Sequence[int], modules: Sequence[wire.Module]
+    ) -> Mapping[int, GroupLessons] | IncompleteReadError:
+        return self._outages.attempt(lambda: self._fetch_lessons(groupids, modules))
+
+    def _fetch_lessons(self, groupids: Sequence[int], modules: Sequence[wire.Module]) -> Mapping[int, GroupLessons]:
+        directory = self._directory
+        instances = [module.instance for module in modules if module.modname == "attendance"]
+        if instances and not self._has_attendance:
+            raise incomplete("Нет функции посещаемости во внешней службе", system=SYSTEM, function=SESSIONS)
+        sessions = [session for instance in instances for session in self._calls.fetch_sessions(instance)]
+        if WHOLE_COURSE in directory.groups:
+            events = self._calls.fetch_course_events([directory.course.id], *self._bounds)
+            events = [event for event in events if event.courseid == directory.course.id]
+        else:
+            events = self._calls.fetch_group_events(list(directory.groups), *self._bounds)
+        return {
+            groupid: build_group_lessons(
+                self._settings.name,
+                directory,
+                groupid,
+                sessions=sessions,
+                events=events,
+                statuses=self._settings.statuses,
+                bounds=self._bounds,
+            )
+            for groupid in groupids
+        }
+
+    def _iter_lesson_scopes(
+        self, groupids: Sequence[int], lessons: Mapping[int, GroupLessons] | IncompleteReadError, read_at: datetime
+    ) -> Iterator[ScopeRead]:
+        for groupid in groupids:
+            scope = group_scope(Kind.LESSON, self._directory, groupid)
+            if isinstance(lessons, IncompleteReadError):
+                yield ScopeRead(scope=scope, kind=Kind.LESSON, read_at=read_at, problem=lessons)
+                continue
+            records = lessons[groupid].lessons
+            yield ScopeRead(
+                scope=scope,
+                kind=Kind.LESSON,
+                read_at=read_at,
+                records=records,
+                pupils_present=self._pupils(groupid),
+                items_present=frozenset(record.ref for record in records),
+            )
+
+    def _iter_absence_scopes(
+        self, groupids: Sequence[int], lessons: Mapping[int, GroupLessons] | IncompleteReadError, read_at: datetime
+    ) -> Iterator[ScopeRead]:
+        for groupid in groupids:
+            scope = group_scope(Kind.ABSENCE, self._directory, groupid)
+            if isinstance(lessons, IncompleteReadError):
+                yield ScopeRead(scope=scope, kind=Kind.ABSENCE, read_at=read_at, problem=lessons)
+                continue
+            yield ScopeRead(
+                scope=scope,
+                kind=Kind.ABSENCE,
+                read_at=read_at,
+                records=lessons[groupid].absences,
+                faults=lessons[groupid].faults,
+                pupils_present=self._pupils(groupid),
+                items_present=frozenset(record.ref for record in lessons[groupid].lessons),
+            )
+
+    def _read_marks(self, groupid: int | None, activities: Activities | IncompleteReadError) -> ScopeRead:
+        scope = group_scope(Kind.MARK, self._directory, groupid)
+        read_at = self._clock.now()
+        if isinstance(activities, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.MARK, read_at=read_at, problem=activities)
+        rows = self._outages.attempt(lambda: self._fetch_report(groupid, activities))
+        if isinstance(rows, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.MARK, read_at=read_at, problem=rows)
+        group = None if groupid is None else self._directory.group_ref(groupid)
+        marks = [
+            mark
+            for row in rows
+            for item in row.gradeitems
+            if (mark := to_mark(self._settings.name, row, item, group=group, activities=activities)) is not None
+        ]
+        return ScopeRead(
+            scope=scope,
+            kind=Kind.MARK,
+            read_at=read_at,
+            records=marks,
+            pupils_present=frozenset(user_ref(row.userid) for row in rows),
+            items_present=frozenset(item_ref(item.id) for row in rows for item in items_of(row)),
+        )
+
+    def _fetch_report(self, groupid: int | None, activities: Activities) -> list[wire.UserGrades]:
+        """The report rows of the pupils who are read with this group."""
+        directory = self._directory
+        own = set(directory.ungrouped if groupid is None else directory.pupils_at_home(groupid))
+        rows = self._calls.fetch_grades(directory.course.id, groupid or 0)
+        expected = own - self._suspended
+        if expected - {row.userid for row in rows}:
+            # Somebody may be suspended in this course only; asked for only then, because it needs one more right.
+            expected -= {row.id for row in self._calls.fetch_enrolled(directory.course.id, only_suspended=True)}
+        require_whole_report(
+            rows, courseid=directory.course.id, expected=expected, known=directory.people, activities=activities
+        )
+        return [row for row in rows if row.userid in own]
+
+    def _iter_attempt_scopes(
+        self, groupid: int | None, marks: ScopeRead, stored: Stored, activities: Activities
+    ) -> Iterator[ScopeRead]:
+        """Attempts of changed cells only, a scope a cell: a school has far more cells than may be asked for one by one."""
+        changed = set(stored.changed_marks(marks.scope))
+        for mark in marks.records:
+            if not isinstance(mark, Mark) or mark.ref not in changed or mark.module != "quiz" or mark.activity is None:
+                continue
+            quiz = activities.quizzes[int(mark.activity.partition(":")[2])]
+            base = group_scope(Kind.ATTEMPT, self._directory, groupid)
+            scope = "|".join((base, mark.activity, mark.pupil))
+            yield self._read_attempts(scope, quiz, int(mark.pupil.partition(":")[2]))
+
+    def _read_attempts(self, scope: str, quiz: wire.Quiz, userid: int) -> ScopeRead:
+        read_at = self._clock.now()
+        rows = self._outages.attempt(
+            lambda: self._calls.fetch_attempts(quiz.id, userid, function=self._attempts_function)
+        )
+        if isinstance(rows, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.ATTEMPT, read_at=read_at, problem=rows)
+        if any((row.quiz, row.userid) != (quiz.id, userid) for row in rows):
+            problem = incomplete("Попытки чужого теста или ученика", system=SYSTEM, function=self._attempts_function)
+            return ScopeRead(scope=scope, kind=Kind.ATTEMPT, read_at=read_at, problem=problem)
+        records, faults = [], []
+        for row in rows:
+            if row.preview:
+                continue  # a teacher's own trial run
+            try:
+                records.append(to_attempt(self._settings.name, self._directory, quiz, row))
+            except RecordError as exc:
+                faults.append(exc)
+        return ScopeRead(
+            scope=scope,
+            kind=Kind.ATTEMPT,
+            read_at=read_at,
+            records=records,
+            faults=faults,
+            pupils_present=frozenset({user_ref(userid)}),
+            items_present=frozenset({f"quiz:{quiz.id}"}),
+        )
+
+    def _build_homework_scope(
+        self,
+        groupid: int,
+        modules: Sequence[wire.Module] | IncompleteReadError,
+        lessons: Mapping[int, GroupLessons] | IncompleteReadError,
+        activities: Activities | IncompleteReadError,
+        read_at: datetime,
+    ) -> ScopeRead:
+        scope = group_scope(Kind.HOMEWORK, self._directory, groupid)
+        if isinstance(modules, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.HOMEWORK, read_at=read_at, problem=modules)
+        if isinstance(lessons, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.HOMEWORK, read_at=read_at, problem=lessons)
+        if isinstance(activities, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.HOMEWORK, read_at=read_at, problem=activities)
+        hidden = {each.instance for each in modules if each.modname == "assign" and not each.visible}
+        records: list[Homework] = []
+        faults: list[RecordError] = []
+        for assignment in activities.assignments.values():
+            if assignment.id in hidden:
+                continue  # a draft: pupils don't see it yet
+            try:
+                homework = to_homework(
+                    self._settings.name, self._directory, groupid, assignment, lessons=lessons[groupid].lessons
+                )
+            except RecordError as exc:
+                faults.append(exc)
+            else:
+                records.append(homework)
+        return ScopeRead(
+            scope=scope,
+            kind=Kind.HOMEWORK,
+            read_at=read_at,
+            records=records,
+            faults=faults,
+            pupils_present=self._pupils(groupid),
+            items_present=frozenset(homework_ref(self._directory, each, groupid) for each in activities.assignments),
+        )
+
+    def _pupils(self, groupid: int) -> frozenset[str]:
+        return frozenset(user_ref(userid) for userid in self._directory.groups[groupid][1])
