@@ -125,6 +125,15 @@ MAPPING_TEXTS: tuple[Row, ...] = (
         "Check the identifier in the pupil's portal profile: it may be somebody else's.",
     ),
     (
+        "LINK_LOST",
+        "waiting",
+        "curator",
+        "Связь есть, но её городской стороны больше нет среди данных школы.",
+        "Проверьте, переведён ли ученик или расформирована ли группа, и свяжите заново.",
+        "There is a link, but its city side is no longer among the school's.",
+        "Check whether the pupil was moved or the group closed, and link again.",
+    ),
+    (
         "GROUP_NOT_LINKED",
         "waiting",
         "deputy_head",

@@ -63,13 +63,6 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Mapping[str, str]
 
 
-class LessonCorrelation(msgspec.Struct, frozen=True, kw_only=True):
-    """Lessons of one group: local ref → the city's lesson, and why the others have none."""
-
-    lessons: Mapping[str, CityLesson]
-    waiting: Mapping[str, str]
-
-
 def correlate_people(local: Iterable[Person], city: Iterable[CityPupil], linked: Mapping[str, int]) -> Correlation:
     """Link pupils by the city's person id; those without wait with candidates by name.
 
@@ -270,7 +263,9 @@ def _group_form(group: CityGroup) -> str:
     return "subgroup" if group.is_subgroup else "plain"
 
 
-def correlate_lessons(local: Iterable[Lesson], city: Iterable[CityLesson]) -> LessonCorrelation:
+def correlate_lessons(
+    local: Iterable[Lesson], city: Iterable[CityLesson]
+) -> tuple[Mapping[str, CityLesson], Mapping[str, str]]:
     """Match the lessons of one linked group by the moment they start.
 
     Two on one side at one moment are never told apart by guess, with one exception: a cancelled lesson gives way to the
@@ -279,6 +274,9 @@ def correlate_lessons(local: Iterable[Lesson], city: Iterable[CityLesson]) -> Le
     Args:
         local: Lessons of one local group.
         city: Lessons of the city group linked to it.
+
+    Returns:
+        Local ref → the city's lesson, and local ref → reason for those that have none.
 
     Raises:
         ValueError: Lessons of several groups came together.
@@ -301,4 +299,4 @@ def correlate_lessons(local: Iterable[Lesson], city: Iterable[CityLesson]) -> Le
             waiting[lesson.ref] = AMBIGUOUS_LINK
         else:
             lessons[lesson.ref] = same[0]
-    return LessonCorrelation(lessons=lessons, waiting=waiting)
+    return lessons, waiting

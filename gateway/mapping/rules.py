@@ -34,11 +34,11 @@ FieldName = Literal["mark.value", "mark.weight", "mark.form"]
 
 
 class Modes(msgspec.Struct, frozen=True):
-    """How each operation of a record may go out."""
+    """How each operation of a record may go out; nothing does unless said."""
 
-    create: Mode
-    change: Mode
-    delete: Mode
+    create: Mode = "off"
+    change: Mode = "off"
+    delete: Mode = "off"
 
 
 class ScopeDecision(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class ScopeDecision(msgspec.Struct, frozen=True):
         return self.direction == "to_city" and self.modes != _ALL_OFF
 
 
-_ALL_OFF = Modes("off", "off", "off")
+_ALL_OFF = Modes()
 _NOT_CHOSEN = ScopeDecision(None, "off", _ALL_OFF)
 
 
@@ -296,6 +296,12 @@ class Rules(_Frozen):
         return ScopeDecision(best[1], row.direction, Modes(row.create, row.change, row.delete))
 
 
+def modes_for(rules: Rules, kind: Kind, *, subject: str, class_name: str | None) -> Modes:
+    """Return the modes of one kind, subject and class; all off where it is not sent to the city."""
+    decision = rules.scope_for(kind, (subject,), class_name)
+    return decision.modes if decision.is_sent else _ALL_OFF
+
+
 def everything_on(rules: Rules) -> Rules:
     """Return the rules with everything sent, for a sandbox city; a scope table the school has filled stays as it is."""
     if rules.scope:
@@ -369,6 +375,7 @@ __all__ = [
     "build_rules",
     "everything_on",
     "load_rules",
+    "modes_for",
     "rule_version",
     "rules_body",
 ]
