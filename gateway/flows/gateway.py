@@ -1,0 +1,65 @@
+"""What a flow is given: the ports and the place, made once by bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from gateway.audit.deed import Actor
+from gateway.audit.log import AuditLog
+from gateway.connectors.port import CityPort, PortalSource
+from gateway.domain.clock import Clock
+from gateway.domain.identifiers import Place
+from gateway.mapping.links import get_place_id
+from gateway.mapping.rules import Rules
+from gateway.queue.deeds import Ledger
+from gateway.queue.deliver import Terms
+from gateway.reconcile.guard import Limits
+from gateway.settings import GatewaySettings
+from gateway.store.transaction import Store
+
+
+class Progress(Protocol):
+    """Told how far a long work has come."""
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None:
+        """Say that `done` of `total` units of a stage are over."""
+        ...
+
+
+def silent(stage: str, done: int, total: int | None = None) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """The composed gateway: everything a flow acts through."""
+
+    settings: GatewaySettings
+    clock: Clock
+    store: Store
+    audit: AuditLog
+    place: Place
+    rules: Rules
+    portal: PortalSource
+    city: CityPort
+    terms: Terms
+    limits: Limits
+    actor: Actor
+    progress: Progress = silent
+
+    @property
+    def ledger(self) -> Ledger:
+        """The writer of operations' audit entries at this place."""
+        return Ledger(self.audit, self.place)
+
+    def place_id(self, conn: Connection) -> int:
+        """Number of the place, made at first use."""
+        return get_place_id(conn, self.place)
+
+    def now(self) -> datetime:
+        """The moment by the store's clock."""
+        return self.store.now()

@@ -1,0 +1,368 @@
+"""Plan: read the city's side, say in its terms what should stand there, compare, store the difference.
+
+Scope by scope (kind × group), so that memory stays flat; a scope whose digests and decision inputs all stand, and in
+which nothing waits, is counted from its memo and not looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+import msgspec
+import xxhash
+from sqlalchemy import Connection, select
+
+from gateway.connectors.port import CityDirectory, CityScope, Want
+from gateway.domain.city import CityGroup, CityLesson
+from gateway.domain.clock import moscow_day
+from gateway.domain.errors import ConnectorError
+from gateway.domain.identifiers import SENT_KINDS, Kind
+from gateway.domain.records import Absence, Attempt, Group, Homework, Lesson, Mark, Record
+from gateway.flows.correlate import WhoIsWho, correlate
+from gateway.flows.gateway import Gateway
+from gateway.flows.pull import Problem
+from gateway.flows.scopes import LocalScope, load_faults, load_of_scopes, load_scopes
+from gateway.mapping.correlate import correlate_lessons
+from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
+from gateway.mapping.mesh import GroupContext, Mapped, map_record
+from gateway.mapping.rules import Mode, rule_version
+from gateway.queue.outbox import load_busy
+from gateway.reconcile.compare import Category
+from gateway.reconcile.intend import store_intended, to_row
+from gateway.reconcile.memo import find_memo, store_memo
+from gateway.reconcile.plan import PlanDraft, SealedPlan, retire_older
+from gateway.reconcile.resolve import ScopeDecision, Shared, decide_scope
+from gateway.reconcile.shadow import city_scope, store_city_scope
+from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.tables import scope_state
+from gateway.store.epoch import get_epoch
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed plan, with what could not be read of the city."""
+
+    plan: SealedPlan
+    problems: list[Problem]
+    skipped_scopes: int
+
+
+def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = False) -> Planned:
+    """Build and store a plan.
+
+    Args:
+        gateway: The composed gateway.
+        want: Which groups, pupils, days and kinds.
+        run_id: The run it belongs to.
+        is_dry_run: The plan is stored and shown but can't be released.
+
+    Raises:
+        ConnectorError: The city's directory can't be read: nothing can be decided.
+    """
+    today = moscow_day(gateway.now())
+    directory = gateway.city.fetch_directory(today)
+    who = correlate(gateway, directory)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        epoch = get_epoch(conn)
+    draft = PlanDraft(
+        gateway.store,
+        place_id=place_id,
+        run_id=run_id,
+        rule_version=rule_version(gateway.rules),
+        epoch=epoch,
+        is_dry_run=is_dry_run,
+        ttl_hours=gateway.settings.school.plan_ttl_hours,
+    )
+    planner = _Planner(gateway, want, run_id, place_id, directory, who, draft, today)
+    planner.run()
+    sealed = draft.seal()
+    if not is_dry_run:
+        with gateway.store.write() as conn:
+            retire_older(conn, place_id, sealed.id)
+    return Planned(plan=sealed, problems=planner.problems, skipped_scopes=planner.skipped)
+
+
+class _Planner:
+    """One planning pass: what all its groups share."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        want: Want,
+        run_id: int,
+        place_id: int,
+        directory: CityDirectory,
+        who: WhoIsWho,
+        draft: PlanDraft,
+        today: date,
+    ) -> None:
+        self._gateway = gateway
+        self._want = want
+        self._run_id = run_id
+        self._place_id = place_id
+        self._directory = directory
+        self._who = who
+        self._draft = draft
+        self._today = today
+        self._city_groups = {group.id: group for group in directory.groups}
+        self._city_pupils = {pupil.id: pupil for pupil in directory.pupils}
+        self._scopes: Mapping[str, Sequence[LocalScope]] = {}
+        self.problems: list[Problem] = []
+        self.skipped = 0
+
+    def run(self) -> None:
+        """Plan every group that is wanted, then what belongs to no group of the city."""
+        with self._gateway.store.read() as conn:
+            self._scopes = load_scopes(conn, self._place_id)
+            faults = load_faults(conn, self._place_id)
+        groups = sorted(set(self._scopes) & set(self._who.local_groups))
+        for done, ref in enumerate(groups, start=1):
+            group = self._who.local_groups[ref]
+            if self._is_wanted(group):
+                self._plan_group(group)
+            self._gateway.progress("plan", done, len(groups))
+        for scope, (reason, count) in faults.items():
+            self._draft.add(
+                ScopeDecision(
+                    scope=scope,
+                    items=(),
+                    shared=[Shared(category=Category.REJECTED, reason=reason, count=count, digest=bytes(16))],
+                    guards=(),
+                    read=count,
+                )
+            )
+
+    def _is_wanted(self, group: Group) -> bool:
+        subject = self._who.subjects.get(group.subject)
+        names = {group.subject, subject.name if subject else ""}
+        return (not self._want.class_names or group.class_name in self._want.class_names) and (
+            not self._want.subjects or bool(names & self._want.subjects)
+        )
+
+    def _plan_group(self, group: Group) -> None:
+        city_id = self._who.groups.get(group.ref)
+        if city_id is None:
+            self._plan_unlinked(group)
+            return
+        city_group = self._city_groups[city_id]
+        try:
+            lessons = tuple(self._gateway.city.fetch_lessons([city_id], self._want.from_on, self._want.to_on))
+        except ConnectorError as error:
+            self.problems.append(
+                Problem(scope=f"lesson|city-group:{city_id}", reason=error.reason_code, sentence=error.sentence)
+            )
+            lessons = ()
+        for kind in SENT_KINDS:
+            if kind in self._want.kinds:
+                self._plan_scope(group, city_group, kind, lessons)
+
+    def _plan_unlinked(self, group: Group) -> None:
+        """Records of a group that the city's side of is not known wait, each with that reason."""
+        reason = self._who.groups_waiting.get(group.ref, "GROUP_NOT_LINKED")
+        for kind in SENT_KINDS:
+            if kind not in self._want.kinds:
+                continue
+            scope = f"{kind.value}|{group.ref}"
+            with self._gateway.store.write() as conn:
+                records = self._load(conn, group, kind)
+                rows = [to_row(Mapped(ref=item.ref, kind=kind, state="waiting", reason=reason)) for item in records]
+                store_intended(conn, self._place_id, scope, rows)
+            self._decide(scope, is_read=False, delete_mode="off", lessons=())
+
+    def _plan_scope(self, group: Group, city_group: CityGroup, kind: Kind, lessons: tuple[CityLesson, ...]) -> None:
+        scope = city_scope(kind.value, city_group.id)
+        read = self._gateway.city.fetch_scope(
+            CityScope(
+                kind=kind,
+                group_id=city_group.id,
+                subject_id=city_group.subject_id,
+                level=city_group.level,
+                from_on=self._want.from_on,
+                to_on=self._want.to_on,
+            )
+        )
+        if read.problem is not None:
+            self.problems.append(Problem(scope=scope, reason=read.problem.reason_code, sentence=read.problem.sentence))
+        subject = self._who.subjects[group.subject].name if group.subject in self._who.subjects else group.subject
+        names = (subject, city_group.subject_name)
+        delete_mode = self._gateway.rules.scope_for(kind, names, group.class_name).modes.delete
+        with self._gateway.store.write() as conn:
+            store_city_scope(conn, self._place_id, read, run_id=self._run_id)
+            inputs = self._inputs(conn, group, city_group, kind, lessons)
+            memo = find_memo(conn, self._place_id, scope, inputs) if read.is_complete and self._is_whole() else None
+        if memo is not None:
+            self._draft.add_remembered(
+                scope,
+                unchanged=memo.unchanged,
+                foreign_count=memo.foreign_count,
+                out_of_scope=memo.out_of_scope,
+            )
+            self.skipped += 1
+            return
+        with self._gateway.store.write() as conn:
+            self._map_scope(conn, scope, group, city_group, kind, lessons, subject)
+        decided = self._decide(scope, is_read=read.is_complete, delete_mode=delete_mode, lessons=lessons)
+        if read.is_complete and self._is_whole():
+            with self._gateway.store.write() as conn:
+                store_memo(conn, self._place_id, scope, inputs, decided, self._gateway.store.now(conn))
+
+    def _map_scope(
+        self,
+        conn: Connection,
+        scope: str,
+        group: Group,
+        city_group: CityGroup,
+        kind: Kind,
+        lessons: tuple[CityLesson, ...],
+        subject: str,
+    ) -> None:
+        records = self._load(conn, group, kind)
+        context = self._context(conn, group, city_group, lessons, subject, records)
+        mapped = [map_record(item, context) for item in records if isinstance(item, Mark | Absence | Homework)]
+        save_chosen_lessons(
+            conn, self._place_id, mapped, rule_version(self._gateway.rules), self._gateway.store.now(conn)
+        )
+        store_intended(conn, self._place_id, scope, [to_row(item) for item in mapped])
+
+    def _context(
+        self,
+        conn: Connection,
+        group: Group,
+        city_group: CityGroup,
+        lessons: tuple[CityLesson, ...],
+        subject: str,
+        records: Sequence[Record],
+    ) -> GroupContext:
+        local_lessons = [item for item in self._load(conn, group, Kind.LESSON) if isinstance(item, Lesson)]
+        linked = correlate_lessons(local_lessons, lessons).lessons
+        attempts: dict[tuple[str, str], list[Attempt]] = {}
+        for item in self._load_course(conn, group, Kind.ATTEMPT):
+            if isinstance(item, Attempt):
+                attempts.setdefault((item.activity, item.pupil), []).append(item)
+        schedule = city_group.schedule_id
+        return GroupContext(
+            group=group,
+            city_group=city_group,
+            subject=subject,
+            class_name=group.class_name,
+            pupils=self._who.pupils,
+            pupils_waiting=self._who.pupils_waiting,
+            city_pupils=self._city_pupils,
+            lessons=lessons,
+            lesson_links={ref: lesson.id for ref, lesson in linked.items()},
+            periods=tuple(period for period in self._directory.periods if period.schedule_id == schedule),
+            forms=tuple(
+                form
+                for form in self._directory.forms
+                if form.subject_id == city_group.subject_id and form.level == city_group.level
+            ),
+            attempts={key: tuple(found) for key, found in attempts.items()},
+            chosen=load_chosen_lessons(conn, self._place_id, [item.ref for item in records]),
+            rules=self._gateway.rules,
+            now=self._gateway.store.now(conn),
+            absence_reason_id=self._gateway.settings.mesh.absence_reason_id,
+        )
+
+    def _decide(self, scope: str, *, is_read: bool, delete_mode: Mode, lessons: Sequence[CityLesson]) -> ScopeDecision:
+        ordered = sorted(lessons, key=lambda lesson: (lesson.starts_at, lesson.id))
+        positions = {lesson.id: position for position, lesson in enumerate(ordered)}
+        with self._gateway.store.read() as conn:
+            decided = decide_scope(
+                conn,
+                self._place_id,
+                scope,
+                is_read=is_read,
+                delete_mode=delete_mode,
+                limits=self._gateway.limits,
+                position_of=positions.get,
+                busy=load_busy(conn, self._place_id, scope),
+            )
+        kept = self._narrow(decided)
+        self._draft.add(kept)
+        return decided
+
+    def _narrow(self, decided: ScopeDecision) -> ScopeDecision:
+        """Keep only the wanted pupils and days; what is not looked at is not counted.
+
+        A run that looks at a part may not delete: it has not seen the whole.
+        """
+        if self._is_whole():
+            return decided
+        pupils = {self._who.pupils.get(ref) for ref in self._want.pupils}
+        items = [
+            item
+            for item in decided.items
+            if (not self._want.pupils or _pupil_of(item.triple.object_key) in pupils)
+            and item.decision.op != "delete"
+            and item.triple.on_date is not None
+            and self._want.from_on <= item.triple.on_date <= self._want.to_on
+        ]
+        return msgspec.structs.replace(decided, items=items, shared=(), read=len(items))
+
+    def _is_whole(self) -> bool:
+        return not self._want.pupils and self._want.from_on <= self._year_start()
+
+    def _year_start(self) -> date:
+        return self._directory.year.begins_on
+
+    def _load(self, conn: Connection, group: Group, kind: Kind) -> list[Record]:
+        return load_of_scopes(conn, self._place_id, self._scopes.get(group.ref, ()), kind)
+
+    def _load_course(self, conn: Connection, group: Group, kind: Kind) -> list[Record]:
+        scopes = [scope for found in self._scopes.values() for scope in found if scope.programme == group.programme]
+        return load_of_scopes(conn, self._place_id, scopes, kind)
+
+    def _inputs(
+        self,
+        conn: Connection,
+        group: Group,
+        city_group: CityGroup,
+        kind: Kind,
+        lessons: tuple[CityLesson, ...],
+    ) -> bytes:
+        """Everything that the scope is decided by, as one digest: data, rules, links, timetable, calendar day."""
+        state = xxhash.xxh3_128()
+        for part in self._iter_inputs(conn, group, city_group, kind, lessons):
+            state.update(part)
+            state.update(b"\x00")
+        return state.digest()
+
+    def _iter_inputs(
+        self,
+        conn: Connection,
+        group: Group,
+        city_group: CityGroup,
+        kind: Kind,
+        lessons: tuple[CityLesson, ...],
+    ) -> Iterator[bytes]:
+        yield rule_version(self._gateway.rules).encode()
+        yield self._today.isoformat().encode()
+        yield f"{self._want.from_on}|{self._want.to_on}".encode()
+        local = [
+            scope
+            for found in self._scopes.values()
+            for scope in found
+            if scope.programme == group.programme and scope.kind in (kind, Kind.ATTEMPT, Kind.LESSON)
+        ]
+        for scope in sorted(local, key=lambda found: found.scope):
+            yield scope.scope.encode() + scope.digest
+        yield msgspec.json.encode(city_group)
+        yield msgspec.json.encode(lessons)
+        yield msgspec.json.encode(sorted(self._who.pupils.items()))
+        members = [self._city_pupils[pupil] for pupil in city_group.pupil_ids if pupil in self._city_pupils]
+        yield msgspec.json.encode(members)
+        yield msgspec.json.encode((self._directory.periods, self._directory.forms))
+        yield conn.execute(
+            select(scope_state.c.digest).where(
+                scope_state.c.place_id == self._place_id,
+                scope_state.c.side == CITY_SIDE,
+                scope_state.c.scope == city_scope(kind.value, city_group.id),
+            )
+        ).scalar_one()
+
+
+def _pupil_of(object_key: str | None) -> int | None:
+    """The city's pupil id in a cell's key; None where the object has no single pupil."""
+    parts = (object_key or "").split("/")
+    return int(parts[1]) if len(parts) == 3 and parts[0] in ("mark", "absence") else None

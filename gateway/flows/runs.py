@@ -1,0 +1,155 @@
+"""Runs: one execution of a flow; its id is on every operation and audit entry."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+import msgspec
+from sqlalchemy import insert, select, update
+
+from gateway.audit.deed import Deed
+from gateway.connectors.port import Want
+from gateway.domain.errors import ConfigurationError
+from gateway.flows.gateway import Gateway
+from gateway.reconcile.tables import run
+
+
+class RunState(StrEnum):
+    """How a run stands or ended."""
+
+    RUNNING = "running"
+    DONE = "done"
+    REMARKS = "done_with_remarks"
+    WAITING = "waiting_approval"
+    PAUSED = "paused"
+    FAILED = "failed"
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as people see it; `counters` as the flows filled them."""
+
+    id: int
+    form: str
+    state: str
+    actor: str
+    started_at: datetime
+    finished_at: datetime | None
+    counters: dict[str, object]
+    problems: list[dict[str, object]]
+    sentence: str | None
+
+
+def start_run(gateway: Gateway, form: str, want: Want) -> int:
+    """Begin a run and write it down.
+
+    Args:
+        gateway: The composed gateway.
+        form: pull, plan, sync, deliver, verify.
+        want: What it asks for.
+    """
+    with gateway.store.write() as conn:
+        now = gateway.store.now(conn)
+        run_id: int = conn.execute(
+            insert(run)
+            .values(
+                place_id=gateway.place_id(conn),
+                form=form,
+                state=RunState.RUNNING.value,
+                actor=gateway.actor.name,
+                want=msgspec.to_builtins(want),
+                started_at=now,
+                counters={},
+                problems=[],
+            )
+            .returning(run.c.id)
+        ).scalar_one()
+        gateway.audit.append(
+            conn,
+            Deed(
+                action="run.started",
+                actor=gateway.actor,
+                place=gateway.place,
+                object_type="run",
+                object_id=f"run:{run_id}",
+                run_id=run_id,
+                outcome="decided",
+            ),
+        )
+    return run_id
+
+
+def finish_run(
+    gateway: Gateway,
+    run_id: int,
+    state: RunState,
+    *,
+    counters: dict[str, object],
+    problems: list[dict[str, object]] | None = None,
+    sentence: str | None = None,
+) -> None:
+    """End a run with what it counted and one sentence."""
+    with gateway.store.write() as conn:
+        conn.execute(
+            update(run)
+            .where(run.c.id == run_id)
+            .values(
+                state=state.value,
+                finished_at=gateway.store.now(conn),
+                counters=counters,
+                problems=problems or [],
+                sentence=sentence,
+            )
+        )
+        gateway.audit.append(
+            conn,
+            Deed(
+                action="run.finished",
+                actor=gateway.actor,
+                place=gateway.place,
+                object_type="run",
+                object_id=f"run:{run_id}",
+                run_id=run_id,
+                outcome=state.value,
+            ),
+        )
+
+
+def load_runs(gateway: Gateway, *, limit: int = 20) -> list[RunRow]:
+    """Load the place's newest runs."""
+    with gateway.store.read() as conn:
+        rows = conn.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
+    return [_to_run(row) for row in rows]
+
+
+def get_run(gateway: Gateway, run_id: int) -> RunRow:
+    """Load one run.
+
+    Raises:
+        ConfigurationError: There is no such run.
+    """
+    with gateway.store.read() as conn:
+        row = conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
+    if row is None:
+        raise ConfigurationError(f"Запуска {run_id} нет")
+    return _to_run(row)
+
+
+def _to_run(row) -> RunRow:  # type: ignore[no-untyped-def]  # SQLAlchemy's row is untyped
+    return RunRow(
+        id=row.id,
+        form=row.form,
+        state=row.state,
+        actor=row.actor,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        counters=row.counters,
+        problems=row.problems,
+        sentence=row.sentence,
+    )
+
+
+def year_bounds(today: date) -> tuple[date, date]:
+    """First and last day of the school year of a day (R23: 01.09–31.08)."""
+    first = today.year if today.month >= 9 else today.year - 1
+    return date(first, 9, 1), date(first + 1, 8, 31)

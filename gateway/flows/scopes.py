@@ -1,0 +1,70 @@
+"""Which portal scopes feed a group, and their records: the planning flow's view of what pull stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from gateway.domain.identifiers import Kind
+from gateway.domain.records import RECORD_TYPES, Record
+from gateway.reconcile.snapshot import PORTAL_SIDE
+from gateway.reconcile.tables import record, record_fault, scope_state
+
+
+class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
+    """A portal scope: kind × course × group, with the digest of its last complete read."""
+
+    scope: str
+    kind: Kind
+    programme: str
+    group: str
+    digest: bytes
+
+
+def load_scopes(conn: Connection, place_id: int) -> Mapping[str, Sequence[LocalScope]]:
+    """Load the portal scopes of a place by the group they belong to (`kind|course:2|group:1`)."""
+    found: dict[str, list[LocalScope]] = {}
+    rows = conn.execute(
+        select(scope_state.c.scope, scope_state.c.digest)
+        .where(scope_state.c.place_id == place_id, scope_state.c.side == PORTAL_SIDE)
+        .order_by(scope_state.c.scope)
+    )
+    for scope, digest in rows:
+        parts = scope.split("|")
+        if len(parts) != 3:
+            continue
+        local = LocalScope(scope=scope, kind=Kind(parts[0]), programme=parts[1], group=parts[2], digest=digest)
+        found.setdefault(local.group, []).append(local)
+    return found
+
+
+def load_of_scopes(conn: Connection, place_id: int, scopes: Iterable[LocalScope], kind: Kind) -> list[Record]:
+    """Load the live records of one kind in these scopes, in order of their refs."""
+    names = [scope.scope for scope in scopes if scope.kind is kind]
+    decoder = msgspec.json.Decoder(RECORD_TYPES[kind])
+    bodies: list[tuple[str, bytes]] = []
+    for start in range(0, len(names), 500):
+        bodies.extend(
+            (row[0], row[1])
+            for row in conn.execute(
+                select(record.c.ref, record.c.body).where(
+                    record.c.place_id == place_id,
+                    record.c.scope.in_(names[start : start + 500]),
+                    record.c.kind == kind.value,
+                    record.c.gone.is_(None),
+                )
+            )
+        )
+    return [decoder.decode(body) for _, body in sorted(bodies)]
+
+
+def load_faults(conn: Connection, place_id: int) -> Mapping[str, tuple[str, int]]:
+    """Count the parked records of every scope: scope → (a reason, count)."""
+    rows = conn.execute(
+        select(record_fault.c.scope, func.min(record_fault.c.reason), func.count())
+        .where(record_fault.c.place_id == place_id)
+        .group_by(record_fault.c.scope)
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}

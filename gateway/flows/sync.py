@@ -1,0 +1,187 @@
+"""Sync: pull, plan, deliver and verify in one run, with one sentence at its end.
+
+What a gate holds waits for a person and holds nothing else; what is open afterwards goes on by itself at its time.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from gateway.connectors.port import Want
+from gateway.domain.errors import GatewayError, Recovery
+from gateway.flows.deliver import Delivered, deliver
+from gateway.flows.gateway import Gateway
+from gateway.flows.plan import Planned, make_plan
+from gateway.flows.pull import Problem, Pulled, pull
+from gateway.flows.runs import RunState, finish_run, start_run
+from gateway.queue.outbox import Released, release
+from gateway.reconcile.plan import PlanState
+
+
+class Exit(IntEnum):
+    """Exit codes that scripts can trust."""
+
+    DONE = 0
+    FAULT = 1
+    USAGE = 2
+    REMARKS = 3
+    PERSON = 4
+    PAUSED = 5
+
+
+class Synced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sync did, part by part; None where it did not get so far."""
+
+    run_id: int
+    pulled: Pulled | None = None
+    planned: Planned | None = None
+    released: Released | None = None
+    delivered: Delivered | None = None
+    state: RunState = RunState.DONE
+    exit_code: Exit = Exit.DONE
+    sentence: str = ""
+
+
+def sync(
+    gateway: Gateway,
+    want: Want,
+    *,
+    is_dry_run: bool = False,
+    max_wait_s: float | None = None,
+    form: str = "sync",
+) -> Synced:
+    """Run the whole way once.
+
+    Args:
+        gateway: The composed gateway.
+        want: What to read and send.
+        is_dry_run: Stop after the plan, which then can't be released.
+        max_wait_s: How long to wait for unknown outcomes; None = as long as one settle time needs.
+        form: Name of the run's kind.
+
+    Raises:
+        GatewayError: The run failed; it is written down with its sentence before.
+    """
+    run_id = start_run(gateway, form, want)
+    try:
+        pulled = pull(gateway, want, run_id)
+        planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
+        released, delivered = None, None
+        if not is_dry_run:
+            released = release(
+                gateway.store,
+                gateway.audit,
+                gateway.place,
+                planned.plan.id,
+                gates=("none",),
+                lane="demand" if want.pupils or want.class_names else "nightly",
+                actor=gateway.actor,
+            )
+            delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+    except GatewayError as error:
+        state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
+        finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
+        raise
+    result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered)
+    return _finish(gateway, result)
+
+
+def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None = None) -> Synced:
+    """Deliver and verify what is open, without reading or planning anew (`deliver`, `verify`, after an approval)."""
+    run_id = start_run(gateway, form, want)
+    try:
+        delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+    except GatewayError as error:
+        state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
+        finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
+        raise
+    return _finish(gateway, Synced(run_id=run_id, delivered=delivered))
+
+
+def _wait_limit(gateway: Gateway, max_wait_s: float | None) -> float:
+    if max_wait_s is not None:
+        return max_wait_s
+    return 2 * (gateway.terms.settle_s + gateway.terms.deadline_s) + 60.0
+
+
+def _finish(gateway: Gateway, result: Synced) -> Synced:
+    state, code, sentence = judge(result)
+    problems = _problems(result)
+    finish_run(
+        gateway,
+        result.run_id,
+        state,
+        counters=_counters(result),
+        problems=[msgspec.to_builtins(problem) for problem in problems],
+        sentence=sentence,
+    )
+    return msgspec.structs.replace(result, state=state, exit_code=code, sentence=sentence)
+
+
+def judge(result: Synced) -> tuple[RunState, Exit, str]:
+    """Say in one sentence how a run ended; never more than is known."""
+    delivered, planned = result.delivered, result.planned
+    if delivered is not None and delivered.paused:
+        return (
+            RunState.PAUSED,
+            Exit.PAUSED,
+            f"Отправка приостановлена: город не принимает вход профиля {', '.join(delivered.paused)}; "
+            "обновите токен и выполните gateway deliver --resume",
+        )
+    if planned is not None and not planned.plan.is_dry_run and planned.plan.state in (PlanState.WAITING,):
+        return (
+            RunState.WAITING,
+            Exit.PERSON,
+            f"План {planned.plan.hash[:12]} ждёт утверждения: gateway plan show, затем gateway plan approve",
+        )
+    if delivered is not None and delivered.open_count:
+        at = delivered.next_at.isoformat(timespec="seconds") if delivered.next_at else "—"
+        return RunState.REMARKS, Exit.REMARKS, f"Осталось в очереди {delivered.open_count}, ближайшее в {at}"
+    if (delivered is not None and delivered.parked) or _problems(result):
+        parked = delivered.parked if delivered is not None else 0
+        return (
+            RunState.REMARKS,
+            Exit.REMARKS,
+            f"Завершено с замечаниями: отложено {parked}, не прочитано областей {len(_problems(result))}",
+        )
+    if delivered is not None and not delivered.sent:
+        return RunState.DONE, Exit.DONE, "Отправлять было нечего"
+    return RunState.DONE, Exit.DONE, "Завершено"
+
+
+def _problems(result: Synced) -> list[Problem]:
+    found: list[Problem] = []
+    if result.pulled is not None:
+        found.extend(result.pulled.problems)
+    if result.planned is not None:
+        found.extend(result.planned.problems)
+    if result.delivered is not None:
+        found.extend(result.delivered.problems)
+    return found
+
+
+def _counters(result: Synced) -> dict[str, object]:
+    counters: dict[str, object] = {}
+    if result.pulled is not None:
+        counters["pull"] = result.pulled.kinds
+    if result.planned is not None:
+        counters["plan"] = result.planned.plan.counters
+        counters["by_reason"] = result.planned.plan.by_reason
+        counters["plan_id"] = result.planned.plan.id
+    if result.released is not None:
+        counters["released"] = msgspec.to_builtins(result.released)
+    if result.delivered is not None:
+        counters["delivery"] = delivery_counts(result.delivered)
+    return counters
+
+
+def delivery_counts(delivered: Delivered) -> dict[str, int]:
+    """The four numbers of a delivery: sent ≠ accepted ≠ verified, and what was parked."""
+    return {
+        "sent": delivered.sent,
+        "accepted": delivered.accepted,
+        "verified": delivered.verified,
+        "parked": delivered.parked,
+    }

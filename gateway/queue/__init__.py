@@ -1,0 +1,1 @@
+"""Carries the plan out: outbox → relay → deliver → verify. The outbox row is the truth; the broker only nudges."""

@@ -1,0 +1,78 @@
+"""A person lets a plan out: once, with a reason, before it expires, exactly this hash."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+
+from gateway.audit.deed import Actor, Deed
+from gateway.audit.log import AuditLog
+from gateway.audit.notes import write_note
+from gateway.domain.errors import PlanRefusedError
+from gateway.domain.identifiers import Place
+from gateway.queue.outbox import refuse_unusable
+from gateway.reconcile.plan import PlanState, SealedPlan, load_plan
+from gateway.reconcile.tables import plan
+from gateway.store.transaction import Store
+
+
+def approve(
+    store: Store,
+    audit: AuditLog,
+    place: Place,
+    plan_id: int,
+    *,
+    reason: str,
+    with_deletes: bool,
+    with_held: bool,
+    actor: Actor,
+) -> SealedPlan:
+    """Record that a person approved the plan; the caller then releases it.
+
+    Args:
+        store: The store.
+        audit: The log.
+        place: Where we are.
+        plan_id: A sealed plan.
+        reason: Why, as typed; kept beside the chain.
+        with_deletes: Deletes are let out too; never without being named.
+        with_held: What a guard held is let out too.
+        actor: Who.
+
+    Raises:
+        PlanRefusedError: No reason, approved already, stale, expired, or a dry run.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Утверждение без причины не принимается: --reason")
+    with store.write() as conn:
+        refuse_unusable(conn, store, plan_id)
+        now = store.now(conn)
+        found = load_plan(conn, plan_id)
+        note = write_note(conn, reason, now=now)
+        changed = conn.execute(
+            update(plan)
+            .where(
+                plan.c.id == plan_id,
+                plan.c.state.in_((PlanState.WAITING, PlanState.READY, PlanState.USED)),
+                plan.c.approved_at.is_(None),
+            )
+            .values(state=PlanState.APPROVED, approved_by=actor.name, approved_at=now, note_id=note.id)
+        )
+        if changed.rowcount != 1:
+            raise PlanRefusedError("План уже утверждён: утвердить можно один раз", reason="PLAN_USED")
+        audit.append(
+            conn,
+            Deed(
+                action="plan.approved",
+                actor=actor,
+                place=place,
+                object_type="plan",
+                object_id=f"plan:{plan_id}",
+                run_id=found.run_id,
+                plan_hash=found.hash,
+                rule_version=found.rule_version,
+                outcome="decided",
+                counts={"with_deletes": int(with_deletes), "with_held": int(with_held)},
+                note=note,
+            ),
+        )
+        return load_plan(conn, plan_id)

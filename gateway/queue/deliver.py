@@ -1,0 +1,398 @@
+"""One operation's steps up to the city's answer: claim → send → record. Each step is one transaction (law 13).
+
+A crash between two steps is told by the state it left: CLAIMED was never sent and comes back when its lease ends; SENDING
+may have been sent and becomes UNKNOWN. The claim is charged before the work, so a kill counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, exists, insert, select, update
+
+from gateway.connectors.port import Accepted, CitySink
+from gateway.domain.city import Intent
+from gateway.domain.errors import (
+    AccessDeniedError,
+    ContractError,
+    GatewayError,
+    OutcomeUnknownError,
+    Recovery,
+    StaleError,
+)
+from gateway.queue.deeds import Ledger
+from gateway.queue.pauses import is_everyone_paused, pause
+from gateway.queue.redelivery import next_attempt_at
+from gateway.queue.states import IN_FLIGHT, State
+from gateway.queue.tables import attempt, operation, receipt
+from gateway.reconcile.resolve import INTENT_TYPES
+from gateway.reconcile.tables import intended, shadow
+from gateway.reconcile.triples import SENDABLE
+from gateway.store.transaction import Store
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of delivery, from the settings groups `queue` and `mesh`; seconds.
+
+    Attributes:
+        settle_s: How long a call without an answer may still be applied.
+        deadline_s: Total time of one call.
+    """
+
+    lease_s: float
+    max_claims: int
+    max_attempts: int
+    settle_s: float
+    deadline_s: float
+
+    @property
+    def untouchable(self) -> timedelta:
+        """How long after sending an unanswered operation is left alone (law 4)."""
+        return timedelta(seconds=self.deadline_s + self.settle_s)
+
+
+class RequestIds(Protocol):
+    """Makes request ids."""
+
+    def __call__(self) -> str:
+        """Return a fresh one."""
+        ...
+
+
+def new_request_id() -> str:
+    """A random request id of 32 hex digits."""
+    return uuid4().hex
+
+
+class Delivery:
+    """Brings claimed operations to the city's answer.
+
+    Args:
+        store: The store.
+        sink: The city's write side.
+        ledger: Writes the audit entries.
+        terms: The numbers.
+        city: Key of the city, for pauses.
+        request_ids: Source of request ids.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sink: CitySink,
+        ledger: Ledger,
+        terms: Terms,
+        *,
+        city: str,
+        request_ids: RequestIds = new_request_id,
+    ) -> None:
+        self._store = store
+        self._sink = sink
+        self._ledger = ledger
+        self._terms = terms
+        self._city = city
+        self._request_ids = request_ids
+
+    def deliver(self, operation_id: int) -> State | None:
+        """Run one operation as far as it goes now.
+
+        Returns:
+            Its state afterwards; None where it was not ours to take (done, not due, its cell is busy, all paused).
+
+        Raises:
+            AuditError: What was to be done could not be written down; it was not done.
+        """
+        row = self._claim(operation_id)
+        if row is None:
+            return None
+        if row.state != State.CLAIMED.value:
+            return State(row.state)
+        request_id = self._request_ids()
+        sent = self._mark_sending(row, request_id)
+        if sent is None:
+            return State.SUPERSEDED
+        try:
+            accepted = self._call(sent, request_id)
+        except GatewayError as error:
+            return self._record_error(sent, error, request_id)
+        return self._record_accepted(sent, accepted)
+
+    def _claim(self, operation_id: int) -> Row[Any] | None:
+        """Take the row, or park one that killed its worker too often; the charge is committed before the work."""
+        other = operation.alias()
+        with self._store.write() as conn:
+            now = self._store.now(conn)
+            if is_everyone_paused(conn, self._city):
+                return None
+            busy = exists().where(
+                and_(
+                    other.c.place_id == operation.c.place_id,
+                    other.c.object_key == operation.c.object_key,
+                    other.c.id != operation.c.id,
+                    other.c.state.in_(IN_FLIGHT),
+                )
+            )
+            row = conn.execute(
+                update(operation)
+                .where(
+                    operation.c.id == operation_id,
+                    operation.c.state == State.READY.value,
+                    operation.c.not_before <= now,
+                    ~busy,
+                )
+                .values(
+                    state=State.CLAIMED.value,
+                    claims=operation.c.claims + 1,
+                    fence=operation.c.fence + 1,
+                    lease_until=now + timedelta(seconds=self._terms.lease_s),
+                    changed_at=now,
+                )
+                .returning(operation)
+            ).one_or_none()
+            if row is None:
+                return None
+            if row.claims > self._terms.max_claims:
+                return self._move(
+                    conn, row, State.PARKED, now, reason="POISON", action="operation.parked", outcome="held"
+                )
+            return row
+
+    def _mark_sending(self, row: Row[Any], request_id: str) -> Row[Any] | None:
+        """Commit what an answer needs to be understood after a crash, then nothing but the call may come."""
+        with self._store.write() as conn:
+            now = self._store.now(conn)
+            if not self._still_wanted(conn, row):
+                self._move(
+                    conn, row, State.SUPERSEDED, now, reason="BASE_MOVED", action="operation.dropped", outcome="held"
+                )
+                return None
+            ids = conn.execute(
+                select(shadow.c.city_id).where(
+                    shadow.c.place_id == row.place_id,
+                    shadow.c.kind == row.kind,
+                    shadow.c.object_key == row.object_key,
+                )
+            ).scalars()
+            sent = conn.execute(
+                update(operation)
+                .where(
+                    operation.c.id == row.id,
+                    operation.c.fence == row.fence,
+                    operation.c.state == State.CLAIMED.value,
+                )
+                .values(
+                    state=State.SENDING.value,
+                    lease_until=now + timedelta(seconds=self._terms.deadline_s),
+                    sent_at=now,
+                    not_before=now + self._terms.untouchable,
+                    ids_before=sorted(ids),
+                    changed_at=now,
+                )
+                .returning(operation)
+            ).one_or_none()
+            if sent is None:
+                return None
+            conn.execute(
+                insert(attempt).values(
+                    operation_id=row.id,
+                    number=row.attempts + 1,
+                    started_at=now,
+                    outcome="sending",
+                    request_id=request_id,
+                )
+            )
+            self._ledger.write(conn, sent, "operation.intended", "decided", request_id=request_id)
+            return sent
+
+    def _still_wanted(self, conn: Connection, row: Row[Any]) -> bool:
+        """A newer pull may have changed what should stand there since the plan was released."""
+        wanted = conn.execute(
+            select(intended.c.state, intended.c.digest).where(
+                intended.c.place_id == row.place_id,
+                intended.c.kind == row.kind,
+                intended.c.ref == row.ref,
+            )
+        ).one_or_none()
+        if row.op == "delete":
+            return wanted is None
+        return wanted is not None and wanted.state == SENDABLE and bool(wanted.digest == row.intent_digest)
+
+    def _call(self, row: Row[Any], request_id: str) -> Accepted:
+        intent: Intent = msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind])
+        if row.op == "create":
+            return self._sink.create(intent, request_id=request_id)
+        if row.op == "change":
+            return self._sink.change(row.city_id, intent, request_id=request_id)
+        return self._sink.delete(row.city_id, intent, request_id=request_id)
+
+    def _record_accepted(self, row: Row[Any], accepted: Accepted) -> State:
+        with self._store.write() as conn:
+            now = self._store.now(conn)
+            city_id = accepted.city_id if accepted.city_id is not None else row.city_id
+            moved = self._move(
+                conn,
+                row,
+                State.ACCEPTED,
+                now,
+                reason="",
+                action="operation.accepted",
+                outcome="already_there" if accepted.already_there else "applied",
+                city_id=city_id,
+                request_id=accepted.request_id,
+                claims=0,
+                not_before=now,
+            )
+            if moved is None:
+                return State.UNKNOWN
+            conn.execute(
+                insert(receipt).values(
+                    operation_id=row.id,
+                    stage="accepted",
+                    city_id=city_id,
+                    request_id=accepted.request_id,
+                    at=now,
+                )
+            )
+            _close_attempt(
+                conn, row, accepted.request_id, now, "accepted", profile=accepted.profile, status=accepted.status
+            )
+        return State.ACCEPTED
+
+    def _record_error(self, row: Row[Any], error: GatewayError, request_id: str) -> State:
+        with self._store.write() as conn:
+            now = self._store.now(conn)
+            attempts = row.attempts if error.recovery is Recovery.PAUSE else row.attempts + 1
+            if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
+                pause(conn, self._ledger, self._city, error, now=now)
+            values = {"claims": 0, "attempts": attempts}
+            state, not_before = self._state_after(row, error, attempts, now)
+            moved = self._move(
+                conn,
+                row,
+                state,
+                now,
+                reason=error.reason_code,
+                action=f"operation.{_ACTIONS[state]}",
+                outcome=_OUTCOMES[state],
+                request_id=request_id,
+                not_before=not_before,
+                **values,
+            )
+            _close_attempt(
+                conn,
+                row,
+                request_id,
+                now,
+                state.value,
+                error=type(error).__name__,
+                status=getattr(error, "status", None),
+            )
+        return state if moved is not None else State.UNKNOWN
+
+    def _state_after(self, row: Row[Any], error: GatewayError, attempts: int, now: datetime) -> tuple[State, datetime]:
+        if isinstance(error, OutcomeUnknownError | ContractError):
+            # An answer that can't be read says as little as none.
+            return State.UNKNOWN, row.sent_at + self._terms.untouchable
+        if isinstance(error, StaleError):
+            return State.SUPERSEDED, now
+        due = next_attempt_at(error, attempts=attempts, max_attempts=self._terms.max_attempts, now=now)
+        return (State.READY, due) if due is not None else (State.PARKED, now)
+
+    def _move(
+        self,
+        conn: Connection,
+        row: Row[Any],
+        state: State,
+        now: datetime,
+        *,
+        reason: str,
+        action: str,
+        outcome: str,
+        city_id: int | None = None,
+        request_id: str | None = None,
+        **values: object,
+    ) -> Row[Any] | None:
+        """Move a row that is still ours (fence) and write the entry; None where somebody else has it now."""
+        if city_id is not None:
+            values["city_id"] = city_id
+        moved = conn.execute(
+            update(operation)
+            .where(operation.c.id == row.id, operation.c.fence == row.fence, operation.c.state == row.state)
+            .values(state=state.value, reason=reason, lease_until=None, changed_at=now, **values)
+            .returning(operation)
+        ).one_or_none()
+        if moved is not None:
+            self._ledger.write(
+                conn, moved, action, outcome, reason=reason or None, city_id=city_id, request_id=request_id
+            )
+        return moved
+
+
+_ACTIONS = {
+    State.READY: "postponed",
+    State.UNKNOWN: "unanswered",
+    State.PARKED: "parked",
+    State.SUPERSEDED: "dropped",
+}
+_OUTCOMES = {State.READY: "held", State.UNKNOWN: "unknown", State.PARKED: "refused", State.SUPERSEDED: "held"}
+
+
+def _close_attempt(
+    conn: Connection,
+    row: Row[Any],
+    request_id: str,
+    now: datetime,
+    outcome: str,
+    *,
+    error: str | None = None,
+    profile: str | None = None,
+    status: int | None = None,
+) -> None:
+    conn.execute(
+        update(attempt)
+        .where(attempt.c.operation_id == row.id, attempt.c.request_id == request_id)
+        .values(finished_at=now, outcome=outcome, error=error, profile=profile, status=status)
+    )
+
+
+def sweep(store: Store) -> int:
+    """Bring back what a dead worker left: claims never sent become ready, calls without an answer become unknown.
+
+    Returns:
+        Rows moved.
+    """
+    with store.write() as conn:
+        now = store.now(conn)
+        returned = conn.execute(
+            update(operation)
+            .where(operation.c.state == State.CLAIMED.value, operation.c.lease_until <= now)
+            .values(state=State.READY.value, lease_until=None, changed_at=now)
+        ).rowcount
+        lost = conn.execute(
+            update(operation)
+            .where(operation.c.state == State.SENDING.value, operation.c.lease_until <= now)
+            .values(state=State.UNKNOWN.value, reason="UNKNOWN_OUTCOME", lease_until=None, changed_at=now)
+        ).rowcount
+    return returned + lost
+
+
+def load_due(conn: Connection, place_id: int, now: datetime, *, limit: int) -> Sequence[int]:
+    """Load ids of operations that may be claimed now: on demand before nightly, within a lane by due day."""
+    return (
+        conn.execute(
+            select(operation.c.id)
+            .where(
+                operation.c.place_id == place_id,
+                operation.c.state == State.READY.value,
+                operation.c.not_before <= now,
+            )
+            .order_by(operation.c.lane, operation.c.due_on, operation.c.id)
+            .limit(limit)
+        )
+        .scalars()
+        .all()
+    )

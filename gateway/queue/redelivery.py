@@ -1,0 +1,44 @@
+"""When an undelivered operation is tried again.
+
+Pure. The answer is stored on the row, so the wait outlives the broker and the process.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gateway.domain.errors import GatewayError, Recovery, ThrottledError
+
+FIRST_WAIT_S = 15.0
+LONGEST_WAIT_S = 6 * 3600.0  # one school shift: a fault of the morning is tried again the same day
+PAUSE_S = 60.0  # how often a paused profile's rows are looked at again
+
+
+def next_attempt_at(error: GatewayError, *, attempts: int, max_attempts: int, now: datetime) -> datetime | None:
+    """Decide when the operation is due again.
+
+    The wait doubles from 15 s up to 6 h; the server's Retry-After wins when longer.
+
+    Args:
+        error: What the last attempt raised; its `recovery` decides, never its text.
+        attempts: Attempts already made, at least 1.
+        max_attempts: After so many a person must look.
+        now: Aware UTC.
+
+    Returns:
+        Aware UTC moment, or None when a person must decide and the operation is parked.
+
+    Raises:
+        ValueError: `now` is naive.
+
+    Source: RFC 9110 §10.2.3 (Retry-After).
+    """
+    if now.tzinfo is None:
+        raise ValueError("now must be aware")
+    if error.recovery is Recovery.PAUSE:
+        return now + timedelta(seconds=PAUSE_S)
+    if error.recovery is not Recovery.RETRY or attempts >= max_attempts:
+        return None
+    if isinstance(error, ThrottledError):
+        return now + timedelta(seconds=error.retry_after_s)
+    return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0 ** (attempts - 1), LONGEST_WAIT_S))

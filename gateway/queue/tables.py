@@ -1,0 +1,101 @@
+"""Tables of delivery: the outbox of operations, attempts, receipts, paused profiles.
+
+An operation holds everything that an answer needs to be understood after a crash: what was meant, on what it was
+planned, which ids stood in the cell before the call, when it was sent and when it may be touched again.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, LargeBinary, String, Table, UniqueConstraint
+
+from gateway.store.metadata import Digest, Json, UtcDateTime, metadata
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("plan_id", Integer, ForeignKey("plan.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("ref", String(200), nullable=False),
+    Column("op", String(10), nullable=False),
+    Column("scope", String(200), nullable=False),
+    Column("object_key", String(120), nullable=False),
+    Column("idempotency_key", String(64), nullable=False),
+    Column("lane", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("intent", LargeBinary, nullable=False),
+    Column("old", LargeBinary),
+    Column("intent_digest", Digest, nullable=False),
+    Column("base_digest", Digest),
+    Column("city_id", Integer),
+    Column("ids_before", Json, nullable=False),
+    Column("rule_version", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("claims", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("sent_at", UtcDateTime),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("on_date", Date),
+    Column("due_on", Date),
+    UniqueConstraint("plan_id", "seq"),
+    UniqueConstraint("place_id", "idempotency_key"),
+    Index("ix_operation_due", "state", "not_before"),
+    Index("ix_operation_object", "place_id", "object_key", "state"),
+    Index("ix_operation_record", "place_id", "kind", "ref"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("operation_id", Integer, ForeignKey("operation.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("outcome", String(20), nullable=False),
+    Column("error", String(40)),
+    Column("request_id", String(64), nullable=False),
+    Column("profile", String(100)),
+    Column("status", Integer),
+    Index("ix_attempt_operation", "operation_id"),
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("operation_id", Integer, ForeignKey("operation.id"), nullable=False),
+    Column("stage", String(10), nullable=False),
+    Column("city_id", Integer),
+    Column("digest", Digest),
+    Column("request_id", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_receipt_operation", "operation_id"),
+)
+
+profile_pause = Table(
+    "profile_pause",
+    metadata,
+    Column("city", String(200), primary_key=True),
+    Column("profile", String(100), primary_key=True),
+    Column("reason", String(40), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("is_lifted", Boolean, nullable=False),
+)
+
+host_confirmation = Table(
+    "host_confirmation",
+    metadata,
+    Column("host", String(200), primary_key=True),
+    Column("profile", String(100), primary_key=True),
+    Column("actor", String(200), nullable=False),
+    Column("confirmed_at", UtcDateTime, nullable=False),
+)

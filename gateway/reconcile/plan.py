@@ -1,0 +1,254 @@
+"""A plan: stored, hashed, single use, with an expiry. What was shown is what is executed (law 2).
+
+Built in chunks (no write transaction over 250 ms on SQLite) and sealed by its hash, which covers what would be sent and
+on what it was decided, and no time: a dry run has the same hash as the real one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from gateway.domain.errors import PlanRefusedError
+from gateway.reconcile.compare import Category
+from gateway.reconcile.guard import GuardRow
+from gateway.reconcile.resolve import Item, ScopeDecision, Shared
+from gateway.reconcile.tables import decision, decision_scope, plan
+from gateway.store.transaction import Store
+
+CHUNK_ROWS = 2_000
+"""Rows a transaction: about 25 ms on SQLite."""
+COUNTERS = ("read", *(category.value for category in Category))
+
+
+class PlanState:
+    """States of a plan."""
+
+    DRAFT = "draft"
+    WAITING = "waiting_approval"
+    READY = "ready"
+    APPROVED = "approved"
+    USED = "used"
+    STALE = "stale"
+
+
+class SealedPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored plan as people and flows see it."""
+
+    id: int
+    place_id: int
+    run_id: int
+    state: str
+    hash: str
+    created_at: datetime
+    expires_at: datetime
+    rule_version: str
+    counters: dict[str, int]
+    by_reason: dict[str, int]
+    guards: list[GuardRow]
+    is_dry_run: bool
+    needs_approval: bool
+
+
+class PlanDraft:
+    """A plan while it is being built; `add` scopes, then `seal`."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        place_id: int,
+        run_id: int,
+        rule_version: str,
+        epoch: int,
+        is_dry_run: bool,
+        ttl_hours: float,
+    ) -> None:
+        self._store = store
+        self._rule_version = rule_version
+        self._counters: Counter[str] = Counter()
+        self._by_reason: Counter[str] = Counter()
+        self._guards: list[GuardRow] = []
+        self._needs_approval = False
+        self._has_free = False
+        self._seq = 0
+        self._rows: list[dict[str, object]] = []
+        self._shared: list[dict[str, object]] = []
+        with store.write() as conn:
+            now = store.now(conn)
+            self.id: int = conn.execute(
+                insert(plan)
+                .values(
+                    place_id=place_id,
+                    run_id=run_id,
+                    state=PlanState.DRAFT,
+                    created_at=now,
+                    expires_at=now + timedelta(hours=ttl_hours),
+                    rule_version=rule_version,
+                    epoch=epoch,
+                    counters={},
+                    by_reason={},
+                    guards=[],
+                    is_dry_run=is_dry_run,
+                    needs_approval=False,
+                )
+                .returning(plan.c.id)
+            ).scalar_one()
+        self._hash = hashlib.sha256(f"plan|{place_id}|{rule_version}".encode())
+
+    def add(self, scope: ScopeDecision) -> None:
+        """Add one decided scope."""
+        self._counters["read"] += scope.read
+        self._guards.extend(scope.guards)
+        for shared in scope.shared:
+            self._share(scope.scope, shared)
+        for item in scope.items:
+            self._add_item(item)
+        if len(self._rows) >= CHUNK_ROWS:
+            self._flush()
+
+    def add_remembered(self, scope: str, *, unchanged: int, foreign_count: int, out_of_scope: dict[str, int]) -> None:
+        """Add a scope that was skipped whole because nothing that it is decided by has moved."""
+        self._counters["read"] += unchanged + foreign_count + sum(out_of_scope.values())
+        self._share(scope, Shared(category=Category.UNCHANGED, reason="NO_CHANGE", count=unchanged, digest=bytes(16)))
+        for reason, count in {**out_of_scope, **({"FOREIGN": foreign_count} if foreign_count else {})}.items():
+            self._share(scope, Shared(category=Category.OUT_OF_SCOPE, reason=reason, count=count, digest=bytes(16)))
+
+    def seal(self) -> SealedPlan:
+        """Write what is left, compute the hash, and make the plan what it says it is."""
+        self._flush()
+        state = PlanState.WAITING if self._needs_approval else PlanState.READY
+        with self._store.write() as conn:
+            conn.execute(
+                update(plan)
+                .where(plan.c.id == self.id)
+                .values(
+                    state=state,
+                    hash=self._hash.hexdigest(),
+                    counters={name: self._counters[name] for name in COUNTERS},
+                    by_reason=dict(sorted(self._by_reason.items())),
+                    guards=[msgspec.to_builtins(row) for row in self._guards],
+                    needs_approval=self._needs_approval,
+                )
+            )
+            return load_plan(conn, self.id)
+
+    def _share(self, scope: str, shared: Shared) -> None:
+        if not shared.count:
+            return
+        self._counters[shared.category.value] += shared.count
+        self._by_reason[shared.reason] += shared.count
+        self._shared.append(
+            {
+                "plan_id": self.id,
+                "scope": scope,
+                "reason": shared.reason,
+                "count": shared.count,
+                "digest": shared.digest,
+            }
+        )
+
+    def _add_item(self, item: Item) -> None:
+        triple, verdict = item.triple, item.decision
+        self._counters[verdict.category.value] += 1
+        self._by_reason[verdict.reason] += 1
+        self._seq += 1
+        if verdict.op is not None or verdict.category is Category.ADOPTED:
+            self._needs_approval |= item.gate == "approval"
+            self._hash.update(
+                f"|{triple.kind}|{triple.ref}|{verdict.category}|{verdict.op}|{item.gate}|{item.city_id}|".encode()
+            )
+            self._hash.update(triple.ours or b"-")
+            self._hash.update(triple.base or b"-")
+            self._hash.update(triple.intent or b"-")
+        self._rows.append(
+            {
+                "plan_id": self.id,
+                "seq": self._seq,
+                "kind": triple.kind,
+                "ref": triple.ref,
+                "city_id": item.city_id,
+                "scope": triple.scope,
+                "category": verdict.category.value,
+                "op": verdict.op,
+                "reason": verdict.reason,
+                "object_key": triple.object_key,
+                "ours": triple.ours,
+                "base": triple.base,
+                "theirs": triple.theirs,
+                "intent": triple.intent,
+                "old": triple.old,
+                "on_date": triple.on_date,
+                "due_on": triple.due_on,
+                "gate": item.gate,
+                "outcome": None,
+            }
+        )
+
+    def _flush(self) -> None:
+        while self._rows or self._shared:
+            rows, self._rows = self._rows[:CHUNK_ROWS], self._rows[CHUNK_ROWS:]
+            shared, self._shared = self._shared[:CHUNK_ROWS], self._shared[CHUNK_ROWS:]
+            with self._store.write() as conn:
+                if rows:
+                    conn.execute(insert(decision), rows)
+                if shared:
+                    conn.execute(insert(decision_scope), shared)
+
+
+def load_plan(conn: Connection, plan_id: int) -> SealedPlan:
+    """Load a plan by its number.
+
+    Raises:
+        PlanRefusedError: There is none, or it was never sealed (a run that died while planning).
+    """
+    row = conn.execute(select(plan).where(plan.c.id == plan_id)).one_or_none()
+    if row is None or row.hash is None:
+        raise PlanRefusedError(f"Плана {plan_id} нет, или его построение не было закончено: запустите plan заново")
+    return SealedPlan(
+        id=row.id,
+        place_id=row.place_id,
+        run_id=row.run_id,
+        state=row.state,
+        hash=row.hash,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        rule_version=row.rule_version,
+        counters=row.counters,
+        by_reason=row.by_reason,
+        guards=[msgspec.convert(guard, GuardRow) for guard in row.guards],
+        is_dry_run=row.is_dry_run,
+        needs_approval=row.needs_approval,
+    )
+
+
+def find_plan_id(conn: Connection, place_id: int, hash_prefix: str | None = None) -> int | None:
+    """Find the newest sealed plan of a place, or the newest whose hash begins so (at least 6 characters)."""
+    query = select(plan.c.id).where(plan.c.place_id == place_id, plan.c.hash.is_not(None))
+    if hash_prefix is not None:
+        query = query.where(plan.c.hash.startswith(hash_prefix, autoescape=True))
+    return conn.execute(query.order_by(plan.c.id.desc()).limit(1)).scalar_one_or_none()
+
+
+def retire_older(conn: Connection, place_id: int, plan_id: int) -> None:
+    """Make every earlier plan of the place that was not used stale: it stays readable and refuses to run."""
+    conn.execute(
+        update(plan)
+        .where(
+            plan.c.place_id == place_id,
+            plan.c.id < plan_id,
+            plan.c.state.in_((PlanState.DRAFT, PlanState.WAITING, PlanState.READY)),
+        )
+        .values(state=PlanState.STALE)
+    )
+
+
+def drop_draft(conn: Connection, plan_id: int) -> None:
+    """Remove a draft that was never sealed, with its rows."""
+    conn.execute(delete(decision).where(decision.c.plan_id == plan_id))
+    conn.execute(delete(decision_scope).where(decision_scope.c.plan_id == plan_id))
+    conn.execute(delete(plan).where(plan.c.id == plan_id, plan.c.hash.is_(None)))

@@ -1,0 +1,306 @@
+"""One scope's decisions: legs from the store → pure decisions, gates from the rules and the guard.
+
+Reads only; what it returns is written by `reconcile.plan`. A scope is a kind of one group of the city.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from gateway.domain.city import (
+    INTENT_KINDS,
+    AbsenceIntent,
+    CityAbsence,
+    CityHomework,
+    CityMark,
+    HomeworkIntent,
+    Intent,
+    MarkIntent,
+)
+from gateway.domain.identifiers import Kind
+from gateway.mapping.atoms import atom_of_city
+from gateway.mapping.rules import Mode
+from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
+from gateway.reconcile.gone import DELETABLE, PROOF_READS, Gone
+from gateway.reconcile.guard import GuardRow, Limits, ScopeShare, judge
+from gateway.reconcile.tables import base, intended
+from gateway.reconcile.triples import Triple, count_equal, iter_foreign, iter_unequal
+from gateway.reconcile.twins import Likeness, Seat, find_twins
+
+Gate = Literal["none", "approval", "delete", "guard", "refused"]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision about one record, ready to be stored.
+
+    Attributes:
+        gate: What lets it out: nothing, an approval, an approval that names deletes, one that names the guard; or nothing at all.
+    """
+
+    triple: Triple
+    decision: Decision
+    gate: Gate
+    city_id: int | None
+
+
+class Busy(msgspec.Struct, frozen=True, kw_only=True):
+    """What delivery still holds in a scope.
+
+    Attributes:
+        records: Record → (state, reason) of an operation in flight.
+        cells: Object keys that such an operation may be writing to.
+        parked: Record → (digest of what was refused, reason): the same thing is not sent again unasked.
+    """
+
+    records: Mapping[tuple[str, str], tuple[str, str]]
+    cells: frozenset[str]
+    parked: Mapping[tuple[str, str], tuple[bytes, str]]
+
+
+NOTHING_BUSY = Busy(records={}, cells=frozenset(), parked={})
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of a scope that share one decision row, through which a passport resolves."""
+
+    category: Category
+    reason: str
+    count: int
+    digest: bytes
+
+
+class ScopeDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a plan needs of one scope.
+
+    Attributes:
+        read: Keys in ours ∪ base ∪ city, counted where they are read and not where they are decided.
+    """
+
+    scope: str
+    items: Sequence[Item]
+    shared: Sequence[Shared]
+    guards: Sequence[GuardRow]
+    read: int
+
+
+_CITY_TYPES: dict[str, type[CityMark] | type[CityAbsence] | type[CityHomework]] = {
+    Kind.MARK.value: CityMark,
+    Kind.ABSENCE.value: CityAbsence,
+    Kind.HOMEWORK.value: CityHomework,
+}
+INTENT_TYPES: dict[str, type[Intent]] = {kind.value: cls for cls, kind in INTENT_KINDS.items()}  # type: ignore[misc]  # keys are the union's members
+_CATEGORY_OF_STATE = {
+    "out_of_scope": Category.OUT_OF_SCOPE,
+    "waiting": Category.WAITING,
+    "rejected": Category.REJECTED,
+    "held": Category.HELD,
+}
+
+
+def decide_scope(
+    conn: Connection,
+    place_id: int,
+    scope: str,
+    *,
+    is_read: bool,
+    delete_mode: Mode,
+    limits: Limits,
+    position_of: Callable[[int], int | None],
+    busy: Busy = NOTHING_BUSY,
+) -> ScopeDecision:
+    """Decide everything in one scope.
+
+    Args:
+        conn: A read (or write) transaction.
+        place_id: Where we are.
+        scope: `reconcile.shadow.city_scope(...)`.
+        is_read: The city's side of it was completely read in this run.
+        delete_mode: What the scope table says of deletes here; creates and changes carry theirs.
+        limits: The guard's numbers.
+        position_of: City lesson id → its ordinal among the group's lessons.
+        busy: What delivery holds here.
+    """
+    triples = list(iter_unequal(conn, place_id, scope))
+    unchanged, unchanged_digest = count_equal(conn, place_id, scope)
+    all_strangers = list(iter_foreign(conn, place_id, scope))
+    strangers = [stranger for stranger in all_strangers if stranger[2] not in busy.cells]
+    fresh = [
+        triple
+        for triple in triples
+        if triple.ours is not None and triple.base is None and _held_by_delivery(triple, busy) is None
+    ]
+    likeness = Likeness(equal={}, twin={})
+    if is_read and fresh and strangers:
+        likeness = find_twins(
+            [_our_seat(triple, position_of) for triple in fresh],
+            [
+                _their_seat(kind, city_id, key, digest, body, position_of)
+                for kind, city_id, key, digest, body in strangers
+            ],
+        )
+    decided = [
+        (triple, _held_by_delivery(triple, busy) or _decide(triple, is_read=is_read, likeness=likeness))
+        for triple in triples
+    ]
+    live, based = _sizes(conn, place_id, scope)
+    share = ScopeShare(
+        scope=scope,
+        base=based,
+        live=live,
+        creates=_count(decided, "create"),
+        changes=_count(decided, "change"),
+        deletes=_count(decided, "delete"),
+    )
+    guards = judge(share, limits)
+    items = [_gated(triple, decision, likeness, delete_mode, guards) for triple, decision in decided]
+    foreign_count = len(all_strangers) - len(likeness.equal)
+    shared: list[Shared] = []
+    if unchanged:
+        # Equal to what the city held when it was last read; where that was not now, unknown is not unchanged.
+        category, reason = (Category.UNCHANGED, "NO_CHANGE") if is_read else (Category.WAITING, "UNREAD_TARGET")
+        shared.append(Shared(category=category, reason=reason, count=unchanged, digest=unchanged_digest))
+    if foreign_count:
+        shared.append(
+            Shared(category=foreign().category, reason=foreign().reason, count=foreign_count, digest=bytes(16))
+        )
+    base_only = sum(1 for triple in triples if triple.state is None)
+    return ScopeDecision(
+        scope=scope,
+        items=items,
+        shared=shared,
+        guards=guards,
+        read=live + base_only + foreign_count,
+    )
+
+
+def _sizes(conn: Connection, place_id: int, scope: str) -> tuple[int, int]:
+    live = conn.execute(
+        select(func.count()).select_from(intended).where(intended.c.place_id == place_id, intended.c.scope == scope)
+    ).scalar_one()
+    based = conn.execute(
+        select(func.count()).select_from(base).where(base.c.place_id == place_id, base.c.scope == scope)
+    ).scalar_one()
+    return live, based
+
+
+def _count(decided: Sequence[tuple[Triple, Decision]], op: Op) -> int:
+    return sum(1 for _, decision in decided if decision.op == op)
+
+
+def _decide(triple: Triple, *, is_read: bool, likeness: Likeness) -> Decision:
+    if triple.state is not None and triple.ours is None:
+        return Decision(_CATEGORY_OF_STATE[triple.state], triple.reason)
+    theirs: Leg = Absence.UNKNOWN
+    if is_read:
+        theirs = triple.theirs if triple.theirs is not None else Absence.ABSENT
+    decision = decide(
+        triple.ours if triple.ours is not None else _absence_of(triple),
+        triple.base if triple.base is not None else Absence.ABSENT,
+        theirs,
+        has_equal=triple.ref in likeness.equal,
+        has_twin=triple.ref in likeness.twin,
+    )
+    if triple.state == "held" and decision.op is not None:
+        # It may not go now; what stands already, or needs no write, is decided as usual.
+        return Decision(Category.HELD, triple.reason)
+    return decision
+
+
+def _held_by_delivery(triple: Triple, busy: Busy) -> Decision | None:
+    """Say who has the record now, if delivery has it."""
+    key = (triple.kind, triple.ref)
+    if key in busy.records or (triple.base is None and triple.object_key in busy.cells):
+        return Decision(Category.WAITING, "IN_FLIGHT")
+    wanted = triple.ours if triple.ours is not None else triple.base
+    if key in busy.parked and busy.parked[key][0] == wanted and triple.ours != triple.base:
+        return Decision(Category.REJECTED, busy.parked[key][1])
+    return None
+
+
+def _absence_of(triple: Triple) -> Absence:
+    if triple.gone is None:
+        return Absence.UNKNOWN
+    gone = Gone(triple.gone)
+    if gone in DELETABLE:
+        return Absence.CLEARED if triple.absent_reads >= PROOF_READS else Absence.UNPROVEN
+    return Absence.LEFT if gone is Gone.PUPIL_LEFT else Absence.RESET if gone is Gone.SCOPE_RESET else Absence.UNKNOWN
+
+
+def _gated(
+    triple: Triple, decision: Decision, likeness: Likeness, delete_mode: Mode, guards: Sequence[GuardRow]
+) -> Item:
+    city_id = triple.city_id
+    if decision.category is Category.ADOPTED and triple.base is None:
+        city_id = int(likeness.equal[triple.ref])
+    elif decision.reason == "PROBABLE_TWIN":
+        city_id = int(likeness.twin[triple.ref])
+    if decision.op is None:
+        return Item(triple=triple, decision=decision, gate="none", city_id=city_id)
+    mode = {"create": triple.create_mode, "change": triple.change_mode, "delete": delete_mode}[decision.op]
+    if mode in ("off", "observe"):
+        reason = "OP_NOT_ALLOWED" if mode == "off" else "OBSERVE_ONLY"
+        return Item(triple=triple, decision=Decision(Category.OUT_OF_SCOPE, reason), gate="refused", city_id=city_id)
+    verdicts = {row.guard: row.verdict for row in guards}
+    if "short_source" in verdicts:
+        return Item(
+            triple=triple,
+            decision=Decision(Category.HELD, "GUARD_HOLD", decision.op),
+            gate="refused",
+            city_id=city_id,
+        )
+    if decision.op == "delete":
+        gate: Gate = "refused" if "delete_share" in verdicts else "delete"
+        return Item(triple=triple, decision=decision, gate=gate, city_id=city_id)
+    if decision.op == "change" and "change_share" in verdicts:
+        return Item(
+            triple=triple, decision=Decision(Category.HELD, "GUARD_HOLD", "change"), gate="guard", city_id=city_id
+        )
+    needs_approval = mode == "approve" or (decision.op == "create" and "first_load" in verdicts)
+    return Item(triple=triple, decision=decision, gate="approval" if needs_approval else "none", city_id=city_id)
+
+
+def _our_seat(triple: Triple, position_of: Callable[[int], int | None]) -> Seat:
+    intent = msgspec.json.decode(triple.intent or b"{}", type=INTENT_TYPES[triple.kind])
+    digest = triple.ours or b""
+    key = triple.object_key or ""
+    if isinstance(intent, MarkIntent):
+        return Seat(
+            key=triple.ref,
+            kind=triple.kind,
+            object_key=key,
+            digest=digest,
+            pupil_id=intent.pupil_id,
+            position=position_of(intent.lesson_id),
+            value=intent.value,
+        )
+    if isinstance(intent, AbsenceIntent):
+        return Seat(key=triple.ref, kind=triple.kind, object_key=key, digest=digest, pupil_id=intent.pupil_id)
+    return _homework_seat(triple.ref, triple.kind, key, digest, intent)
+
+
+def _homework_seat(ref: str, kind: str, key: str, digest: bytes, item: HomeworkIntent | CityHomework) -> Seat:
+    return Seat(key=ref, kind=kind, object_key=key, digest=digest, on=item.assigned_on, until=item.prepared_for)
+
+
+def _their_seat(
+    kind: str, city_id: int, key: str, digest: bytes, body: bytes, position_of: Callable[[int], int | None]
+) -> Seat:
+    item = msgspec.json.decode(body, type=_CITY_TYPES[kind])
+    if isinstance(item, CityMark):
+        atom = atom_of_city(item)
+        return Seat(
+            key=str(city_id),
+            kind=kind,
+            object_key=key,
+            digest=digest,
+            pupil_id=item.pupil_id,
+            position=position_of(item.lesson_id),
+            value=getattr(atom, "value", item.value),
+        )
+    if isinstance(item, CityAbsence):
+        return Seat(key=str(city_id), kind=kind, object_key=key, digest=digest, pupil_id=item.pupil_id)
+    return _homework_seat(str(city_id), kind, key, digest, item)

@@ -1,0 +1,208 @@
+"""Theirs as last read: the stored stand-ins of the city's objects, scope by scope.
+
+A complete read of a scope removes what it did not meet (and keeps it in `shadow_version`); a discarded read changes
+nothing. Objects dated outside the days that were asked for are not concluded about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from gateway.connectors.port import CityRead, CityScope
+from gateway.domain.city import CityObject
+from gateway.domain.records import digest_of, to_body
+from gateway.mapping.atoms import atom_digest, atom_of_city, object_key_of
+from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.tables import scope_state, shadow, shadow_version
+from gateway.store.transaction import upsert
+
+
+class ShadowRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of the city, ready to be stored; the hot path builds it without the connector's structs."""
+
+    city_id: int
+    object_key: str
+    digest: bytes
+    row_digest: bytes
+    body: bytes
+    on_date: date | None
+
+
+def scope_of(scope: CityScope) -> str:
+    """Name a scope of the city's side: kind × the city's group."""
+    return city_scope(scope.kind.value, scope.group_id)
+
+
+def city_scope(kind: str, group_id: int) -> str:
+    """Name a scope of the city's side by its parts."""
+    return f"{kind}|city-group:{group_id}"
+
+
+def to_row(item: CityObject) -> ShadowRow:
+    """Turn what the connector read into what is stored."""
+    body = to_body(item)
+    on = item.assigned_on if hasattr(item, "assigned_on") else item.on
+    return ShadowRow(
+        city_id=item.id,
+        object_key=object_key_of(item),
+        digest=atom_digest(atom_of_city(item)),
+        row_digest=digest_of(body),
+        body=body,
+        on_date=on,
+    )
+
+
+def store_city_scope(conn: Connection, place_id: int, read: CityRead, *, run_id: int) -> int:
+    """Store one scope of the city as read, in the caller's transaction.
+
+    Returns:
+        Rows written (new, changed and removed); 0 for a discarded read or one that changed nothing.
+    """
+    scope = scope_of(read.scope)
+    if read.problem is not None:
+        _note(conn, place_id, scope, read, 0, bytes(16), run_id)
+        return 0
+    return store_rows(
+        conn,
+        place_id,
+        kind=read.scope.kind.value,
+        scope=scope,
+        rows=[to_row(item) for item in read.objects],
+        days=(read.scope.from_on, read.scope.to_on),
+        seen_at=read.read_at,
+        run_id=run_id,
+    )
+
+
+def store_rows(
+    conn: Connection,
+    place_id: int,
+    *,
+    kind: str,
+    scope: str,
+    rows: Sequence[ShadowRow],
+    days: tuple[date, date],
+    seen_at: datetime,
+    run_id: int,
+) -> int:
+    """Store a completely read scope: write what differs, remove what is gone within the days.
+
+    Returns:
+        Rows written.
+    """
+    known = {
+        row.city_id: row
+        for row in conn.execute(
+            select(shadow.c.city_id, shadow.c.row_digest, shadow.c.on_date).where(
+                shadow.c.place_id == place_id, shadow.c.scope == scope
+            )
+        )
+    }
+    changed: list[dict[str, object]] = []
+    versions: list[dict[str, object]] = []
+    scope_digest = 0
+    for row in rows:
+        scope_digest ^= int.from_bytes(row.row_digest, "big")
+        before = known.pop(row.city_id, None)
+        if before is not None and before.row_digest == row.row_digest:
+            continue
+        changed.append(
+            {
+                "place_id": place_id,
+                "kind": kind,
+                "city_id": row.city_id,
+                "scope": scope,
+                "object_key": row.object_key,
+                "digest": row.digest,
+                "body": row.body,
+                "on_date": row.on_date,
+                "seen_at": seen_at,
+                "row_digest": row.row_digest,
+            }
+        )
+        versions.append(_version(place_id, kind, row.city_id, row.body, seen_at, run_id))
+    removed = [row.city_id for row in known.values() if row.on_date is None or days[0] <= row.on_date <= days[1]]
+    versions.extend(_version(place_id, kind, city_id, None, seen_at, run_id) for city_id in removed)
+    upsert(
+        conn,
+        shadow,
+        changed,
+        keys=("place_id", "kind", "city_id"),
+        update=("scope", "object_key", "digest", "body", "on_date", "seen_at", "row_digest"),
+    )
+    if removed:
+        conn.execute(
+            delete(shadow).where(
+                shadow.c.place_id == place_id, shadow.c.kind == kind, shadow.c.city_id == bindparam("b_city_id")
+            ),
+            [{"b_city_id": city_id} for city_id in removed],
+        )
+    if versions:
+        conn.execute(insert(shadow_version), versions)
+    upsert(
+        conn,
+        scope_state,
+        [
+            {
+                "place_id": place_id,
+                "side": CITY_SIDE,
+                "scope": scope,
+                "digest": scope_digest.to_bytes(16, "big"),
+                "records": len(rows),
+                "from_on": days[0],
+                "to_on": days[1],
+                "tried_at": seen_at,
+                "complete_at": seen_at,
+                "complete_reads": 1,
+                "problem": None,
+                "run_id": run_id,
+            }
+        ],
+        keys=("place_id", "side", "scope"),
+        update=("digest", "records", "from_on", "to_on", "tried_at", "complete_at", "problem", "run_id"),
+    )
+    return len(changed) + len(removed)
+
+
+def _note(
+    conn: Connection, place_id: int, scope: str, read: CityRead, records: int, digest: bytes, run_id: int
+) -> None:
+    upsert(
+        conn,
+        scope_state,
+        [
+            {
+                "place_id": place_id,
+                "side": CITY_SIDE,
+                "scope": scope,
+                "digest": digest,
+                "records": records,
+                "from_on": None,
+                "to_on": None,
+                "tried_at": read.read_at,
+                "complete_at": None,
+                "complete_reads": 0,
+                "problem": read.problem.reason_code if read.problem else None,
+                "run_id": run_id,
+            }
+        ],
+        keys=("place_id", "side", "scope"),
+        update=("tried_at", "problem", "run_id"),
+    )
+
+
+def _version(
+    place_id: int, kind: str, city_id: int, body: bytes | None, seen_at: datetime, run_id: int
+) -> dict[str, object]:
+    return {
+        "place_id": place_id,
+        "kind": kind,
+        "city_id": city_id,
+        "body": body,
+        "valid_from": seen_at,
+        "run_id": run_id,
+    }

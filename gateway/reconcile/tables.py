@@ -1,0 +1,249 @@
+"""Tables of reconciliation.
+
+`record` ours as read (with its history in `record_version`) → `intended` ours in the city's terms; `shadow` the city's
+objects as last read; `base` what both sides last agreed on. Three digests meet in one join.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from gateway.store.metadata import Digest, Json, UtcDateTime, metadata
+
+_REF = String(200)
+_SCOPE = String(200)
+
+record = Table(
+    "record",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("ref", _REF, primary_key=True),
+    Column("scope", _SCOPE, nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("gone", String(20)),
+    Column("gone_at", UtcDateTime),
+    Column("absent_reads", Integer, nullable=False, default=0),
+    Column("run_id", Integer, nullable=False),
+    Index("ix_record_scope", "place_id", "scope"),
+)
+
+record_version = Table(
+    "record_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("ref", _REF, nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("valid_from", UtcDateTime, nullable=False),
+    Column("gone", String(20)),
+    Column("run_id", Integer, nullable=False),
+    Index("ix_record_version_ref", "place_id", "kind", "ref", "id"),
+)
+
+scope_state = Table(
+    "scope_state",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("side", String(10), primary_key=True),
+    Column("scope", _SCOPE, primary_key=True),
+    Column("digest", Digest, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("from_on", Date),
+    Column("to_on", Date),
+    Column("tried_at", UtcDateTime, nullable=False),
+    Column("complete_at", UtcDateTime),
+    Column("complete_reads", Integer, nullable=False),
+    Column("problem", String(40)),
+    Column("run_id", Integer, nullable=False),
+)
+
+record_fault = Table(
+    "record_fault",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("scope", _SCOPE, primary_key=True),
+    Column("location", String(300), primary_key=True),
+    Column("reason", String(40), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("run_id", Integer, nullable=False),
+)
+
+city_directory = Table(
+    "city_directory",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+)
+
+intended = Table(
+    "intended",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("ref", _REF, primary_key=True),
+    Column("scope", _SCOPE, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("object_key", String(120)),
+    Column("intent", LargeBinary),
+    Column("on_date", Date),
+    Column("due_on", Date),
+    Column("create_mode", String(10), nullable=False),
+    Column("change_mode", String(10), nullable=False),
+    Column("row_digest", Digest, nullable=False),
+    Index("ix_intended_scope", "place_id", "scope"),
+)
+
+shadow = Table(
+    "shadow",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("city_id", Integer, primary_key=True, autoincrement=False),
+    Column("scope", _SCOPE, nullable=False),
+    Column("object_key", String(120), nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("on_date", Date),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("row_digest", Digest, nullable=False),
+    Index("ix_shadow_scope", "place_id", "scope"),
+    Index("ix_shadow_object", "place_id", "kind", "object_key"),
+)
+
+shadow_version = Table(
+    "shadow_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("city_id", Integer, nullable=False),
+    Column("body", LargeBinary),
+    Column("valid_from", UtcDateTime, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Index("ix_shadow_version_object", "place_id", "kind", "city_id", "id"),
+)
+
+base = Table(
+    "base",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("ref", _REF, primary_key=True),
+    Column("scope", _SCOPE, nullable=False),
+    Column("city_id", Integer, nullable=False),
+    Column("object_key", String(120), nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("intent", LargeBinary, nullable=False),
+    Column("verified_at", UtcDateTime, nullable=False),
+    Column("how", String(20), nullable=False),
+    Index("ix_base_scope", "place_id", "scope"),
+    UniqueConstraint("place_id", "kind", "city_id"),
+)
+
+scope_memo = Table(
+    "scope_memo",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("scope", _SCOPE, primary_key=True),
+    Column("inputs", Digest, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("foreign_count", Integer, nullable=False),
+    Column("out_of_scope", Json, nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("hash", String(64)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("rule_version", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("counters", Json, nullable=False),
+    Column("by_reason", Json, nullable=False),
+    Column("guards", Json, nullable=False),
+    Column("is_dry_run", Boolean, nullable=False),
+    Column("needs_approval", Boolean, nullable=False),
+    Column("approved_by", String(200)),
+    Column("approved_at", UtcDateTime),
+    Column("note_id", Integer),
+    Index("ix_plan_hash", "hash"),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("plan_id", Integer, ForeignKey("plan.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("ref", _REF),
+    Column("city_id", Integer),
+    Column("scope", _SCOPE, nullable=False),
+    Column("category", String(20), nullable=False),
+    Column("op", String(10)),
+    Column("reason", String(40), nullable=False),
+    Column("object_key", String(120)),
+    Column("ours", Digest),
+    Column("base", Digest),
+    Column("theirs", Digest),
+    Column("intent", LargeBinary),
+    Column("old", LargeBinary),
+    Column("on_date", Date),
+    Column("due_on", Date),
+    Column("gate", String(10), nullable=False),
+    Column("outcome", String(20)),
+    Index("ix_decision_ref", "kind", "ref"),
+)
+
+decision_scope = Table(
+    "decision_scope",
+    metadata,
+    Column("plan_id", Integer, ForeignKey("plan.id"), primary_key=True),
+    Column("scope", _SCOPE, primary_key=True),
+    Column("reason", String(40), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("digest", Digest, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("form", String(20), nullable=False),
+    Column("state", String(30), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("want", Json, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("counters", Json, nullable=False),
+    Column("problems", Json, nullable=False),
+    Column("sentence", Text),
+)

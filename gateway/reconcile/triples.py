@@ -1,0 +1,183 @@
+"""The join of three legs: what SQL may decide alone, and the rest, one triple at a time.
+
+SQL decides only "all three digests equal" (and counts them); everything else goes to `compare.decide`. A property test
+says that both agree on what is unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
+
+from gateway.mapping.rules import Mode
+from gateway.reconcile.tables import base, intended, record, shadow
+
+SENDABLE = "sendable"
+COMPARED = (SENDABLE, "held")
+"""States of ours that are compared: what may not go now (closed period, lesson not yet held) may still be unchanged."""
+
+
+class Triple(msgspec.Struct, frozen=True, kw_only=True):
+    """One record that is not plainly unchanged, with its legs.
+
+    Attributes:
+        state: State of ours in `intended`; None where ours has no live row (base only).
+        theirs: Digest of the city's object with the base's id; None = not in the shadow.
+        gone: For a base without a live record: `reconcile.gone.Gone` and the complete reads without it; None = live or unknown.
+    """
+
+    kind: str
+    ref: str
+    scope: str
+    state: str | None
+    reason: str
+    ours: bytes | None
+    base: bytes | None
+    theirs: bytes | None
+    city_id: int | None
+    object_key: str | None
+    intent: bytes | None
+    old: bytes | None
+    on_date: date | None
+    due_on: date | None
+    create_mode: Mode = "off"
+    change_mode: Mode = "off"
+    gone: str | None = None
+    absent_reads: int = 0
+
+
+def count_equal(conn: Connection, place_id: int, scope: str) -> tuple[int, bytes]:
+    """Count the scope's records whose three digests are equal.
+
+    Returns:
+        The count, and 16 bytes that stand for the scope's own digests (for the shared decision row).
+    """
+    rows = conn.execute(
+        select(func.count(), func.min(intended.c.digest), func.max(intended.c.digest))
+        .select_from(_joined())
+        .where(intended.c.place_id == place_id, intended.c.scope == scope, _all_equal())
+    ).one()
+    edge = bytes(a ^ b for a, b in zip(rows[1] or bytes(16), rows[2] or bytes(16), strict=True))
+    return rows[0], edge
+
+
+def iter_unequal(conn: Connection, place_id: int, scope: str) -> Iterator[Triple]:
+    """Yield every record of ours in the scope that is not plainly unchanged, then those that only base knows."""
+    columns = (
+        intended.c.kind,
+        intended.c.ref,
+        intended.c.state,
+        intended.c.reason,
+        intended.c.digest,
+        base.c.digest,
+        shadow.c.digest,
+        base.c.city_id,
+        intended.c.object_key,
+        intended.c.intent,
+        base.c.intent,
+        intended.c.on_date,
+        intended.c.due_on,
+        intended.c.create_mode,
+        intended.c.change_mode,
+    )
+    equal = func.coalesce(_all_equal(), False)  # a missing leg makes the comparison NULL, which is not «equal»
+    for row in conn.execute(
+        select(*columns)
+        .select_from(_joined())
+        .where(intended.c.place_id == place_id, intended.c.scope == scope, equal.is_(False))
+        .order_by(intended.c.kind, intended.c.ref)
+    ):
+        yield Triple(
+            kind=row[0],
+            ref=row[1],
+            scope=scope,
+            state=row[2],
+            reason=row[3],
+            ours=row[4] if row[2] in COMPARED and row[9] is not None else None,
+            base=row[5],
+            theirs=row[6],
+            city_id=row[7],
+            object_key=row[8],
+            intent=row[9],
+            old=row[10],
+            on_date=row[11],
+            due_on=row[12],
+            create_mode=row[13],
+            change_mode=row[14],
+        )
+    yield from _iter_base_only(conn, place_id, scope)
+
+
+def _iter_base_only(conn: Connection, place_id: int, scope: str) -> Iterator[Triple]:
+    rows = conn.execute(
+        select(base, shadow.c.digest.label("theirs"), record.c.gone, record.c.absent_reads)
+        .select_from(
+            base.outerjoin(intended, _same_record())
+            .outerjoin(shadow, _same_object())
+            .outerjoin(
+                record,
+                and_(record.c.place_id == base.c.place_id, record.c.kind == base.c.kind, record.c.ref == base.c.ref),
+            )
+        )
+        .where(base.c.place_id == place_id, base.c.scope == scope, intended.c.ref.is_(None))
+        .order_by(base.c.kind, base.c.ref)
+    )
+    for row in rows:
+        yield Triple(
+            kind=row.kind,
+            ref=row.ref,
+            scope=scope,
+            state=None,
+            reason="",
+            ours=None,
+            base=row.digest,
+            theirs=row.theirs,
+            city_id=row.city_id,
+            object_key=row.object_key,
+            intent=row.intent,
+            old=row.intent,
+            on_date=None,
+            due_on=None,
+            gone=row.gone,
+            absent_reads=row.absent_reads or 0,
+        )
+
+
+def iter_foreign(conn: Connection, place_id: int, scope: str) -> Iterator[tuple[str, int, str, bytes, bytes]]:
+    """Yield (kind, city id, object key, digest, body) of the city's objects in the scope that no base knows."""
+    rows = conn.execute(
+        select(shadow.c.kind, shadow.c.city_id, shadow.c.object_key, shadow.c.digest, shadow.c.body)
+        .select_from(
+            shadow.outerjoin(
+                base,
+                and_(
+                    base.c.place_id == shadow.c.place_id,
+                    base.c.kind == shadow.c.kind,
+                    base.c.city_id == shadow.c.city_id,
+                ),
+            )
+        )
+        .where(shadow.c.place_id == place_id, shadow.c.scope == scope, base.c.ref.is_(None))
+        .order_by(shadow.c.kind, shadow.c.city_id)
+    )
+    for row in rows:
+        yield row[0], row[1], row[2], row[3], row[4]
+
+
+def _same_record() -> ColumnElement[bool]:
+    return and_(base.c.place_id == intended.c.place_id, base.c.kind == intended.c.kind, base.c.ref == intended.c.ref)
+
+
+def _same_object() -> ColumnElement[bool]:
+    return and_(shadow.c.place_id == base.c.place_id, shadow.c.kind == base.c.kind, shadow.c.city_id == base.c.city_id)
+
+
+def _joined() -> FromClause:
+    return intended.outerjoin(base, _same_record()).outerjoin(shadow, _same_object())
+
+
+def _all_equal() -> ColumnElement[bool]:
+    return and_(intended.c.state.in_(COMPARED), intended.c.digest == base.c.digest, base.c.digest == shadow.c.digest)

@@ -1,0 +1,115 @@
+"""Is a record that was never sent already in the city's journal, typed by a person?
+
+Pure. First every record takes an unlinked object of its own cell with the same atom (adopted, no write); then what is
+left is held where an unlinked object of the same pupil looks like it: same or neighbouring lesson, any form, any author,
+same or near value. One object serves one record. Order of arrival does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+import msgspec
+
+NEAR_VALUE = 1.0
+"""Marks that differ by this much look alike: a 4 typed for a 4,5 is the usual case."""
+
+
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """One side's object as far as likeness goes.
+
+    Attributes:
+        key: Our ref, or the city's id as text.
+        pupil_id: 0 where the kind has no single pupil (homework).
+        position: Ordinal of its lesson among the group's lessons in time; None where unknown.
+    """
+
+    key: str
+    kind: str
+    object_key: str
+    digest: bytes
+    pupil_id: int = 0
+    position: int | None = None
+    value: str = ""
+    on: date | None = None
+    until: date | None = None
+
+
+class Likeness(msgspec.Struct, frozen=True):
+    """Who adopts what, and who waits for a person because of what."""
+
+    equal: Mapping[str, str]
+    twin: Mapping[str, str]
+
+
+def find_twins(ours: Iterable[Seat], theirs: Iterable[Seat]) -> Likeness:
+    """Match never-sent records with unlinked objects of the city.
+
+    Args:
+        ours: Records without base.
+        theirs: Objects that no base knows.
+
+    Returns:
+        Two maps from our key to their key.
+    """
+    free: dict[str, Seat] = {seat.key: seat for seat in sorted(theirs, key=lambda seat: (len(seat.key), seat.key))}
+    waiting = sorted(ours, key=lambda seat: seat.key)
+    by_cell: dict[tuple[str, bytes], list[str]] = {}
+    by_pupil: dict[tuple[str, int], list[str]] = {}
+    for seat in free.values():
+        by_cell.setdefault((seat.object_key, seat.digest), []).append(seat.key)
+        by_pupil.setdefault((seat.kind, seat.pupil_id), []).append(seat.key)
+    equal: dict[str, str] = {}
+    rest: list[Seat] = []
+    for seat in waiting:
+        found = by_cell.get((seat.object_key, seat.digest))
+        if found:
+            equal[seat.key] = found.pop(0)
+            free.pop(equal[seat.key])
+        else:
+            rest.append(seat)
+    twin: dict[str, str] = {}
+    pairs = sorted(
+        (cost, seat.key, candidate.key)
+        for seat in rest
+        for candidate in _candidates(seat, by_pupil, free)
+        if (cost := _distance(seat, candidate)) is not None
+    )
+    taken: set[str] = set()
+    for _, mine, other in pairs:
+        if mine not in twin and other not in taken:
+            twin[mine] = other
+            taken.add(other)
+    return Likeness(equal=equal, twin=twin)
+
+
+def _candidates(
+    seat: Seat, by_pupil: Mapping[tuple[str, int], Sequence[str]], free: Mapping[str, Seat]
+) -> Iterable[Seat]:
+    for key in by_pupil.get((seat.kind, seat.pupil_id), ()):
+        if key in free:
+            yield free[key]
+
+
+def _distance(mine: Seat, other: Seat) -> tuple[int, float] | None:
+    """How unlike two objects are (lessons apart, value apart); None = not alike."""
+    if mine.kind == "homework":
+        same_days = mine.on == other.on or mine.until == other.until
+        return (0 if mine.object_key == other.object_key else 1, 0.0) if same_days else None
+    if mine.object_key == other.object_key:
+        apart = 0
+    elif mine.kind == "mark" and mine.position is not None and other.position is not None:
+        apart = abs(mine.position - other.position)
+    else:
+        return None
+    if apart > 1:
+        return None
+    if mine.kind != "mark" or mine.value == other.value:
+        return apart, 0.0
+    try:
+        difference = abs(float(mine.value) - float(other.value.rstrip("+-")))
+    except ValueError:
+        # «см», «нв»: a word in the same cell is no rival of a mark, in the same lesson it is worth a look.
+        return (apart, NEAR_VALUE) if apart == 0 else None
+    return (apart, difference) if difference <= NEAR_VALUE else None
