@@ -275,6 +275,8 @@ class MeshClient:
             tree = self._tree(answer, asked, refusal)
             if not isinstance(tree, list):
                 raise ContractError("Ответ журнала не того вида: ожидался список", **asked.where(answer.status))
+            if tree and all(row_id(row) is None for row in tree):  # without ids a repeated page could not be told
+                raise ContractError("Ответ журнала не того вида: строки без номеров", **asked.where(answer.status))
             return Page(
                 rows=tree,
                 total_count=read_count(answer.headers, "total-entities"),
