@@ -112,8 +112,14 @@ def serve_in_thread(app: ASGIApp, port: int = 0, *, host: str = LOOPBACK) -> Ite
     listener = open_loopback_socket(port, host=host)
     bound_port = int(listener.getsockname()[1])
     server = _build_server(app)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=f"sandbox-{bound_port}")
-    thread.daemon = True  # a test run that is interrupted must not hang on its sandbox
+
+    def run() -> None:
+        # A failed start leaves uvicorn by SystemExit; the waiting side says it as ServeError.
+        with contextlib.suppress(SystemExit):
+            server.run(sockets=[listener])
+
+    # A daemon, so that a test run that is interrupted does not hang on its sandbox.
+    thread = threading.Thread(target=run, name=f"sandbox-{bound_port}", daemon=True)
     thread.start()
     try:
         if not server.settled.wait(START_DEADLINE_S) or not server.started:

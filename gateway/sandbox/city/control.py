@@ -71,7 +71,9 @@ async def tell_state(ask: Ask) -> Any:
         "class_units": lambda row: wire_class(
             row, sum(one["class_unit_id"] == row["id"] for one in state.iter_rows("student_profiles"))
         ),
-        "groups": lambda row: wire_group(row, sorted(city.list_pupils_of([row["id"]])), state),
+        "groups": lambda row: wire_group(
+            row, [pupil["id"] for pupil in city.list_members(row["id"], city.today())], state
+        ),
         "teacher_profiles": lambda row: wire_teacher(row, with_assigned_groups=True, with_replacement_groups=True),
         "student_profiles": lambda row: wire_pupil(row, state, with_groups=True, with_home_based=True, finals=None),
         "control_forms": lambda row: wire_form(row, state, with_grade_system=True),

@@ -67,7 +67,10 @@ class StateFile:
     def load(self) -> tuple[list[tuple[str, Row]], list[Row], Row]:
         """Load (kind, object) pairs, the ledger in order, and the notes; all empty for a new file."""
         connection = self._open()
-        objects = [(kind, json.loads(body)) for kind, body in connection.execute("SELECT kind, body FROM object")]
+        objects = [
+            (kind, json.loads(body))
+            for kind, body in connection.execute("SELECT kind, body FROM object ORDER BY kind, id")
+        ]
         ledger = [json.loads(body) for (body,) in connection.execute("SELECT body FROM ledger ORDER BY seq")]
         notes = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM note")}
         return objects, ledger, notes
@@ -184,8 +187,9 @@ class State:
         return self._objects[kind].get(object_id) if isinstance(object_id, int) else None
 
     def iter_rows(self, kind: str) -> Iterator[Row]:
-        """Yield the objects of a kind as the server knows them."""
-        yield from self._objects[kind].values()
+        """Yield the objects of a kind as the server knows them, by id."""
+        rows = self._objects[kind]
+        yield from (rows[object_id] for object_id in sorted(rows))
 
     def iter_of_group(self, kind: str, group_id: int) -> Iterator[Row]:
         """Yield the objects of a kind that belong to a group."""
