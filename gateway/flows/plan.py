@@ -235,7 +235,7 @@ class _Planner:
         records: Sequence[Record],
     ) -> GroupContext:
         local_lessons = [item for item in self._load(conn, group, Kind.LESSON) if isinstance(item, Lesson)]
-        linked = correlate_lessons(local_lessons, lessons).lessons
+        linked, _ = correlate_lessons(local_lessons, lessons)
         attempts: dict[tuple[str, str], list[Attempt]] = {}
         for item in self._load_course(conn, group, Kind.ATTEMPT):
             if isinstance(item, Attempt):
@@ -252,11 +252,7 @@ class _Planner:
             lessons=lessons,
             lesson_links={ref: lesson.id for ref, lesson in linked.items()},
             periods=tuple(period for period in self._directory.periods if period.schedule_id == schedule),
-            forms=tuple(
-                form
-                for form in self._directory.forms
-                if form.subject_id == city_group.subject_id and form.level == city_group.level
-            ),
+            forms=tuple(form for form in self._directory.forms if form.subject_id == city_group.subject_id),
             attempts={key: tuple(found) for key, found in attempts.items()},
             chosen=load_chosen_lessons(conn, self._place_id, [item.ref for item in records]),
             rules=self._gateway.rules,

@@ -64,7 +64,8 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
         gateway.progress("pull", count)
     if _is_whole(want) and visited and not any(problem.where == "" for problem in problems):
         with gateway.store.write() as conn:
-            prefixes = sorted({f"{kind.value}|" for kind in want.kinds})
+            # Attempts are read for changed cells only: a scope of theirs that was not met is not one that was removed.
+            prefixes = sorted(f"{kind.value}|" for kind in want.kinds if kind is not Kind.ATTEMPT)
             lost = mark_removed_scopes(
                 conn,
                 gateway.place_id(conn),

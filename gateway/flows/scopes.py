@@ -24,7 +24,10 @@ class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_scopes(conn: Connection, place_id: int) -> Mapping[str, Sequence[LocalScope]]:
-    """Load the portal scopes of a place by the group they belong to (`kind|course:2|group:1`)."""
+    """Load the portal scopes of a place by the group they belong to.
+
+    A scope is named `kind|course:2|group:1`; attempts go on by test and pupil, because only those of changed cells are read.
+    """
     found: dict[str, list[LocalScope]] = {}
     rows = conn.execute(
         select(scope_state.c.scope, scope_state.c.digest)
@@ -33,7 +36,7 @@ def load_scopes(conn: Connection, place_id: int) -> Mapping[str, Sequence[LocalS
     )
     for scope, digest in rows:
         parts = scope.split("|")
-        if len(parts) != 3:
+        if len(parts) < 3:
             continue
         local = LocalScope(scope=scope, kind=Kind(parts[0]), programme=parts[1], group=parts[2], digest=digest)
         found.setdefault(local.group, []).append(local)

@@ -152,10 +152,14 @@ def load_scopes_due(conn: Connection, place_id: int, now: datetime) -> Sequence[
 
 
 def next_due_at(conn: Connection, place_id: int) -> datetime | None:
-    """When the earliest open operation may be touched; None where nothing is open."""
+    """When the earliest open operation goes on by itself; None where none does.
+
+    What a refused profile holds waits for a person and not for a time.
+    """
     return conn.execute(
         select(func.min(operation.c.not_before)).where(
             operation.c.place_id == place_id,
+            operation.c.reason.not_in(("AUTH", "NO_PROFILE")),
             operation.c.state.in_(
                 (
                     State.READY.value,

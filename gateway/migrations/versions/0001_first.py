@@ -153,6 +153,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_base_scope", "base", ["place_id", "scope"], unique=False)
     op.create_table(
+        "city_directory",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_city_directory_place_id")),
+        sa.PrimaryKeyConstraint("place_id", name=op.f("pk_city_directory")),
+    )
+    op.create_table(
         "dictionary_entry",
         sa.Column("place_id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
@@ -176,6 +184,8 @@ def upgrade() -> None:
         sa.Column("intent", sa.LargeBinary(), nullable=True),
         sa.Column("on_date", sa.Date(), nullable=True),
         sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("create_mode", sa.String(length=10), nullable=False),
+        sa.Column("change_mode", sa.String(length=10), nullable=False),
         sa.Column("row_digest", sa.LargeBinary(length=16), nullable=False),
         sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_intended_place_id")),
         sa.PrimaryKeyConstraint("place_id", "kind", "ref", name=op.f("pk_intended")),
@@ -212,7 +222,7 @@ def upgrade() -> None:
         "mark_lesson",
         sa.Column("place_id", sa.Integer(), nullable=False),
         sa.Column("mark_ref", sa.String(length=200), nullable=False),
-        sa.Column("city_lesson_id", sa.Integer(), nullable=False),
+        sa.Column("city_lesson_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("rule", sa.String(length=20), nullable=False),
         sa.Column("rule_version", sa.String(length=64), nullable=False),
         sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=False),
@@ -260,6 +270,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("place_id", "kind", "ref", name=op.f("pk_record")),
     )
     op.create_index("ix_record_scope", "record", ["place_id", "scope"], unique=False)
+    op.create_table(
+        "record_fault",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("location", sa.String(length=300), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_record_fault_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "scope", "location", name=op.f("pk_record_fault")),
+    )
     op.create_table(
         "record_version",
         sa.Column("id", sa.Integer(), nullable=False),

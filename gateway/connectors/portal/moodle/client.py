@@ -77,6 +77,10 @@ class MoodleClient:
         self._pace = pace
         self._retry = retry
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._door.close()
+
     def fetch(self, function: str, arguments: Mapping[str, Argument], shape: TypeAdapter[T]) -> T:
         """Call a function and read its answer as `shape`.
 
@@ -100,6 +104,10 @@ class MoodleClient:
             raise ContractError(
                 f"Ответ портала на {function} не по форме: {', '.join(places[:5])}", system=SYSTEM, method=function
             ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._door.close()
 
     def _call_with_token(self, function: str, arguments: Mapping[str, Argument]) -> object:
         try:

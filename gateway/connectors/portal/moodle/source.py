@@ -24,9 +24,15 @@ class MoodleSource:
 
     def __init__(self, client: MoodleClient, settings: PortalSettings, *, clock: Clock) -> None:
         self.name = settings.name
+        self._client = client
+        self._client = client
         self._calls = MoodleCalls(client)
         self._settings = settings
         self._clock = clock
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
     def check(self) -> Iterator[CheckLine]:
         """Tell what is reachable, permitted and missing; never raises for a portal's refusal."""
@@ -53,6 +59,10 @@ class MoodleSource:
             stored=stored,
         )
         yield from reading.iter_scopes()
+
+    def close(self) -> None:
+        """Close the connections; the source can't be used afterwards."""
+        self._client.close()
 
     def _fetch_courses(self) -> list[wire.Course]:
         courses = self._calls.fetch_courses()

@@ -1,0 +1,187 @@
+"""Composition root: the only module that knows everyone.
+
+Makes the ports once from the settings and hands a `Gateway` to the flows. Opens nothing at import.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from gateway import __version__
+from gateway.audit.deed import Actor
+from gateway.audit.log import AuditLog
+from gateway.audit.redact import is_code
+from gateway.connectors.mesh.connector import MeshConnector
+from gateway.connectors.pace import PacedByClock
+from gateway.connectors.portal.moodle.source import build_moodle_source
+from gateway.domain.clock import Clock, SystemClock, moscow_day, school_year
+from gateway.domain.errors import ConfigurationError
+from gateway.domain.identifiers import Place
+from gateway.flows.gateway import Gateway, Progress, silent
+from gateway.mapping.dictionaries import seed_dictionaries
+from gateway.mapping.rules import Rules, everything_on, load_rules
+from gateway.queue.deliver import Terms
+from gateway.queue.pauses import load_paused
+from gateway.queue.tables import host_confirmation
+from gateway.reconcile.guard import Limits
+from gateway.settings import GatewaySettings
+from gateway.store.place import bind_place
+from gateway.store.transaction import Store
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def city_key(settings: GatewaySettings) -> str:
+    """Name the city in every key: host and port of the journal, and the school's id there.
+
+    Raises:
+        ConfigurationError: No address.
+    """
+    parts = urlsplit(settings.mesh.base_url)
+    if not parts.netloc:
+        raise ConfigurationError("Нет адреса журнала города: задайте mesh.base_url")
+    return f"{parts.netloc}/{settings.mesh.school_id}"
+
+
+def is_loopback(settings: GatewaySettings) -> bool:
+    """Whether the city is a sandbox on this machine."""
+    return (urlsplit(settings.mesh.base_url).hostname or "") in LOOPBACK_NAMES
+
+
+def os_actor() -> Actor:
+    """The user of the operating system: known by name, vouched for by nobody."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = "unknown"
+    return Actor(kind="os_user", name=name if is_code(name) else "unnamed")
+
+
+def effective_rules(settings: GatewaySettings, folder: Path | None = None) -> Rules:
+    """Load the school's rules; a sandbox city starts with everything on, a real one with nothing.
+
+    Raises:
+        ConfigurationError: The file is wrong; names the place.
+    """
+    path = settings.school.mapping_file
+    if path is None and folder is not None and (folder / "mapping.toml").exists():
+        path = folder / "mapping.toml"
+    rules = load_rules(path)
+    return everything_on(rules) if is_loopback(settings) else rules
+
+
+def open_store(settings: GatewaySettings, clock: Clock) -> Store:
+    """Open the database, made and migrated on first use.
+
+    Raises:
+        ConfigurationError: It can't be opened.
+    """
+    url = settings.database.url
+    if settings.database.url_file is not None:
+        try:
+            url = settings.database.url_file.read_text(encoding="utf-8").strip()
+        except OSError as exc:
+            raise ConfigurationError("database.url_file не читается") from exc
+    return Store.open(url, clock)
+
+
+@contextmanager
+def open_gateway(
+    settings: GatewaySettings,
+    *,
+    clock: Clock | None = None,
+    actor: Actor | None = None,
+    progress: Progress = silent,
+    folder: Path | None = None,
+) -> Iterator[Gateway]:
+    """Compose the gateway for one command and close it afterwards.
+
+    Args:
+        settings: Made by `settings.load_settings`.
+        clock: The time; the machine's by default.
+        actor: Who acts; the OS user by default.
+        progress: Told how far a long work has come.
+        folder: Where the configuration is; `mapping.toml` beside it is used where none is named.
+
+    Raises:
+        ConfigurationError: Something needed is missing; says which setting.
+    """
+    chosen = clock or SystemClock()
+    with ExitStack() as stack:
+        store = open_store(settings, chosen)
+        stack.callback(store.close)
+        now = store.now()
+        place = Place(city=city_key(settings), portal=settings.portal.name, year=school_year(moscow_day(now)))
+        rules = effective_rules(settings, folder)
+        city = stack.enter_context(
+            MeshConnector(
+                settings.mesh,
+                clock=chosen,
+                pace=PacedByClock(chosen, rate_per_s=settings.mesh.rate_per_s, burst_count=settings.mesh.parallel),
+                is_paused=lambda profile: _is_paused(store, place.city, profile),
+                is_confirmed=lambda host, profile: _is_confirmed(store, host, profile),
+            )
+        )
+        portal = build_moodle_source(settings.portal, clock=chosen)
+        stack.callback(portal.close)
+        gateway = Gateway(
+            settings=settings,
+            clock=chosen,
+            store=store,
+            audit=AuditLog(store, environment=settings.audit.environment, code_version=__version__),
+            place=place,
+            rules=rules,
+            portal=portal,
+            city=city,
+            terms=build_terms(settings),
+            limits=build_limits(settings),
+            actor=actor or os_actor(),
+            progress=progress,
+        )
+        with store.write() as conn:
+            bind_place(conn, place.city, place.portal)
+            seed_dictionaries(conn, gateway.place_id(conn), rules, now)
+        yield gateway
+
+
+def build_terms(settings: GatewaySettings) -> Terms:
+    """Delivery's numbers from the settings."""
+    return Terms(
+        lease_s=settings.queue.lease_s,
+        max_claims=settings.queue.max_claims,
+        max_attempts=settings.queue.max_attempts,
+        settle_s=settings.mesh.settle_s,
+        deadline_s=settings.mesh.deadline_s,
+    )
+
+
+def build_limits(settings: GatewaySettings) -> Limits:
+    """The guard's numbers from the settings."""
+    school = settings.school
+    return Limits(
+        minimum_count=school.guard_minimum_count,
+        change_ratio=school.guard_change_ratio,
+        delete_ratio=school.guard_delete_ratio,
+        empty_source_ratio=school.empty_source_ratio,
+    )
+
+
+def _is_paused(store: Store, city: str, profile: str) -> bool:
+    with store.read() as conn:
+        return profile in load_paused(conn, city)
+
+
+def _is_confirmed(store: Store, host: str, profile: str) -> bool:
+    with store.read() as conn:
+        found = conn.execute(
+            select(host_confirmation.c.host).where(
+                host_confirmation.c.host == host, host_confirmation.c.profile == profile
+            )
+        ).one_or_none()
+    return found is not None
