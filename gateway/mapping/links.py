@@ -1,0 +1,250 @@
+"""The stored correlation of one place: links, what waits for a person, and the lesson chosen for each mark.
+
+A link is never moved by a machine: what stands is kept, and a second local object on one city object is refused, by the
+table itself as well. Runs in the caller's transaction; the audit entry of a person's confirmation is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from gateway.domain.city import MarkIntent
+from gateway.domain.errors import AmbiguousMatchError
+from gateway.domain.identifiers import Kind, Place
+from gateway.mapping.correlate import Candidate, Correlation, Evidence
+from gateway.mapping.mesh import Mapped
+from gateway.mapping.tables import link, link_candidate, mark_lesson, place
+from gateway.store.transaction import upsert
+
+MACHINE = "gateway"
+"""Actor of links made without a person."""
+_NOBODY = ""  # city id of a row that says: waits, and there is no candidate
+_REFS_AT_ONCE = 500  # SQLite allows 999 variables in builds still about
+
+
+def get_place_id(conn: Connection, where: Place) -> int:
+    """Return the number of a place, made at first use (needs a write transaction then)."""
+    known = select(place.c.id).where(
+        place.c.city == where.city, place.c.portal == where.portal, place.c.year == where.year
+    )
+    found = conn.execute(known).scalar_one_or_none()
+    if found is None:
+        row = {"city": where.city, "portal": where.portal, "year": where.year}
+        upsert(conn, place, [row], keys=("city", "portal", "year"), update=())
+        found = conn.execute(known).scalar_one()
+    return int(found)
+
+
+def load_links(conn: Connection, place_id: int, kind: Kind) -> dict[str, int]:
+    """Return local ref → city id."""
+    rows = conn.execute(
+        select(link.c.local_ref, link.c.city_id).where(link.c.place_id == place_id, link.c.kind == kind.value)
+    )
+    return {row.local_ref: int(row.city_id) for row in rows}
+
+
+def save_correlation(conn: Connection, place_id: int, kind: Kind, correlation: Correlation, now: datetime) -> int:
+    """Store new links, and replace what waits by what waits now.
+
+    A link that would move a local object, or put a second one on a city object, is not written: the caller correlated on
+    links that have changed since, and the next run sees it.
+
+    Args:
+        correlation: Of all local objects of the kind: whoever is not in it no longer waits.
+
+    Returns:
+        Links made.
+    """
+    linked = load_links(conn, place_id, kind)
+    taken = set(linked.values())
+    new = [one for one in correlation.links if one.local_ref not in linked and one.city_id not in taken]
+    rows = [
+        {
+            "place_id": place_id,
+            "kind": kind.value,
+            "local_ref": one.local_ref,
+            "city_id": str(one.city_id),
+            "how": one.how,
+            "evidence": one.evidence,
+            "actor": MACHINE,
+            "decided_at": now,
+        }
+        for one in new
+    ]
+    if rows:
+        conn.execute(insert(link), rows)
+    conn.execute(
+        delete(link_candidate).where(link_candidate.c.place_id == place_id, link_candidate.c.kind == kind.value)
+    )
+    waiting = [
+        _candidate_row(place_id, kind, one.local_ref, str(one.city_id), one.reason, one.score, one.evidence, now)
+        for one in correlation.candidates
+    ]
+    with_candidates = {one.local_ref for one in correlation.candidates}
+    waiting += [
+        _candidate_row(place_id, kind, ref, _NOBODY, reason, 0.0, {}, now)
+        for ref, reason in correlation.waiting.items()
+        if ref not in with_candidates
+    ]
+    if waiting:
+        conn.execute(insert(link_candidate), waiting)
+    return len(rows)
+
+
+def confirm(
+    conn: Connection,
+    place_id: int,
+    kind: Kind,
+    local_ref: str,
+    city_id: int,
+    *,
+    actor: str,
+    how: str,
+    evidence: Evidence,
+    now: datetime,
+) -> bool:
+    """Store a link that a person has decided; its audit entry is the caller's, in the same transaction.
+
+    Args:
+        actor: Who decided, as the audit names him.
+        how: `confirmed` by hand, `roster` by an imported list.
+
+    Returns:
+        False when exactly this link stands already.
+
+    Raises:
+        AmbiguousMatchError: Either side is linked to another already; nothing is overwritten.
+    """
+    linked = load_links(conn, place_id, kind)
+    if linked.get(local_ref) == city_id:
+        return False
+    if local_ref in linked:
+        raise AmbiguousMatchError("Эта запись портала уже связана с другой записью городского журнала")
+    if city_id in linked.values():
+        raise AmbiguousMatchError("Эта запись городского журнала уже связана с другой записью портала")
+    conn.execute(
+        insert(link).values(
+            place_id=place_id,
+            kind=kind.value,
+            local_ref=local_ref,
+            city_id=str(city_id),
+            how=how,
+            evidence=evidence,
+            actor=actor,
+            decided_at=now,
+        )
+    )
+    conn.execute(
+        delete(link_candidate).where(
+            link_candidate.c.place_id == place_id,
+            link_candidate.c.kind == kind.value,
+            link_candidate.c.local_ref == local_ref,
+        )
+    )
+    return True
+
+
+def load_candidates(conn: Connection, place_id: int, kind: Kind) -> list[Candidate]:
+    """Return what waits for a person's choice, best first within a local ref."""
+    rows = conn.execute(
+        select(link_candidate)
+        .where(
+            link_candidate.c.place_id == place_id,
+            link_candidate.c.kind == kind.value,
+            link_candidate.c.city_id != _NOBODY,
+        )
+        .order_by(link_candidate.c.local_ref, link_candidate.c.score.desc(), link_candidate.c.city_id)
+    )
+    return [
+        Candidate(
+            local_ref=row.local_ref,
+            city_id=int(row.city_id),
+            reason=row.reason,
+            score=row.score,
+            evidence=row.evidence,
+        )
+        for row in rows
+    ]
+
+
+def load_waiting(conn: Connection, place_id: int, kind: Kind) -> dict[str, str]:
+    """Return local ref → reason for all that wait, also those without any candidate."""
+    rows = conn.execute(
+        select(link_candidate.c.local_ref, link_candidate.c.reason).where(
+            link_candidate.c.place_id == place_id, link_candidate.c.kind == kind.value
+        )
+    )
+    return {row.local_ref: row.reason for row in rows}
+
+
+def load_chosen_lessons(conn: Connection, place_id: int, mark_refs: Sequence[str]) -> dict[str, int]:
+    """Return mark ref → city lesson id chosen earlier."""
+    chosen: dict[str, int] = {}
+    for first in range(0, len(mark_refs), _REFS_AT_ONCE):
+        rows = conn.execute(
+            select(mark_lesson.c.mark_ref, mark_lesson.c.city_lesson_id).where(
+                mark_lesson.c.place_id == place_id,
+                mark_lesson.c.mark_ref.in_(mark_refs[first : first + _REFS_AT_ONCE]),
+            )
+        )
+        chosen |= {row.mark_ref: row.city_lesson_id for row in rows}
+    return chosen
+
+
+def save_chosen_lessons(conn: Connection, place_id: int, mapped: Iterable[Mapped], version: str, now: datetime) -> None:
+    """Store the lessons chosen just now; one chosen earlier is never moved.
+
+    Args:
+        version: `rule_version` of the rules that chose.
+    """
+    rows = [
+        {
+            "place_id": place_id,
+            "mark_ref": one.ref,
+            "city_lesson_id": one.intent.lesson_id,
+            "rule": one.lesson_rule,
+            "rule_version": version,
+            "chosen_at": now,
+        }
+        for one in mapped
+        if isinstance(one.intent, MarkIntent) and one.lesson_rule not in (None, "chosen")
+    ]
+    upsert(conn, mark_lesson, rows, keys=("place_id", "mark_ref"), update=())
+
+
+def _candidate_row(
+    place_id: int,
+    kind: Kind,
+    local_ref: str,
+    city_id: str,
+    reason: str,
+    score: float,
+    evidence: Evidence,
+    now: datetime,
+) -> dict[str, object]:
+    return {
+        "place_id": place_id,
+        "kind": kind.value,
+        "local_ref": local_ref,
+        "city_id": city_id,
+        "reason": reason,
+        "score": score,
+        "evidence": evidence,
+        "seen_at": now,
+    }
+
+
+__all__ = [
+    "MACHINE",
+    "confirm",
+    "get_place_id",
+    "load_candidates",
+    "load_chosen_lessons",
+    "load_links",
+    "load_waiting",
+    "save_chosen_lessons",
+    "save_correlation",
+]
