@@ -26,7 +26,7 @@ BUSY_TIMEOUT_MS = 5_000  # twenty times the longest write transaction that law 2
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 120_000  # a plan is streamed out while its chunks are decided; a dead client is let go
 POOL_COUNT = 8
 POOL_OVERFLOW_COUNT = 40  # the most delivery threads that the settings allow, and the web's
-_WAL_TRIES_COUNT = 100  # × 50 ms = the busy timeout, which SQLite does not apply to this switch
+_WAL_TIMEOUT_S = 10.0  # SQLite does not reliably apply its busy timeout to the switch to WAL
 _WAL_WAIT_S = 0.05
 
 
@@ -131,16 +131,17 @@ def _set_sqlite(connection: sqlite3.Connection, journal: str) -> None:
 
 
 def _set_journal(connection: sqlite3.Connection, journal: str) -> None:
-    """Switch to WAL, which is kept in the file; two first openings at once get SQLITE_BUSY without any waiting."""
-    for tries_left in range(_WAL_TRIES_COUNT - 1, -1, -1):
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] == journal:
-            return
+    """Switch to WAL, which is kept in the file; of two first openings at once one is "locked" without any waiting."""
+    give_up_at = time.monotonic() + _WAL_TIMEOUT_S
+    while True:
         try:
-            connection.execute(f"PRAGMA journal_mode={journal}")
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
+                connection.execute(f"PRAGMA journal_mode={journal}")
+            return
         except sqlite3.OperationalError:
-            if not tries_left:
+            if time.monotonic() >= give_up_at:
                 raise
-            time.sleep(_WAL_WAIT_S)
+        time.sleep(_WAL_WAIT_S)
 
 
 def _make_postgresql(url: URL) -> Engine:

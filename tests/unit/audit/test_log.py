@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from enum import StrEnum
 
 import pytest
@@ -167,6 +169,24 @@ def test_the_database_itself_refuses_to_change_an_entry(filled: Store, statement
 def test_the_database_refuses_by_its_trigger_and_says_so(filled: Store) -> None:
     with pytest.raises(DBAPIError, match="append-only"), filled.write() as conn:
         conn.execute(text("DELETE FROM audit_entry WHERE seq = 10"))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entry SET outcome = 'x' WHERE seq = 2",
+        "DELETE FROM audit_entry WHERE seq = 2",
+        "INSERT OR REPLACE INTO audit_entry SELECT * FROM audit_entry WHERE seq = 2",
+    ],
+)
+def test_a_foreign_connection_with_sqlites_own_settings_is_refused_too(filled: Store, statement: str) -> None:
+    """With `recursive_triggers` off, OR REPLACE removes a row without asking the trigger against DELETE."""
+    with (
+        closing(sqlite3.connect(str(filled.engine.url.database))) as foreign,
+        pytest.raises(sqlite3.IntegrityError, match="append-only"),
+    ):
+        foreign.execute(statement)
 
 
 def test_eight_threads_append_fifty_each_without_a_gap(store: Store, log: AuditLog, build_deed: BuildDeed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -40,6 +41,31 @@ def test_a_setting_that_the_database_does_not_take_is_refused(monkeypatch: pytes
 
     with pytest.raises(ConfigurationError, match="busy_timeout"):
         make_engine(f"sqlite:///{tmp_path / 'a.sqlite'}").connect()
+
+
+def test_the_switch_to_wal_is_tried_again_while_another_first_opening_holds_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SQLite answers "locked" to one of two openings that switch at once, whatever the busy timeout (2 of 1 200)."""
+    path = tmp_path / "a.sqlite"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 0)
+    waited: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            holder.execute("ROLLBACK")
+
+    monkeypatch.setattr("time.sleep", let_go)
+
+    engine = make_engine(f"sqlite:///{path}")
+    with engine.connect() as conn:
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+    assert len(waited) == 3
+    engine.dispose()
+    holder.close()
 
 
 def test_a_missing_folder_is_made_and_the_file_is_the_owners_alone(tmp_path: Path) -> None:
