@@ -193,6 +193,30 @@ def _move_group(book: Book, edit: Row, _now: int) -> int:
     return count
 
 
+def _leave_groups(book: Book, edit: Row, _now: int) -> int:
+    """Take a pupil out of all groups of the course; he stays enrolled, marks and all."""
+    rows, userid = _rows(book, edit["courseid"]), edit["userid"]
+    count = 0
+    for members in rows.members.values():
+        if userid in members:
+            members.remove(userid)
+            count += 1
+    for row in rows.enrolled:
+        if row["id"] == userid:
+            row["groups"] = []
+    return count
+
+
+def _remove_groups(book: Book, edit: Row, _now: int) -> int:
+    """Delete all groups of a course; sessions of a deleted group stay as they are."""
+    rows = _rows(book, edit["courseid"])
+    count = len(rows.groups)
+    rows.groups, rows.members = [], {}
+    for row in rows.enrolled:
+        row["groups"] = []
+    return count
+
+
 def _set_attendance(book: Book, edit: Row, now: int) -> int:
     rows, userid = _rows(book, edit["courseid"]), edit["userid"]
     for sessions in rows.sessions.values():
@@ -259,6 +283,8 @@ EDITS: dict[str, Callable[[Book, dict[str, Any], int], int]] = {
     "unenrol": _unenrol,  # courseid, userid
     "reset_course": _reset_course,  # courseid, unenrol?
     "move_group": _move_group,  # courseid, userid, groupid
+    "leave_groups": _leave_groups,  # courseid, userid
+    "remove_groups": _remove_groups,  # courseid
     "set_attendance": _set_attendance,  # courseid, sessionid, userid, acronym
     "set_duedate": _set_duedate,  # assignid, duedate (Unix seconds)
     "set_name": _set_name,  # userid, firstname?, lastname?

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.connectors.port import CheckLine, ScopeRead, Want
+from gateway.connectors.portal.moodle.source import MoodleSource, build_moodle_source
+from gateway.connectors.retry import Retry
+from gateway.domain.clock import VirtualClock
+from gateway.domain.identifiers import Kind
 from gateway.sandbox.portal.app import DEFAULT_TOKEN, ENDPOINT
 from gateway.sandbox.portal.recording import read_recording
 from gateway.sandbox.portal.replay import build_replay_app
 from gateway.sandbox.serve import serve_in_thread
+from gateway.settings import PortalSettings
 
 
 class Caller:
@@ -63,3 +70,54 @@ def portal(recording: list[dict[str, Any]]) -> Iterator[Caller]:
         caller = Caller(served.base_url)
         yield caller
         caller.http.close()
+
+
+class Remembering:
+    """What a store would answer about the scopes of this read: every mark is new."""
+
+    def __init__(self) -> None:
+        self.marks: dict[str, list[str]] = {}
+        self.changed: list[str] | None = None
+
+    def changed_marks(self, scope: str) -> list[str]:
+        return self.marks.get(scope, []) if self.changed is None else self.changed
+
+
+class Reader:
+    """Reads the sandbox portal with the real connector."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.stored = Remembering()
+
+    def source(self, **changes: Any) -> MoodleSource:
+        fields = {"name": "portal", "base_url": self.base_url, "token": DEFAULT_TOKEN, **changes}
+        clock = VirtualClock(datetime(2026, 11, 23, 16, tzinfo=UTC))
+        return build_moodle_source(PortalSettings(**fields), clock=clock, retry=Retry(clock, tries_count=1))
+
+    def check(self, **changes: Any) -> list[CheckLine]:
+        source = self.source(**changes)
+        try:
+            return list(source.check())
+        finally:
+            source.close()
+
+    def read(self, want: dict[str, Any] | None = None, **changes: Any) -> dict[str, ScopeRead]:
+        """All scopes of one read by name."""
+        asked = Want(from_on=date(2026, 9, 1), to_on=date(2026, 11, 23), **(want or {}))
+        source = self.source(**changes)
+        scopes: dict[str, ScopeRead] = {}
+        try:
+            for scope in source.iter_scopes(asked, self.stored):
+                assert scope.scope not in scopes, "a scope came twice"
+                scopes[scope.scope] = scope
+                if scope.kind is Kind.MARK:
+                    self.stored.marks[scope.scope] = [record.ref for record in scope.records]
+        finally:
+            source.close()
+        return scopes
+
+
+@pytest.fixture
+def reader(portal: Caller) -> Reader:
+    return Reader(portal.base_url)
