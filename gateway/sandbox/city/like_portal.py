@@ -17,8 +17,9 @@ import httpx
 
 from gateway.sandbox.city.city import LikeSchool
 from gateway.sandbox.city.codecs import MOSCOW
-from gateway.sandbox.city.school import YEAR_END, School
+from gateway.sandbox.city.school import School
 from gateway.sandbox.city.state import Row
+from gateway.sandbox.city.wire import to_axes
 
 TIMEOUT_S = 30.0
 IDS_PER_CALL = 100
@@ -91,6 +92,14 @@ class PortalReader:
                 if module["modname"] == "attendance":
                     yield from self.fetch("mod_attendance_get_sessions", {"attendanceid": module["instance"]})
 
+    def fetch_due_days(self, course_ids: list[int]) -> dict[int, str]:
+        """Give the due day of every assignment that has one, by the assignment's id."""
+        # Without the flag an account that is enrolled nowhere gets a warning and no courses.
+        wanted = {"courseids": course_ids, "includenotenrolledcourses": 1}
+        courses = self.fetch("mod_assign_get_assignments", wanted)["courses"]
+        assignments = [one for course in courses for one in course["assignments"]]
+        return {int(one["id"]): _to_day(int(one["duedate"])) for one in assignments if one["duedate"]}
+
     def fetch_group_events(self, group_ids: list[int]) -> list[Row]:
         """Ask groups alone: together with courses the portal drops them silently."""
         begin_s, end_s = SCHOOL_YEAR_S
@@ -121,7 +130,7 @@ def build_like(base_url: str, token: str, *, traps: bool = False) -> LikeSchool:
     Args:
         base_url: The portal, scheme and host and port.
         token: A web-service token of it.
-        traps: Also type part of the portal's marks by hand, under another control form, as teachers do.
+        traps: Also type all marks of the portal by hand, under another control form, as teachers do.
 
     Raises:
         LikeError: The portal could not be read.
@@ -290,39 +299,73 @@ class _Likeness:
 
     def _add_traps(self) -> None:
         """A pupil the portal does not know, one without names, an extra lesson that was cancelled."""
-        for group_id, group in sorted(self._groups.items())[:1]:
-            class_unit = next(one for one in self._classes.values() if one["id"] == group["class_unit_id"])
-            for number, names in ((1, ("Незнакомцев", "Яков", "Ильич")), (2, (None, None, None))):
-                person_id = str(uuid.uuid5(PERSON_NAMESPACE, f"only-in-the-city-{number}"))
-                more: Row = {"birth_date": to_birth_date(number, class_unit["class_level_id"])}
-                if names[0] is None:
-                    more |= {"user_name": "Новенькая Дина", "short_name": "None None"}
-                pupil = self._school.add_pupil(person_id, class_unit, names, **more)
-                for own in self._groups.values():
-                    if own["class_unit_id"] == class_unit["id"]:
-                        self._school.enrol(pupil, own, end_on=YEAR_END)
-            if self._lessons.get(group_id):
-                day = self._lessons[group_id][0]["date"]
-                self._school.add_lesson(group, day, "15:00", 8, cancelled=True, comment="Отменён")
+        if not self._groups:
+            return
+        group_id = min(self._groups)
+        group = self._groups[group_id]
+        class_unit = next(one for one in self._classes.values() if one["id"] == group["class_unit_id"])
+        nameless = {"user_name": "Новенькая Дина", "short_name": "None None", "sex": "female"}
+        strangers: list[tuple[tuple[str | None, ...], Row]] = [
+            (("Незнакомцев", "Яков", "Ильич"), {}),
+            ((None, None, None), nameless),
+        ]
+        for number, (names, more) in enumerate(strangers, start=1):
+            person_id = str(uuid.uuid5(PERSON_NAMESPACE, f"only-in-the-city-{number}"))
+            born_on = to_birth_date(number, class_unit["class_level_id"])
+            pupil = self._school.add_pupil(person_id, class_unit, names, birth_date=born_on, **more)
+            for own in self._groups.values():
+                if own["class_unit_id"] == class_unit["id"]:
+                    self._school.enrol(pupil, own)
+        if self._lessons.get(group_id):
+            day = self._lessons[group_id][0]["date"]
+            self._school.add_lesson(group, day, "15:00", 8, cancelled=True, comment="Отменён")
 
     def _type_marks(self, course_ids: list[int]) -> None:
-        """Type the manual five-point marks of each pupil's first lesson-dated item by hand, under the teachers' form."""
+        """Type every mark of the portal by hand, as teachers do who keep both journals: their own form, no comment."""
+        due_days = self._portal.fetch_due_days(course_ids)
         for course_id in course_ids:
             answer = self._portal.fetch("gradereport_user_get_grade_items", {"courseid": course_id})
             for row in answer["usergrades"]:
                 for item in row["gradeitems"]:
-                    self._type_mark(course_id, int(row["userid"]), item)
+                    day = _choose_day(item, due_days)
+                    if day is not None:
+                        self._type_mark(course_id, int(row["userid"]), day, _choose_value(item))
 
-    def _type_mark(self, course_id: int, user_id: int, item: Row) -> None:
-        found = _DAY_IN_NAME.search(item["itemname"] or "")
+    def _type_mark(self, course_id: int, user_id: int, day: str, value: str) -> None:
+        """Put a mark on the lesson of that day, else on the last before it; a pupil without such a lesson gets none."""
         pupil = self._pupils.get(user_id)
-        if item["itemtype"] != "manual" or item["grademax"] != 5 or item["graderaw"] is None or not found or not pupil:
-            return
-        day = f"{found[3]}-{found[2]}-{found[1]}"
-        own = {one["id"] for one in pupil["groups"]}
+        own = {one["id"] for one in pupil["groups"]} if pupil is not None else set()
         for group_id, lessons in self._lessons.items():
             group = self._groups[group_id]
-            lesson = next((one for one in lessons if one["date"] == day and not one["cancelled"]), None)
-            if group["id"] in own and lesson is not None and self._course_of[group_id] == course_id:
-                value = min(5, max(2, int(item["graderaw"] + 0.5)))
-                self._school.add_mark(pupil, lesson, self._school.get_form(group, HAND_FORM), str(value))
+            if pupil is None or group["id"] not in own or self._course_of[group_id] != course_id:
+                continue
+            held = [one for one in lessons if not one["cancelled"] and one["date"] <= day]
+            if held:
+                form = self._school.get_form(group, HAND_FORM)
+                self._school.add_mark(pupil, held[-1], form, value)
+
+
+def _to_day(moment_s: int) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).astimezone(MOSCOW).date().isoformat()
+
+
+def _choose_day(item: Row, due_days: dict[int, str]) -> str | None:
+    """The day a teacher would give a mark: the one in the item's name, the assignment's due day, else that of grading.
+
+    None for what is no mark: totals, and cells that are empty or hidden.
+    """
+    if item["itemtype"] not in ("mod", "manual") or item["graderaw"] is None or item.get("gradeishidden"):
+        return None
+    found = _DAY_IN_NAME.search(item["itemname"] or "")
+    if found:
+        return f"{found[3]}-{found[2]}-{found[1]}"
+    if item["itemmodule"] == "assign" and item["iteminstance"] in due_days:
+        return due_days[item["iteminstance"]]
+    return _to_day(int(item["gradedategraded"])) if item["gradedategraded"] else None
+
+
+def _choose_value(item: Row) -> str:
+    """The five-point grade a teacher would give: points of five rounded half up, other points by per cent."""
+    if item["grademax"] == 5:
+        return str(min(5, max(2, int(item["graderaw"] + 0.5))))
+    return str(to_axes(str(round(100 * item["graderaw"] / item["grademax"])), "hundred")["five"])

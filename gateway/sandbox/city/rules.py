@@ -68,10 +68,7 @@ def refuse_grade(origin: Any, system_type: str) -> Refusal | None:
 
 def refuse_stranger(pupil: Row, group_id: int, day: str) -> Refusal | None:
     """V4: the pupil is not in the group on that day."""
-    is_member = any(
-        one["id"] == group_id and one["begin_date"] <= day and (one["end_date"] is None or day <= one["end_date"])
-        for one in pupil["groups"]
-    )
+    is_member = any(one["id"] == group_id and one["begin_date"] <= day <= one["end_date"] for one in pupil["groups"])
     return None if is_member else Refusal(400, "Ученик не состоит в группе на дату урока", "V4")
 
 

@@ -85,20 +85,6 @@ def test_state_ledger_clock_switches_and_tokens_outlive_the_sandbox(state_file: 
     assert run(1, call) == [200, 401]
 
 
-def test_a_killed_sandbox_knows_the_write_it_answered(state_file: Path) -> None:
-    """Nothing is closed or flushed in between: the second sandbox opens the file of the first."""
-    first = build_city_app(state_file=state_file, now=lambda: NOW)
-    with serve_in_thread(first) as served:
-        mark = httpx.get(f"{served.base_url}/__sandbox/state", trust_env=False).json()["marks"][0]["id"]
-        edit = {"op": "delete", "kind": "mark", "id": mark}
-        httpx.post(f"{served.base_url}/__sandbox/human", json=edit, trust_env=False).raise_for_status()
-
-        second = build_city_app(state_file=state_file, now=lambda: NOW)
-
-        assert [entry["id"] for entry in second.state.city.state.ledger] == [mark]
-        second.state.city.state.close()
-
-
 def test_a_write_that_was_late_when_the_sandbox_stopped_lands_after_its_restart(state_file: Path) -> None:
     app = build_city_app(state_file=state_file, now=lambda: NOW)
     city = app.state.city
