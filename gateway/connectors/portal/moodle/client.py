@@ -105,10 +105,6 @@ class MoodleClient:
                 f"Ответ портала на {function} не по форме: {', '.join(places[:5])}", system=SYSTEM, method=function
             ) from None
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._door.close()
-
     def _call_with_token(self, function: str, arguments: Mapping[str, Argument]) -> object:
         try:
             return self._call(function, arguments)

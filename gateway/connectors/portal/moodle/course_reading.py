@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from gateway.connectors.port import ScopeRead, Stored, Want
 from gateway.connectors.portal.moodle import wire
-from gateway.connectors.portal.moodle.calls import SESSIONS, MoodleCalls
+from gateway.connectors.portal.moodle.calls import CONTENTS, SESSIONS, MoodleCalls
 from gateway.connectors.portal.moodle.client import SYSTEM
 from gateway.connectors.portal.moodle.directory import WHOLE_COURSE, CourseDirectory, user_ref
 from gateway.connectors.portal.moodle.errors import incomplete
@@ -22,7 +23,8 @@ from gateway.domain.records import Homework, Mark
 from gateway.settings import PortalSettings
 
 _NEED_LESSONS = frozenset({Kind.LESSON, Kind.ABSENCE, Kind.HOMEWORK})
-_NEED_ACTIVITIES = frozenset({Kind.MARK, Kind.ATTEMPT, Kind.HOMEWORK})
+_NEED_ACTIVITIES = _NEED_LESSONS | {Kind.MARK, Kind.ATTEMPT}
+"""Lessons too: the list of activities proves that the list of modules, which names the attendance, is whole."""
 
 
 class CourseReading:
@@ -65,11 +67,11 @@ class CourseReading:
         modules: Sequence[wire.Module] | IncompleteReadError = ()
         lessons: Mapping[int, GroupLessons] | IncompleteReadError = {}
         activities: Activities | IncompleteReadError = Activities({}, {})
-        if want.kinds & _NEED_LESSONS:
-            modules = self._outages.attempt(lambda: self._calls.fetch_modules(self._directory.course.id))
-            lessons = modules if isinstance(modules, IncompleteReadError) else self._read_lessons(groupids, modules)
         if want.kinds & _NEED_ACTIVITIES:
             activities = self._outages.attempt(self._fetch_activities)
+        if want.kinds & _NEED_LESSONS:
+            modules = self._outages.attempt(partial(self._fetch_modules, activities))
+            lessons = modules if isinstance(modules, IncompleteReadError) else self._read_lessons(groupids, modules)
         if Kind.LESSON in want.kinds:
             yield from self._iter_lesson_scopes(groupids, lessons, read_at)
         if want.kinds & {Kind.MARK, Kind.ATTEMPT}:
@@ -93,6 +95,14 @@ class CourseReading:
             quizzes={row.id: row for row in self._calls.fetch_quizzes(courseid)},
         )
 
+    def _fetch_modules(self, activities: Activities | IncompleteReadError) -> Sequence[wire.Module]:
+        modules = self._calls.fetch_modules(self._directory.course.id)
+        listed = {(each.modname, each.instance) for each in modules if each.modname in {"assign", "quiz"}}
+        # Where the activities couldn't be read, the calendar still proves the attendance (see `_fetch_lessons`).
+        if isinstance(activities, Activities) and listed != activities.all():
+            raise incomplete("Содержание курса и список заданий расходятся", system=SYSTEM, function=CONTENTS)
+        return modules
+
     def _read_lessons(
         self, groupids: Sequence[int], modules: Sequence[wire.Module]
     ) -> Mapping[int, GroupLessons] | IncompleteReadError:
@@ -109,6 +119,10 @@ class CourseReading:
             events = [event for event in events if event.courseid == directory.course.id]
         else:
             events = self._calls.fetch_group_events(list(directory.groups), *self._bounds)
+        announced = {event.instance for event in events if event.modulename == "attendance"}
+        if announced - {session.attendanceid for session in sessions}:
+            # The calendar knows lessons whose sessions weren't given: a right was taken away silently.
+            raise incomplete("Календарь знает занятия, которых нет в посещаемости", system=SYSTEM, function=SESSIONS)
         return {
             groupid: build_group_lessons(
                 self._settings.name,

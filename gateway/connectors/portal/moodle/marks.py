@@ -28,6 +28,10 @@ class Activities:
     assignments: Mapping[int, wire.Assignment]
     quizzes: Mapping[int, wire.Quiz]
 
+    def all(self) -> set[tuple[str, int]]:
+        """Everything listed, as (module, instance)."""
+        return {("assign", each) for each in self.assignments} | {("quiz", each) for each in self.quizzes}
+
     def graded(self) -> set[tuple[str, int]]:
         """Activities that must have an item in the gradebook."""
         assigns = {("assign", each.id) for each in self.assignments.values() if each.grade}

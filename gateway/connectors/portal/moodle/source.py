@@ -60,10 +60,6 @@ class MoodleSource:
         )
         yield from reading.iter_scopes()
 
-    def close(self) -> None:
-        """Close the connections; the source can't be used afterwards."""
-        self._client.close()
-
     def _fetch_courses(self) -> list[wire.Course]:
         courses = self._calls.fetch_courses()
         names = self._settings.category_names

@@ -186,6 +186,7 @@ class LogRow(Wire):
 
 class Session(Wire):
     id: int
+    attendanceid: int
     groupid: int
     sessdate: int
     duration: int
@@ -200,6 +201,7 @@ class Event(Wire):
     courseid: int | None
     groupid: int | None
     modulename: str | None
+    instance: int | None = None
     eventtype: str
     timestart: int
     timeduration: int
