@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, LargeBinary, String, Table, UniqueConstraint
 
-from gateway.store.metadata import Digest, Json, UtcDateTime, metadata
+from gateway.store.metadata import BigId, Digest, Json, UtcDateTime, metadata
 
 operation = Table(
     "operation",
@@ -31,7 +31,7 @@ operation = Table(
     Column("old", LargeBinary),
     Column("intent_digest", Digest, nullable=False),
     Column("base_digest", Digest),
-    Column("city_id", Integer),
+    Column("city_id", BigId),
     Column("ids_before", Json, nullable=False),
     Column("rule_version", String(64), nullable=False),
     Column("epoch", Integer, nullable=False),
@@ -74,7 +74,7 @@ receipt = Table(
     Column("id", Integer, primary_key=True),
     Column("operation_id", Integer, ForeignKey("operation.id"), nullable=False),
     Column("stage", String(10), nullable=False),
-    Column("city_id", Integer),
+    Column("city_id", BigId),
     Column("digest", Digest),
     Column("request_id", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),

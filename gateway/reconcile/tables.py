@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from gateway.store.metadata import Digest, Json, UtcDateTime, metadata
+from gateway.store.metadata import BigId, Digest, Json, UtcDateTime, metadata
 
 _REF = String(200)
 _SCOPE = String(200)
@@ -120,7 +120,7 @@ shadow = Table(
     metadata,
     Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
     Column("kind", String(20), primary_key=True),
-    Column("city_id", Integer, primary_key=True, autoincrement=False),
+    Column("city_id", BigId, primary_key=True, autoincrement=False),
     Column("scope", _SCOPE, nullable=False),
     Column("object_key", String(120), nullable=False),
     Column("digest", Digest, nullable=False),
@@ -138,7 +138,7 @@ shadow_version = Table(
     Column("id", Integer, primary_key=True),
     Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
     Column("kind", String(20), nullable=False),
-    Column("city_id", Integer, nullable=False),
+    Column("city_id", BigId, nullable=False),
     Column("body", LargeBinary),
     Column("valid_from", UtcDateTime, nullable=False),
     Column("run_id", Integer, nullable=False),
@@ -152,7 +152,7 @@ base = Table(
     Column("kind", String(20), primary_key=True),
     Column("ref", _REF, primary_key=True),
     Column("scope", _SCOPE, nullable=False),
-    Column("city_id", Integer, nullable=False),
+    Column("city_id", BigId, nullable=False),
     Column("object_key", String(120), nullable=False),
     Column("digest", Digest, nullable=False),
     Column("intent", LargeBinary, nullable=False),
@@ -204,7 +204,7 @@ decision = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("kind", String(20), nullable=False),
     Column("ref", _REF),
-    Column("city_id", Integer),
+    Column("city_id", BigId),
     Column("scope", _SCOPE, nullable=False),
     Column("category", String(20), nullable=False),
     Column("op", String(10)),

@@ -1,0 +1,184 @@
+"""A plan in words: class → pupil → what would be done and why not, for the person who approves it.
+
+Names come from the school's own records and are shown to the operator only; they go into no log and no audit entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from gateway.connectors.port import CityDirectory
+from gateway.domain.city import AbsenceIntent, HomeworkIntent, Intent, MarkIntent
+from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import REASONS
+from gateway.domain.records import Absence, Homework, Mark, Person
+from gateway.mapping.links import load_links
+from gateway.reconcile.resolve import INTENT_TYPES
+from gateway.reconcile.snapshot import load_records
+from gateway.reconcile.tables import city_directory, decision, record
+
+WHOLE_GROUP = "вся группа"
+UNKNOWN_PUPIL = "ученик не сопоставлен"
+
+
+class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision in words.
+
+    Attributes:
+        words: What would be done, e.g. «поставить 5 (Проект, вес 2)».
+        note: Why it is not sent, and whose move it is; empty where it is sent.
+    """
+
+    seq: int
+    class_name: str
+    pupil: str
+    subject: str
+    on: date | None
+    kind: str
+    category: str
+    op: str | None
+    reason: str
+    words: str
+    note: str
+    owner: str
+    outcome: str | None
+    ref: str
+
+
+_OWNERS = {
+    "teacher": "учитель",
+    "curator": "куратор",
+    "deputy_head": "завуч",
+    "admin": "администратор",
+    "city_helpdesk": "поддержка города",
+}
+_VERBS = {"create": "поставить", "change": "исправить на", "delete": "удалить"}
+_CATEGORY_WORDS = {
+    "adopted": "уже стоит, связать",
+    "held": "удержано",
+    "waiting": "ждёт",
+    "rejected": "нужна правка",
+    "out_of_scope": "вне области",
+}
+_RECORD_TYPES: dict[str, type[Mark] | type[Absence] | type[Homework]] = {
+    Kind.MARK.value: Mark,
+    Kind.ABSENCE.value: Absence,
+    Kind.HOMEWORK.value: Homework,
+}
+
+
+def iter_plan_lines(
+    conn: Connection, place_id: int, plan_id: int, *, category: str | None = None, reason: str | None = None
+) -> Iterator[PlanLine]:
+    """Yield the plan's lines by class, pupil, subject and day.
+
+    Args:
+        conn: A read transaction.
+        place_id: Where we are.
+        plan_id: A sealed plan.
+        category: Only this category.
+        reason: Only this reason.
+    """
+    query = select(decision, record.c.body).select_from(
+        decision.outerjoin(
+            record,
+            (record.c.place_id == place_id) & (record.c.kind == decision.c.kind) & (record.c.ref == decision.c.ref),
+        )
+    )
+    query = query.where(decision.c.plan_id == plan_id)
+    if category is not None:
+        query = query.where(decision.c.category == category)
+    if reason is not None:
+        query = query.where(decision.c.reason == reason)
+    words = _Words(conn, place_id)
+    lines = [words.line(row) for row in conn.execute(query)]
+    yield from sorted(
+        lines, key=lambda line: (line.class_name, line.pupil, line.subject, line.on or date.min, line.seq)
+    )
+
+
+class _Words:
+    """Names of people, groups, subjects and forms of one place."""
+
+    def __init__(self, conn: Connection, place_id: int) -> None:
+        self._people = {person.ref: person for person in load_records(conn, place_id, Person)}
+        pupils = load_links(conn, place_id, Kind.PERSON)
+        self._by_city = {city_id: ref for ref, city_id in pupils.items()}
+        body = conn.execute(
+            select(city_directory.c.body).where(city_directory.c.place_id == place_id)
+        ).scalar_one_or_none()
+        directory = msgspec.json.decode(body, type=CityDirectory) if body is not None else None
+        self._forms: Mapping[int, str] = {form.id: form.name for form in directory.forms} if directory else {}
+        self._groups = {group.id: group for group in directory.groups} if directory else {}
+
+    def line(self, row: Row[Any]) -> PlanLine:
+        """Put one decision row into words."""
+        intent = _intent_of(row)
+        local = msgspec.json.decode(row.body, type=_RECORD_TYPES[row.kind]) if row.body is not None else None
+        person = self._person(intent, local)
+        class_name = (person.class_name if person is not None else None) or self._class(intent) or "—"
+        reason = REASONS.get(row.reason)
+        is_sent = row.category in ("create", "update", "delete", "adopted", "unchanged")
+        return PlanLine(
+            seq=row.seq,
+            class_name=class_name,
+            pupil=_name(person) if person else (WHOLE_GROUP if row.kind == Kind.HOMEWORK.value else UNKNOWN_PUPIL),
+            subject=self._subject(intent),
+            on=row.on_date,
+            kind=row.kind,
+            category=row.category,
+            op=row.op,
+            reason=row.reason,
+            words=self._words(row, intent, local),
+            note="" if is_sent or reason is None else f"{reason.what_ru} {reason.todo_ru}".strip(),
+            owner="" if is_sent or reason is None else _OWNERS.get(reason.owner, reason.owner),
+            outcome=row.outcome,
+            ref=row.ref or "",
+        )
+
+    def _person(self, intent: Intent | None, local: Mark | Absence | Homework | None) -> Person | None:
+        if isinstance(local, Mark | Absence):
+            return self._people.get(local.pupil)
+        if isinstance(intent, MarkIntent | AbsenceIntent):
+            return self._people.get(self._by_city.get(intent.pupil_id, ""))
+        return None
+
+    def _class(self, intent: Intent | None) -> str | None:
+        group = self._groups.get(intent.group_id) if intent is not None else None
+        return group.class_name if group is not None else None
+
+    def _subject(self, intent: Intent | None) -> str:
+        group = self._groups.get(intent.group_id) if intent is not None else None
+        return group.subject_name if group is not None else "—"
+
+    def _words(self, row: Row[Any], intent: Intent | None, local: Mark | Absence | Homework | None) -> str:
+        verb = _VERBS.get(row.op or "", _CATEGORY_WORDS.get(row.category, ""))
+        if isinstance(intent, MarkIntent):
+            form = self._forms.get(intent.form_id, "форма не найдена")
+            return f"{verb} {intent.value} ({form}, вес {intent.weight})".strip()
+        if isinstance(intent, AbsenceIntent):
+            return f"{verb} «н»".strip()
+        if isinstance(intent, HomeworkIntent):
+            return f"{verb} домашнее задание на {intent.prepared_for:%d.%m} ({len(intent.pupil_ids)} чел.)".strip()
+        if isinstance(local, Mark):
+            return f"{verb}: {local.item_name}"
+        if isinstance(local, Homework):
+            return f"{verb}: домашнее задание"
+        return f"{verb}: пропуск" if isinstance(local, Absence) else verb
+
+
+def _intent_of(row: Row[Any]) -> Intent | None:
+    body = row.intent if row.intent is not None else row.old
+    if body is None:
+        return None
+    intent: Intent = msgspec.json.decode(body, type=INTENT_TYPES[row.kind])
+    return intent
+
+
+def _name(person: Person) -> str:
+    return f"{person.last_name} {person.first_name}"
