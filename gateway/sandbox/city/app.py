@@ -264,7 +264,7 @@ def _build_session_routes(city: City, edge: Edge) -> list[Route]:
             opened = None if profile is None or token is None else (token, profile)
         if opened is None:
             return edge.refuse(Refusal(401, SESSION_ENDED), request_id)
-        return JSONResponse(build_session_answer(*opened))
+        return JSONResponse(build_session_answer(*opened), headers={"X-Request-Id": request_id})
 
     async def close_session(request: Request) -> Response:
         """Log out on all devices (S1)."""

@@ -12,7 +12,7 @@ from gateway.sandbox.city.auth import Sessions
 from gateway.sandbox.city.clock import SandboxClock
 from gateway.sandbox.city.codecs import to_moscow_day
 from gateway.sandbox.city.pace import RequestCounts, TokenBucket
-from gateway.sandbox.city.rules import Refusal, refuse_unknown
+from gateway.sandbox.city.rules import Refusal, refuse_gone, refuse_unknown
 from gateway.sandbox.city.school import AID, School
 from gateway.sandbox.city.seed import build_seed
 from gateway.sandbox.city.state import Row, State, StateFile
@@ -278,3 +278,14 @@ class Order:
 
 
 Command = Callable[[Order], Row]
+
+
+def get_stored(city: City, kind: str, object_id: Any) -> Row:
+    """Give the living object that is to be changed or deleted.
+
+    Raises:
+        RefusedError: There is none, or it is deleted already (V13).
+    """
+    row = city.state.find(kind, object_id)
+    check(refuse_gone(row))
+    return cast("Row", row)

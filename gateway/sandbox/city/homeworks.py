@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.sandbox.city.city import Actor, City, Order, RefusedError, check, get_known
+from gateway.sandbox.city.city import Actor, City, Order, RefusedError, check, get_known, get_stored
 from gateway.sandbox.city.codecs import parse_dotted
 from gateway.sandbox.city.rules import (
     Refusal,
-    refuse_gone,
     refuse_homework,
     refuse_partial,
     refuse_stale,
@@ -105,9 +104,7 @@ def create_homework(order: Order) -> Row:
 def change_homework(order: Order) -> Row:
     """Take a whole homework anew under its id; what is not sent becomes null (V12)."""
     city, actor, object_id, body = order.city, order.actor, order.object_id, order.body
-    stored = city.state.find("homeworks", object_id)
-    check(refuse_gone(stored))
-    homework = get_known(stored, "Домашнее задание")
+    homework = get_stored(city, "homeworks", object_id)
     if city.switches.conflict_409 == "on" and not actor.is_human:
         check(refuse_stale(body.get("updated_at"), homework["updated_at"]))
     if city.switches.strict_put == 400:
@@ -132,9 +129,7 @@ def change_homework(order: Order) -> Row:
 def delete_homework(order: Order) -> Row:
     """A person deletes homework; the interface has no such call (not attested)."""
     city, actor, object_id = order.city, order.actor, order.object_id
-    stored = city.state.find("homeworks", object_id)
-    check(refuse_gone(stored))
-    homework = get_known(stored, "Домашнее задание")
+    homework = get_stored(city, "homeworks", object_id)
     row = {**homework, "deleted_at": city.stamp(), "updated_at": city.stamp()}
     city.accept(actor, "delete", "homeworks", row, value=_to_text(row))
     return dict(DONE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.sandbox.city.city import STATE_KINDS, Actor, City, Command, Order, RefusedError, check, get_known
+from gateway.sandbox.city.city import STATE_KINDS, Actor, City, Command, Order, RefusedError, get_stored
 from gateway.sandbox.city.codecs import to_dotted
 from gateway.sandbox.city.homeworks import change_homework, create_homework, delete_homework
-from gateway.sandbox.city.rules import Refusal, refuse_gone
+from gateway.sandbox.city.rules import Refusal
 from gateway.sandbox.city.state import Row
 from gateway.sandbox.city.wire import wire_absence
 from gateway.sandbox.city.writes import (
@@ -28,9 +28,8 @@ _CONTROL_KEYS = frozenset({"op", "kind", "id", "cell", "value"})
 def change_absence(order: Order) -> Row:
     """Change the reason of an absence: only a person can, the interface has no such call."""
     city, actor, object_id, body = order.city, order.actor, order.object_id, order.body
-    stored = city.state.find("attendances", object_id)
-    check(refuse_gone(stored))
-    row = {**get_known(stored, "Пропуск"), "absence_reason_id": body["absence_reason_id"], "updated_at": city.stamp()}
+    absence = get_stored(city, "attendances", object_id)
+    row = {**absence, "absence_reason_id": body["absence_reason_id"], "updated_at": city.stamp()}
     city.accept(actor, "change", "attendances", row, value=row["absence_reason_id"])
     return wire_absence(row)
 
@@ -61,9 +60,7 @@ def edit_by_hand(city: City, request: Row, request_id: str) -> Row:
     if command is None:
         raise RefusedError(Refusal(400, "unknown op or kind"))
     kind = str(request["kind"])
-    stored = city.state.find(STATE_KINDS[kind], request.get("id")) if "id" in request else None
-    if request["op"] != "create":
-        check(refuse_gone(stored))
+    stored = None if request["op"] == "create" else get_stored(city, STATE_KINDS[kind], request.get("id"))
     body = _build_body(city, kind, stored, request)
     return command(Order(city, Actor(None, request_id), request.get("id"), body))
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.sandbox.city.city import Actor, City, Order, RefusedError, check, get_known
+from gateway.sandbox.city.city import Actor, City, Order, RefusedError, check, get_known, get_stored
 from gateway.sandbox.city.codecs import parse_dotted
 from gateway.sandbox.city.rules import (
     Refusal,
     refuse_closed,
     refuse_form,
-    refuse_gone,
     refuse_grade,
     refuse_lesson_state,
     refuse_partial,
@@ -157,9 +156,7 @@ def change_mark(order: Order) -> Row:
     city, actor, object_id, body = order.city, order.actor, order.object_id, order.body
     if city.switches.put_mark == 405 and not actor.is_human:
         raise RefusedError(Refusal(405, "Method Not Allowed"))
-    stored = city.state.find("marks", object_id)
-    check(refuse_gone(stored))
-    mark = get_known(stored, "Отметка")
+    mark = get_stored(city, "marks", object_id)
     if city.switches.conflict_409 == "on" and not actor.is_human:
         check(refuse_stale(body.get("updated_at"), mark["updated_at"]))
     if city.switches.strict_put == 400:
@@ -196,9 +193,7 @@ def change_mark(order: Order) -> Row:
 
 def delete_mark(order: Order) -> Row:
     city, actor, object_id = order.city, order.actor, order.object_id
-    stored = city.state.find("marks", object_id)
-    check(refuse_gone(stored))
-    mark = get_known(stored, "Отметка")
+    mark = get_stored(city, "marks", object_id)
     _, lesson, group = get_cell(city, mark)
     check_lesson(city, actor, None, lesson, group)
     deleted_by = None if actor.profile is None else actor.profile["id"]
@@ -239,9 +234,7 @@ def delete_absence(order: Order) -> Row:
     if not actor.is_human and city.switches.delete_absence != "on":
         code = city.switches.delete_absence
         raise RefusedError(Refusal(code, "Method Not Allowed" if code == 405 else "method does not exist"))
-    stored = city.state.find("attendances", object_id)
-    check(refuse_gone(stored))
-    absence = get_known(stored, "Пропуск")
+    absence = get_stored(city, "attendances", object_id)
     _, lesson, group = get_cell(city, absence)
     check_lesson(city, actor, None, lesson, group)
     row = {**absence, "deleted_at": city.stamp(), "updated_at": city.stamp()}
@@ -341,9 +334,7 @@ def _check_final_author(city: City, actor: Actor, pupil: Row, subject: Row) -> N
 
 def delete_final(order: Order) -> Row:
     city, actor, object_id = order.city, order.actor, order.object_id
-    stored = city.state.find("final_marks", object_id)
-    check(refuse_gone(stored))
-    final = get_known(stored, "Итоговая отметка")
+    final = get_stored(city, "final_marks", object_id)
     pupil = get_known(city.state.find("student_profiles", final["student_profile_id"]), "Ученик")
     _check_final_author(city, actor, pupil, get_known(city.state.find("subjects", final["subject_id"]), "Предмет"))
     row = {**final, "deleted_at": city.stamp(), "updated_at": city.stamp()}
