@@ -203,8 +203,10 @@ def _mark_gone(
     changes: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
     newly = 0
+    # A parked record is at the source and can't be understood: that it isn't among the records says nothing.
+    parked = {fault.where for fault in read.faults}
     for key, row in known.items():
-        if key in seen:
+        if key in seen or key[1] in parked:
             continue
         old = Gone(row.gone) if row.gone else None
         if old is None or old in DELETABLE:
