@@ -6,6 +6,7 @@ of the cell in the total and moves when a neighbouring cell does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from gateway.domain.records import Mark, Scale
 
 MARKED_TYPES = frozenset({"mod", "manual"})
 NO_VALUE = "-"
+_NUMBER = re.compile(r"-?[\d ]+([.,]\d+)?( ?%)?")
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,11 @@ def to_mark(
 def find_word(item: wire.GradeItem, *, is_word_scale: bool) -> str | None:
     """The shown word where the item counts in words; None where it counts points.
 
-    `scaleid` can't tell (it repeats `outcomeid`), so the assignment's negative `grade` does, or a shown value that is
-    no number.
+    `scaleid` can't tell (it repeats `outcomeid`), so the assignment's negative `grade` does; elsewhere a shown value that
+    is no number, but only where the cell counts 1, 2, 3… as word scales do: points may be displayed as letters.
     """
     shown = wire.to_plain(item.gradeformatted)
     if is_word_scale:
         return shown
-    is_number = shown.replace(" ", "").replace(",", ".").replace("-", "").replace(".", "").rstrip("%").isdigit()
-    return None if is_number or shown in {"", NO_VALUE} else shown
+    counts_words = item.grademin == 1 and item.graderaw is not None and item.graderaw.is_integer()
+    return shown if counts_words and shown not in {"", NO_VALUE} and not _NUMBER.fullmatch(shown) else None
