@@ -16,7 +16,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
 from gateway.flows.runs import RunState, finish_run, start_run
-from gateway.queue.outbox import Released, release
+from gateway.queue.outbox import Released, release, release_approved
 from gateway.reconcile.plan import PlanState
 
 
@@ -75,7 +75,6 @@ def sync(
                 gateway.audit,
                 gateway.place,
                 planned.plan.id,
-                gates=("none",),
                 lane="demand" if want.pupils or want.class_names else "nightly",
                 actor=gateway.actor,
             )
@@ -92,12 +91,15 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
     """Deliver and verify what is open, without reading or planning anew (`deliver`, `verify`, after an approval)."""
     run_id = start_run(gateway, form, want)
     try:
+        with gateway.store.write() as conn:
+            place_id = gateway.place_id(conn)
+        released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
         delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
     except GatewayError as error:
         state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
         finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
         raise
-    return _finish(gateway, Synced(run_id=run_id, delivered=delivered))
+    return _finish(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
 
 
 def _wait_limit(gateway: Gateway, max_wait_s: float | None) -> float:

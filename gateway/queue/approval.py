@@ -55,7 +55,18 @@ def approve(
                 plan.c.state.in_((PlanState.WAITING, PlanState.READY, PlanState.USED)),
                 plan.c.approved_at.is_(None),
             )
-            .values(state=PlanState.APPROVED, approved_by=actor.name, approved_at=now, note_id=note.id)
+            .values(
+                state=PlanState.APPROVED,
+                approved_by=actor.name,
+                approved_at=now,
+                note_id=note.id,
+                open_gates=[
+                    "none",
+                    "approval",
+                    *(["delete"] if with_deletes else []),
+                    *(["guard"] if with_held else []),
+                ],
+            )
         )
         if changed.rowcount != 1:
             raise PlanRefusedError("План уже утверждён: утвердить можно один раз", reason="PLAN_USED")

@@ -7,7 +7,7 @@ moved drop out visibly. Adoptions need no call: they move the base here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,11 +50,10 @@ def release(
     place: Place,
     plan_id: int,
     *,
-    gates: Collection[str],
     lane: str,
     actor: Actor,
 ) -> Released:
-    """Turn the plan's open items behind these gates into operations.
+    """Turn the plan's items behind its open gates into operations.
 
     Can be called again after a crash: each item is released once.
 
@@ -63,7 +62,6 @@ def release(
         audit: The log.
         place: Where we are; another place's plan is refused.
         plan_id: A sealed plan.
-        gates: `none` always; `approval`, `delete`, `guard` where a person opened them.
         lane: `demand` or `nightly`.
         actor: Who lets them out.
 
@@ -72,6 +70,7 @@ def release(
     """
     with store.read() as conn:
         refuse_unusable(conn, store, plan_id)
+        gates = conn.execute(select(plan.c.open_gates).where(plan.c.id == plan_id)).scalar_one()
     total = Released()
     while True:
         with store.write() as conn:
@@ -81,7 +80,7 @@ def release(
                 .where(
                     decision.c.plan_id == plan_id,
                     decision.c.outcome.is_(None),
-                    decision.c.gate.in_(list(gates)),
+                    decision.c.gate.in_(gates),
                     or_(decision.c.op.is_not(None), decision.c.category == Category.ADOPTED.value),
                 )
                 .order_by(decision.c.seq)
@@ -96,6 +95,24 @@ def release(
                 return total
             chunk = _release_chunk(conn, audit, place, plan_id, rows, lane=lane, actor=actor, now=now)
         total = total.plus(chunk)
+
+
+def release_approved(store: Store, audit: AuditLog, place: Place, *, place_id: int, actor: Actor) -> Released:
+    """Release what was approved and not released to its end: a crash came between the two."""
+    with store.read() as conn:
+        plan_ids = (
+            conn.execute(
+                select(plan.c.id)
+                .where(plan.c.place_id == place_id, plan.c.state == PlanState.APPROVED, plan.c.epoch == get_epoch(conn))
+                .order_by(plan.c.id)
+            )
+            .scalars()
+            .all()
+        )
+    total = Released()
+    for plan_id in plan_ids:
+        total = total.plus(release(store, audit, place, plan_id, lane="demand", actor=actor))
+    return total
 
 
 def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:

@@ -95,6 +95,7 @@ class PlanDraft:
                     guards=[],
                     is_dry_run=is_dry_run,
                     needs_approval=False,
+                    open_gates=["none"],
                 )
                 .returning(plan.c.id)
             ).scalar_one()

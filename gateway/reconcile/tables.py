@@ -191,6 +191,7 @@ plan = Table(
     Column("guards", Json, nullable=False),
     Column("is_dry_run", Boolean, nullable=False),
     Column("needs_approval", Boolean, nullable=False),
+    Column("open_gates", Json, nullable=False),
     Column("approved_by", String(200)),
     Column("approved_at", UtcDateTime),
     Column("note_id", Integer),

@@ -245,6 +245,7 @@ def upgrade() -> None:
         sa.Column("guards", sa.Text(), nullable=False),
         sa.Column("is_dry_run", sa.Boolean(), nullable=False),
         sa.Column("needs_approval", sa.Boolean(), nullable=False),
+        sa.Column("open_gates", sa.Text(), nullable=False),
         sa.Column("approved_by", sa.String(length=200), nullable=True),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("note_id", sa.Integer(), nullable=True),

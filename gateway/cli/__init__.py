@@ -1,0 +1,1 @@
+"""The command line: a door. Answers go to stdout (with `--json` one object and nothing else), everything else to stderr."""

@@ -1,0 +1,191 @@
+"""gateway plan: make, show and approve. What is shown is what is executed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.tree import Tree
+
+from gateway.cli.context import (
+    OUT,
+    ClassOption,
+    ConfigOption,
+    FromOption,
+    JsonOption,
+    PupilOption,
+    SubjectOption,
+    ToOption,
+    build_want,
+    opened,
+    print_json,
+)
+from gateway.cli.words import guard_table, plan_table, problem_table, reason_table
+from gateway.domain.errors import GatewayError, PlanRefusedError
+from gateway.flows.gateway import Gateway
+from gateway.flows.plan import make_plan
+from gateway.flows.runs import RunState, finish_run, start_run
+from gateway.flows.sync import Exit
+from gateway.queue.approval import approve
+from gateway.queue.outbox import release
+from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_plan
+from gateway.report.plan_view import PlanLine, iter_plan_lines
+
+plan_app = typer.Typer(help="План: построить, показать, утвердить.", invoke_without_command=True)
+HASH_LENGTH = 6
+"""Shortest beginning of a hash that is taken for it."""
+
+
+@plan_app.callback()
+def plan_command(
+    context: typer.Context,
+    config: ConfigOption = None,
+    classes: ClassOption = None,
+    subjects: SubjectOption = None,
+    pupils: PupilOption = None,
+    from_day: FromOption = None,
+    to_day: ToOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Проба: такой план не отправить.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Прочитать город, сравнить и сохранить план. Ничего не отправляется."""
+    if context.invoked_subcommand is not None:
+        return
+    with opened(config, is_quiet=as_json) as gateway:
+        want = build_want(gateway, classes=classes, subjects=subjects, pupils=pupils, from_day=from_day, to_day=to_day)
+        run_id = start_run(gateway, "plan", want)
+        try:
+            planned = make_plan(gateway, want, run_id, is_dry_run=dry_run)
+        except GatewayError as error:
+            finish_run(gateway, run_id, RunState.FAILED, counters={}, sentence=error.sentence)
+            raise
+        waits = planned.plan.state == PlanState.WAITING and not dry_run
+        finish_run(
+            gateway,
+            run_id,
+            RunState.WAITING if waits else RunState.REMARKS if planned.problems else RunState.DONE,
+            counters={"plan": planned.plan.counters, "by_reason": planned.plan.by_reason, "plan_id": planned.plan.id},
+            problems=[msgspec.to_builtins(problem) for problem in planned.problems],
+        )
+        if as_json:
+            print_json(_to_json(planned.plan))
+        else:
+            _print_plan(planned.plan)
+            table = problem_table(planned.problems)
+            if table is not None:
+                OUT.print(table)
+        if waits:
+            raise typer.Exit(Exit.PERSON)
+        if planned.problems:
+            raise typer.Exit(Exit.REMARKS)
+
+
+@plan_app.command("show")
+def show_command(
+    plan_hash: Annotated[str | None, typer.Argument(help="Начало хеша; без него последний план.")] = None,
+    config: ConfigOption = None,
+    category: Annotated[
+        str | None, typer.Option(help="Только create, update, delete, held, waiting, rejected, adopted, out_of_scope.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Только эта причина.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Показать план словами: класс, ученик, что будет сделано и почему нет."""
+    with opened(config) as gateway:
+        plan = _find(gateway, plan_hash)
+        with gateway.store.read() as conn:
+            lines = list(iter_plan_lines(conn, plan.place_id, plan.id, category=category, reason=reason))
+        if as_json:
+            print_json({**_to_json(plan), "lines": lines})
+            return
+        _print_plan(plan)
+        OUT.print(_tree(lines))
+        if plan.state == PlanState.WAITING:
+            OUT.print(f"Утвердить: gateway plan approve {plan.hash[:12]} --reason «почему»")
+
+
+@plan_app.command("approve")
+def approve_command(
+    plan_hash: Annotated[str, typer.Argument(help="Хеш плана или его начало, от 6 знаков.")],
+    reason: Annotated[str, typer.Option("--reason", help="Почему; хранится рядом с журналом аудита.")],
+    config: ConfigOption = None,
+    with_deletes: Annotated[bool, typer.Option("--with-deletes", help="Разрешить и удаления.")] = False,
+    with_held: Annotated[bool, typer.Option("--with-held", help="Разрешить и удержанное защитой.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Утвердить план: один раз, с причиной. Отправит gateway deliver или следующий sync."""
+    with opened(config) as gateway:
+        plan = _find(gateway, plan_hash)
+        approve_plan(gateway, plan, reason=reason, with_deletes=with_deletes, with_held=with_held, as_json=as_json)
+
+
+def approve_plan(
+    gateway: Gateway, plan: SealedPlan, *, reason: str, with_deletes: bool, with_held: bool, as_json: bool = False
+) -> None:
+    """Approve and release a plan, and say what became of its items."""
+    approve(
+        gateway.store,
+        gateway.audit,
+        gateway.place,
+        plan.id,
+        reason=reason,
+        with_deletes=with_deletes,
+        with_held=with_held,
+        actor=gateway.actor,
+    )
+    released = release(gateway.store, gateway.audit, gateway.place, plan.id, lane="demand", actor=gateway.actor)
+    if as_json:
+        print_json({"plan_hash": plan.hash, "released": released})
+        return
+    OUT.print(
+        f"План {plan.hash[:12]} утверждён ({escape(gateway.actor.name)}, без проверки личности): "
+        f"в очередь {released.queued}, связано {released.adopted}, выпало {released.dropped}. "
+        "Дальше: gateway deliver"
+    )
+
+
+def _find(gateway: Gateway, plan_hash: str | None) -> SealedPlan:
+    if plan_hash is not None and len(plan_hash) < HASH_LENGTH:
+        raise PlanRefusedError(f"Начало хеша короче {HASH_LENGTH} знаков: план не назван однозначно")
+    with gateway.store.write() as conn:
+        plan_id = find_plan_id(conn, gateway.place_id(conn), plan_hash)
+        if plan_id is None:
+            raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan")
+        return load_plan(conn, plan_id)
+
+
+def _to_json(plan: SealedPlan) -> dict[str, object]:
+    return {
+        "plan_hash": plan.hash,
+        "state": plan.state,
+        "expires_at": plan.expires_at,
+        "rule_version": plan.rule_version,
+        "plan": plan.counters,
+        "by_reason": plan.by_reason,
+        "guards": plan.guards,
+    }
+
+
+def _print_plan(plan: SealedPlan) -> None:
+    OUT.print(plan_table(plan))
+    OUT.print(reason_table(plan.by_reason))
+    table = guard_table(plan)
+    if table is not None:
+        OUT.print(table)
+
+
+def _tree(lines: list[PlanLine]) -> Tree:
+    tree = Tree("Записи плана" if lines else "В плане нет записей, кроме неизменных")
+    branches: dict[tuple[str, ...], Tree] = {}
+    for line in lines:
+        if (line.class_name,) not in branches:
+            branches[(line.class_name,)] = tree.add(f"[bold]{escape(line.class_name)}[/bold]")
+        key = (line.class_name, line.pupil)
+        if key not in branches:
+            branches[key] = branches[(line.class_name,)].add(escape(line.pupil))
+        day = f"{line.on:%d.%m}" if line.on else "—"
+        note = f" — {line.reason}: {line.note} Ход: {line.owner}." if line.note else ""
+        branches[key].add(f"{escape(line.subject)}, {day}: {escape(line.words)}{escape(note)}")
+    return tree

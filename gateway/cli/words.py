@@ -1,0 +1,150 @@
+"""Tables of the command line: counters that add up, in Russian, with the reason beside the number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from gateway.domain.reasons import REASONS
+from gateway.flows.deliver import Delivered
+from gateway.flows.pull import Problem, Pulled
+from gateway.reconcile.plan import SealedPlan
+
+KIND_WORDS = {
+    "programme": "программы",
+    "person": "люди",
+    "group": "группы",
+    "membership": "состав групп",
+    "subject": "предметы",
+    "period": "периоды",
+    "lesson": "уроки",
+    "mark": "отметки",
+    "absence": "пропуски",
+    "homework": "домашние задания",
+    "attempt": "попытки тестов",
+}
+COUNTER_WORDS = {
+    "read": "прочитано",
+    "create": "создать",
+    "update": "изменить",
+    "delete": "удалить",
+    "unchanged": "без изменений",
+    "adopted": "уже стоит, связать",
+    "held": "удержано",
+    "waiting": "ждёт",
+    "rejected": "нужна правка",
+    "out_of_scope": "вне области",
+}
+PULL_WORDS = {
+    "read": "прочитано",
+    "new": "новых",
+    "changed": "изменилось",
+    "gone": "исчезло",
+    "unchanged": "без изменений",
+}
+OWNER_WORDS = {
+    "teacher": "учитель",
+    "curator": "куратор",
+    "deputy_head": "завуч",
+    "admin": "администратор",
+    "city_helpdesk": "поддержка города",
+}
+PLAN_STATES = {
+    "waiting_approval": "ждёт утверждения",
+    "ready": "готов",
+    "approved": "утверждён",
+    "used": "выполнен",
+    "stale": "устарел",
+    "draft": "строится",
+}
+
+
+def pull_table(pulled: Pulled) -> Table:
+    """What was read, by kind."""
+    table = Table(title="Портал")
+    table.add_column("вид")
+    for word in PULL_WORDS.values():
+        table.add_column(word, justify="right")
+    for kind, counts in pulled.kinds.items():
+        if any(counts.values()):
+            table.add_row(KIND_WORDS.get(kind, kind), *(str(counts[name]) for name in PULL_WORDS))
+    return table
+
+
+def plan_table(plan: SealedPlan) -> Table:
+    """The plan's counters; they add up to what was read."""
+    table = Table(title=f"План {plan.hash[:12]} · {PLAN_STATES.get(plan.state, plan.state)}")
+    table.add_column("что")
+    table.add_column("записей", justify="right")
+    for name, word in COUNTER_WORDS.items():
+        if plan.counters.get(name) or name == "read":
+            table.add_row(word, str(plan.counters.get(name, 0)))
+    return table
+
+
+def reason_table(by_reason: Mapping[str, int]) -> Table:
+    """Why records stand where they stand, and whose move it is."""
+    table = Table(title="Причины")
+    table.add_column("код")
+    table.add_column("записей", justify="right")
+    table.add_column("что это")
+    table.add_column("чей ход")
+    for code, count in by_reason.items():
+        reason = REASONS.get(code)
+        table.add_row(
+            code,
+            str(count),
+            reason.what_ru if reason else "",
+            OWNER_WORDS.get(reason.owner, reason.owner) if reason and reason.todo_ru else "",
+        )
+    return table
+
+
+def guard_table(plan: SealedPlan) -> Table | None:
+    """The guard's lines, where there are any."""
+    if not plan.guards:
+        return None
+    table = Table(title="Защита")
+    for head in ("защита", "область", "предел", "есть", "решение", "кто может разрешить"):
+        table.add_column(head)
+    verdicts = {"ask": "нужно утверждение", "hold": "удержано", "refuse": "отказано", "pass": "пропущено"}
+    for row in plan.guards:
+        table.add_row(
+            row.guard,
+            row.scope,
+            row.limit,
+            row.actual,
+            verdicts[row.verdict],
+            OWNER_WORDS.get(row.override, row.override),
+        )
+    return table
+
+
+def delivery_table(delivered: Delivered) -> Table:
+    """Sent is not accepted, accepted is not verified."""
+    table = Table(title="Отправка")
+    for head in ("отправлено", "принято", "подтверждено чтением", "отложено", "в очереди"):
+        table.add_column(head, justify="right")
+    table.add_row(
+        str(delivered.sent),
+        str(delivered.accepted),
+        str(delivered.verified),
+        str(delivered.parked),
+        str(delivered.open_count),
+    )
+    return table
+
+
+def problem_table(problems: Sequence[Problem]) -> Table | None:
+    """What did not come through."""
+    if not problems:
+        return None
+    table = Table(title="Замечания")
+    for head in ("область", "где", "код", "что делать"):
+        table.add_column(head)
+    for problem in problems[:50]:
+        table.add_row(problem.scope, problem.where, problem.reason, problem.sentence)
+    if len(problems) > 50:
+        table.add_row("…", "", "", f"ещё {len(problems) - 50}")
+    return table
