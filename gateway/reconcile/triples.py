@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from operator import attrgetter, itemgetter
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
@@ -16,6 +17,8 @@ from gateway.mapping.rules import Mode
 from gateway.reconcile.tables import base, intended, record, shadow
 
 SENDABLE = "sendable"
+# Sorted here and not by SQL: told to order by the primary key, SQLite walks the whole table for every scope.
+_KIND_AND_KEY = itemgetter(0, 1)
 COMPARED = (SENDABLE, "held")
 """States of ours that are compared: what may not go now (closed period, lesson not yet held) may still be unchanged."""
 
@@ -84,12 +87,12 @@ def iter_unequal(conn: Connection, place_id: int, scope: str) -> Iterator[Triple
         intended.c.change_mode,
     )
     equal = func.coalesce(_all_equal(), False)  # a missing leg makes the comparison NULL, which is not «equal»
-    for row in conn.execute(
+    rows = conn.execute(
         select(*columns)
         .select_from(_joined())
         .where(intended.c.place_id == place_id, intended.c.scope == scope, equal.is_(False))
-        .order_by(intended.c.kind, intended.c.ref)
-    ):
+    )
+    for row in sorted(rows, key=_KIND_AND_KEY):
         yield Triple(
             kind=row[0],
             ref=row[1],
@@ -123,9 +126,8 @@ def _iter_base_only(conn: Connection, place_id: int, scope: str) -> Iterator[Tri
             )
         )
         .where(base.c.place_id == place_id, base.c.scope == scope, intended.c.ref.is_(None))
-        .order_by(base.c.kind, base.c.ref)
     )
-    for row in rows:
+    for row in sorted(rows, key=attrgetter("kind", "ref")):
         yield Triple(
             kind=row.kind,
             ref=row.ref,
@@ -161,9 +163,8 @@ def iter_foreign(conn: Connection, place_id: int, scope: str) -> Iterator[tuple[
             )
         )
         .where(shadow.c.place_id == place_id, shadow.c.scope == scope, base.c.ref.is_(None))
-        .order_by(shadow.c.kind, shadow.c.city_id)
     )
-    for row in rows:
+    for row in sorted(rows, key=_KIND_AND_KEY):
         yield row[0], row[1], row[2], row[3], row[4]
 
 
