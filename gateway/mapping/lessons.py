@@ -220,7 +220,7 @@ def find_counted(attempts: Sequence[Attempt]) -> Attempt | None:
 def find_name_date(mark: Mark, years: tuple[int, int]) -> date | str:
     """Return the one date written in the item's name, else in its number; `no_date` or `several_dates` otherwise."""
     for text in (mark.item_name, mark.item_number):
-        for days in (set(_full_dates(text)), set(_short_dates(text, years))):
+        for days in (set(_full_dates(text, years)), set(_short_dates(text, years))):
             if len(days) == 1:
                 return days.pop()
             if days:
@@ -228,9 +228,12 @@ def find_name_date(mark: Mark, years: tuple[int, int]) -> date | str:
     return "no_date"
 
 
-def _full_dates(text: str) -> Iterator[date]:
+def _full_dates(text: str, years: tuple[int, int]) -> Iterator[date]:
     for day, month, year in _FULL.findall(text):
-        yield from _real(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
+        if len(year) == 4:
+            yield from _real(int(year), int(month), int(day))
+        elif len(day) == 2 and 2000 + int(year) in years:  # «1.10.11» is rather the number of a section
+            yield from _real(2000 + int(year), int(month), int(day))
     for year, month, day in _ISO.findall(text):
         yield from _real(int(year), int(month), int(day))
     for day, month, year in _WORDS.findall(text):

@@ -95,7 +95,9 @@ def read_roster(path: Path) -> RosterRead:
     faults: list[RosterFault] = []
     try:
         with python_calamine.CalamineWorkbook.from_path(str(path)) as book:
-            sheets = [(name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in book.sheet_names]
+            sheets = [
+                (name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in book.sheet_names
+            ]
     except (OSError, python_calamine.CalamineError) as exc:
         what = f"Файл не читается как таблица ({type(exc).__name__})."
         return RosterRead(rows=(), faults=(_fault(path, "", None, None, what, "Сохраните список как .xlsx."),))
