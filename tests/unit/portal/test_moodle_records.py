@@ -100,6 +100,7 @@ def test_float_ids_are_a_broken_contract() -> None:
 
 def test_markup_and_entities_are_taken_off_shown_values() -> None:
     assert wire.to_plain('<i class="icon" title="Pass"></i>10.00') == "10.00"
+    assert wire.to_plain("Если 5 < x и y > 3") == "Если 5 < x и y > 3"
     assert wire.to_plain("<p>Стр. 5&ndash;7,&nbsp;№&nbsp;12</p>") == "Стр. 5–7, № 12"
 
 

@@ -17,7 +17,7 @@ from gateway.connectors.portal.moodle.form import Argument
 
 ENROLLED_PAGE_SIZE = 200
 """Rows of a page: each row carries its groups' descriptions, about 5 KB."""
-USERS_AT_ONCE = 200
+IDS_AT_ONCE = 200
 """Ids of one call: PHP's max_input_vars is 1000 by default and every id is one variable."""
 
 SITE_INFO = "core_webservice_get_site_info"
@@ -68,13 +68,17 @@ class MoodleCalls:
     def fetch_cohorts(self) -> dict[str, list[int]]:
         """Members of every cohort by its name."""
         cohorts = self._client.fetch(COHORTS, {}, wire.COHORTS)
-        if not cohorts:
-            return {}
-        ids = [cohort.id for cohort in cohorts]
-        rows = self._client.fetch(COHORT_MEMBERS, {"cohortids": ids}, wire.COHORT_MEMBERS)
-        require_answered(ids, [row.cohortid for row in rows], system=SYSTEM, function=COHORT_MEMBERS)
-        members = {row.cohortid: row.userids for row in rows}
-        return {cohort.name.strip(): members[cohort.id] for cohort in cohorts}
+        members: dict[int, list[int]] = {}
+        for start in range(0, len(cohorts), IDS_AT_ONCE):
+            ids = [cohort.id for cohort in cohorts[start : start + IDS_AT_ONCE]]
+            rows = self._client.fetch(COHORT_MEMBERS, {"cohortids": ids}, wire.COHORT_MEMBERS)
+            require_answered(ids, [row.cohortid for row in rows], system=SYSTEM, function=COHORT_MEMBERS)
+            members.update({row.cohortid: row.userids for row in rows})
+        named: dict[str, list[int]] = {}
+        for cohort in cohorts:
+            # Cohorts of different contexts may share a name; then they are one class.
+            named.setdefault(cohort.name.strip(), []).extend(members[cohort.id])
+        return {name: sorted(set(userids)) for name, userids in named.items()}
 
     def fetch_groups(self, courseid: int) -> list[wire.CourseGroup]:
         rows = self._client.fetch(GROUPS, {"courseid": courseid}, wire.GROUPS)
@@ -114,8 +118,8 @@ class MoodleCalls:
             IncompleteReadError: Some are missing: without `viewdetails` accounts vanish silently.
         """
         users: list[wire.User] = []
-        for start in range(0, len(ids), USERS_AT_ONCE):
-            part = list(ids[start : start + USERS_AT_ONCE])
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            part = list(ids[start : start + IDS_AT_ONCE])
             rows = self._client.fetch(USERS, {"field": "id", "values": part}, wire.USERS)
             require_answered(part, [row.id for row in rows], system=SYSTEM, function=USERS)
             users += rows

@@ -8,7 +8,7 @@ never cuts one: what is left out of a scope would look as if it were gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from gateway.connectors.port import ScopeRead, Stored, Want
@@ -226,8 +226,16 @@ class Reading:
     def _is_wanted(self, directory: CourseDirectory, groupid: int, classes: Classes | None) -> bool:
         want = self._want
         name, pupils, _teachers = directory.groups[groupid]
-        if want.subjects and not {subject_ref(directory.subject), directory.subject} & want.subjects:
+        if want.subjects and not _any_named({subject_ref(directory.subject), directory.subject}, want.subjects):
             return False
         if want.pupils and not want.pupils & set(map(user_ref, pupils)):
             return False
-        return not want.class_names or (classes is not None and classes.of_group(name, pupils) in want.class_names)
+        if not want.class_names:
+            return True
+        class_name = classes.of_group(name, pupils) if classes is not None else None
+        return class_name is not None and _any_named({class_name}, want.class_names)
+
+
+def _any_named(names: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Whether one of the names is wanted, whatever the case it was typed in."""
+    return bool({name.casefold() for name in names} & {name.casefold() for name in wanted})

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
-_TAG = re.compile(r"<[^>]*>")
+# A tag begins with a letter: since 4.5 names of items are raw text and may hold a lone «<».
+_TAG = re.compile(r"</?[A-Za-z!][^>]*>")
 
 
 def to_plain(text: str) -> str:
