@@ -13,7 +13,6 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -23,6 +22,7 @@ import httpcore
 import httpx
 import msgspec
 
+from gateway.connectors.deadline import CURRENT_CALL, Call, DeadlineBackend
 from gateway.domain.errors import (
     ConfigurationError,
     IncompleteReadError,
@@ -66,21 +66,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def is_html(self) -> bool:
         """Whether this is a page for a person (a proxy's error, a maintenance notice, a login form)."""
         return "html" in self.headers.get("content-type", "").lower() or self.body[:64].lstrip().startswith(b"<")
-
-
-@dataclass(slots=True)
-class _Call:
-    """One call under way in this thread: when it must be over and whether a byte has left."""
-
-    until: float
-    monotonic: Callable[[], float]
-    is_sent: bool = False
-
-    def left_s(self) -> float:
-        return self.until - self.monotonic()
-
-
-_CURRENT: ContextVar[_Call | None] = ContextVar("http_call", default=None)
 
 
 class HttpDoor:
@@ -182,9 +167,9 @@ class HttpDoor:
         budget_s = self._deadline_s if deadline_s is None else deadline_s
         fault = _Fault(self.system, method, request_id, is_write, budget_s)
         started_at_s = self._monotonic()
-        call = _Call(until=started_at_s + budget_s, monotonic=self._monotonic)
+        call = Call(until=started_at_s + budget_s, monotonic=self._monotonic)
         request = self._build(method, path, query, headers, form, json_body, budget_s)
-        token = _CURRENT.set(call)
+        token = CURRENT_CALL.set(call)
         try:
             response = self._client.send(request, stream=True)
             try:
@@ -203,7 +188,7 @@ class HttpDoor:
         except (httpx.HTTPError, httpx.StreamError, zlib.error) as exc:
             fault.broken(type(exc).__name__)
         finally:
-            _CURRENT.reset(token)
+            CURRENT_CALL.reset(token)
         return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -258,7 +243,7 @@ class HttpDoor:
             f"Запрос {method} к системе «{self.system}» не составлен: в адресе или заголовке недопустимые символы"
         )
 
-    def _read_body(self, response: httpx.Response, call: _Call, fault: _Fault) -> bytes:
+    def _read_body(self, response: httpx.Response, call: Call, fault: _Fault) -> bytes:
         """Read within the deadline and caps; gzip is taken off here because the library's own has no cap on one chunk."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", "x-gzip"):
@@ -339,67 +324,8 @@ class _Transport(httpx.HTTPTransport):
             max_connections=parallel,
             max_keepalive_connections=parallel,
             keepalive_expiry=KEEPALIVE_S,
-            network_backend=_Backend(httpcore.SyncBackend()),
+            network_backend=DeadlineBackend(httpcore.SyncBackend()),
         )
-
-
-class _Backend(httpcore.NetworkBackend):
-    """Opens sockets whose every operation ends with the current call."""
-
-    def __init__(self, inner: httpcore.NetworkBackend) -> None:
-        self._inner = inner
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        left_s = _left_s(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.connect_tcp(host, port, left_s, local_address, socket_options))
-
-
-class _Stream(httpcore.NetworkStream):
-    """One connection; remembers in the call that bytes may have left."""
-
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left_s(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        call = _CURRENT.get()
-        # A deadline that ran out while connecting is still «nothing sent».
-        left_s = _left_s(timeout, httpcore.WriteTimeout if call and call.is_sent else httpcore.ConnectTimeout)
-        if call is not None:
-            call.is_sent = True
-        self._inner.write(buffer, left_s)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left_s = _left_s(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left_s))
-
-    def get_extra_info(self, info: str) -> object:
-        return self._inner.get_extra_info(info)
-
-
-def _left_s(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
-    """Return what one socket operation may take in seconds; raises `late` when the call's time is up."""
-    call = _CURRENT.get()
-    if call is None:
-        return timeout
-    left_s = call.left_s()
-    if left_s <= 0:
-        raise late("deadline")
-    return left_s if timeout is None else min(timeout, left_s)
 
 
 def _checked_base(system: str, base_url: str) -> httpx.URL:

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 from pydantic import SecretStr
 
+from gateway.connectors.mesh import SYSTEM
 from gateway.domain.errors import AccessDeniedError, ConfigurationError
 from gateway.settings import MeshProfile, MeshSettings
 
-SYSTEM = "mesh"
 SINGLE_PROFILE = "main"  # name of the profile that is set without [mesh.profiles.NAME]
 ADMIN, TEACHER = "school_admin", "teacher"
 
@@ -91,11 +91,11 @@ class Profiles:
 
     Args:
         settings: The group `mesh`: several `[mesh.profiles.NAME]` or a single profile.
-        is_paused: The upper floor's word on a profile: a paused one is not used.
+        paused: The upper floor's word on a profile: a paused one is not used.
     """
 
-    def __init__(self, settings: MeshSettings, *, is_paused: IsPaused = lambda _name: False) -> None:
-        self._is_paused = is_paused
+    def __init__(self, settings: MeshSettings, *, paused: IsPaused = lambda _name: False) -> None:
+        self._is_paused = paused
         self._profiles: dict[str, Profile] = {}
         self._sources: dict[str, _TokenSource] = {}
         for name, one in _configured(settings).items():

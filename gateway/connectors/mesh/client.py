@@ -15,9 +15,9 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from gateway.connectors.http import Answer, HttpDoor, QueryValue
+from gateway.connectors.mesh import SYSTEM
 from gateway.connectors.mesh.auth import Profile, Profiles, build_headers
 from gateway.connectors.mesh.errors import (
-    SYSTEM,
     Asked,
     Refusal,
     find_refusal,

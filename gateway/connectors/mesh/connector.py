@@ -12,12 +12,11 @@ from types import TracebackType
 from typing import Self
 
 from gateway.connectors.http import HttpDoor
-from gateway.connectors.mesh import source
+from gateway.connectors.mesh import SYSTEM, source
 from gateway.connectors.mesh.auth import IsPaused, Profiles
 from gateway.connectors.mesh.check import iter_check_lines
 from gateway.connectors.mesh.client import MeshClient
 from gateway.connectors.mesh.directory import fetch_directory
-from gateway.connectors.mesh.errors import SYSTEM
 from gateway.connectors.mesh.sink import IsConfirmed, MeshSink
 from gateway.connectors.pace import Pace, PacedByClock
 from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityRead, CityScope
@@ -34,8 +33,8 @@ class MeshConnector:
         settings: The group `mesh`.
         clock: Tells today and lets waits pass.
         pace: The pace shared by all processes; None = one for this process alone, at `settings.rate_per_s`.
-        is_paused: Whether the profile of that name is stopped; such a one is not used.
-        is_confirmed: Whether a person has confirmed writing to (host, profile name); asked only for a real host.
+        paused: Whether the profile of that name is stopped; such a one is not used.
+        confirmed: Whether a person has confirmed writing to (host, profile name); asked only for a real host.
         retry: Other short retries than the default.
         monotonic: Clock of deadlines, in seconds.
 
@@ -49,8 +48,8 @@ class MeshConnector:
         *,
         clock: Clock,
         pace: Pace | None = None,
-        is_paused: IsPaused = lambda _name: False,
-        is_confirmed: IsConfirmed = lambda _host, _profile: False,
+        paused: IsPaused = lambda _name: False,
+        confirmed: IsConfirmed = lambda _host, _profile: False,
         retry: Retry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,13 +64,13 @@ class MeshConnector:
         self._client = MeshClient(
             settings,
             self._door,
-            Profiles(settings, is_paused=is_paused),
+            Profiles(settings, paused=paused),
             pace=pace or PacedByClock(clock, rate_per_s=settings.rate_per_s),
             clock=clock,
             retry=retry,
             monotonic=monotonic,
         )
-        self._sink = MeshSink(self._client, is_confirmed=is_confirmed)
+        self._sink = MeshSink(self._client, confirmed=confirmed)
 
     def check(self) -> Iterator[CheckLine]:
         """Tell what is reachable and permitted for each profile, dictionary canaries included."""

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from gateway.connectors.mesh import SYSTEM
 from gateway.connectors.mesh.client import CORE, PLAN, MeshClient
 from gateway.connectors.mesh.wire import (
-    SYSTEM,
     WireClass,
     WireForm,
     WireGroup,

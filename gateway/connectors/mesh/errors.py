@@ -15,6 +15,7 @@ from typing import Never, TypedDict
 import msgspec
 
 from gateway.connectors.http import Answer
+from gateway.connectors.mesh import SYSTEM
 from gateway.connectors.retry import parse_retry_after
 from gateway.connectors.strict_json import parse_json
 from gateway.domain.errors import (
@@ -29,7 +30,6 @@ from gateway.domain.errors import (
     UnavailableError,
 )
 
-SYSTEM = "mesh"
 OP_NOT_ALLOWED = "OP_NOT_ALLOWED"
 
 SESSION_ENDED = "предыдущая сессия работы"
@@ -76,8 +76,13 @@ _KNOWN_REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("не найден",), "ученик, урок, группа или форма контроля там не найдены"),
     (("не принадлежит",), "токен от другого профиля"),
     (("не указан профиль",), "не указан профиль"),
+    (("подсистема", "недоступна"), "подсистема недоступна: mesh.subsystem"),
     (("учебный год",), "учебный год запроса не тот"),
 )
+
+
+# A 403 that is about who asks and not about the record: it would refuse every record of the profile.
+_PROFILE_REFUSALS = (("профиль", "не принадлежит"), ("не указан профиль",), ("подсистема", "недоступна"))
 
 
 class Where(TypedDict):
@@ -203,14 +208,15 @@ def raise_refusal(refusal: Refusal, asked: Asked, answer: Answer, now: datetime)
         raise_no_answer(f"Журнал не работает или ответил страницей (код {refusal.code})", asked, refusal.code)
     if refusal.says(*PERIOD_WORDS):
         raise LockedPeriodError("Журнал: период закрыт для редактирования", **where)
-    if asked.is_write:
-        _raise_write_refusal(refusal, asked)
-    if refusal.code == 403:
+    is_about_profile = any(refusal.says(*words) for words in _PROFILE_REFUSALS)
+    if refusal.code == 403 and (is_about_profile or not asked.is_write):
         raise AccessDeniedError(
-            f"Журнал: профилю «{asked.profile}» это чтение запрещено ({_sentence(refusal)})",
+            f"Журнал: профилю «{asked.profile}» это запрещено ({_sentence(refusal)})",
             profile=asked.profile,
             **where,
         )
+    if asked.is_write:
+        _raise_write_refusal(refusal, asked)
     raise ContractError(f"Журнал не понял запрос (код {refusal.code}): {_sentence(refusal)}", **where)
 
 

@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from datetime import date
 
 from gateway.connectors.http import Answer
-from gateway.connectors.mesh import bodies
+from gateway.connectors.mesh import SYSTEM, bodies
 from gateway.connectors.mesh.auth import Profile
 from gateway.connectors.mesh.client import CORE, LEGACY_CORE, MeshClient, Query, read_tree
 from gateway.connectors.mesh.errors import (
     OP_NOT_ALLOWED,
-    SYSTEM,
     Asked,
     Refusal,
     is_absence_there,
@@ -38,14 +37,14 @@ class MeshSink:
     """The write side of one city.
 
     Args:
-        is_confirmed: The upper floor's stored word that a person confirmed writing to this host as this profile
+        confirmed: The upper floor's stored word that a person confirmed writing to this host as this profile
             (host, profile name); asked before every write to a host that is not loopback.
     """
 
-    def __init__(self, client: MeshClient, *, is_confirmed: IsConfirmed) -> None:
+    def __init__(self, client: MeshClient, *, confirmed: IsConfirmed) -> None:
         self._client = client
         self._settings = client.settings
-        self._is_confirmed = is_confirmed
+        self._is_confirmed = confirmed
 
     def create(self, intent: Intent, *, request_id: str) -> Accepted:
         """Create the object; see `CitySink`."""

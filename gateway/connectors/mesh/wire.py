@@ -15,10 +15,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gateway.connectors.mesh import codecs
+from gateway.connectors.mesh import SYSTEM, codecs
 from gateway.domain.errors import ContractError, RecordError
 
-SYSTEM = "mesh"
 FAULTY_RATIO = 0.01  # above this share the payload has changed, not a row (reliability.md A26)
 
 

@@ -207,7 +207,7 @@ def open_journal() -> Iterator[Callable[..., Journal]]:
     opened: list[MeshConnector] = []
 
     def open_one(city: City, **changes: Any) -> Journal:
-        doors = {key: changes.pop(key) for key in ("is_paused", "is_confirmed", "pace") if key in changes}
+        doors = {key: changes.pop(key) for key in ("paused", "confirmed", "pace") if key in changes}
         profiles = {
             f"p{one['profile_id']}": {"profile_id": one["profile_id"], "token": one["token"], "role": one["role"]}
             for one in city.profiles

@@ -281,7 +281,7 @@ def test_the_check_says_a_line_for_everything_and_no_secret(city: Any, open_jour
             "dead": {"profile_id": 5, "token": "canary-dead-token", "owner": "завуч"},
             "stopped": {"profile_id": 6, "token": "canary-stopped-token"},
         },
-        is_paused=lambda name: name == "stopped",
+        paused=lambda name: name == "stopped",
     )
 
     lines = list(journal.connector.check())

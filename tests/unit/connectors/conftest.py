@@ -54,9 +54,22 @@ class RawServer:
 
     def _answer(self, connection: socket.socket, answering: Answering) -> None:
         with connection, contextlib.suppress(OSError):
-            request = connection.recv(65536)
+            request = _read_request(connection)
             self.requests.append(request)
             answering(connection, request)
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    """Read head and body; what is no HTTP (a TLS hello) is read as far as it came."""
+    request = connection.recv(65536)
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+    while end and len(body) < length:
+        more = connection.recv(65536)
+        if not more:
+            break
+        request, body = request + more, body + more
+    return request
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def build() -> Iterator[Build]:
     built: list[MeshConnector] = []
 
     def build_one(**changes: Any) -> MeshConnector:
-        doors = {key: changes.pop(key) for key in ("is_paused", "is_confirmed", "clock", "monotonic") if key in changes}
+        doors = {key: changes.pop(key) for key in ("paused", "confirmed", "clock", "monotonic") if key in changes}
         settings = {
             "base_url": BASE_URL,
             "school_id": 586,

@@ -38,7 +38,7 @@ def test_a_lesson_is_written_by_its_teachers_profile_else_by_a_school_admin() ->
 
 def test_a_paused_profile_is_passed_over() -> None:
     paused = {"teacher"}
-    profiles = Profiles(build_settings(), is_paused=lambda name: name in paused)
+    profiles = Profiles(build_settings(), paused=lambda name: name in paused)
     assert profiles.choose_writer(1).name == "office"
 
     paused.add("office")
@@ -180,7 +180,7 @@ def test_a_real_city_is_not_written_to_without_two_settings_and_a_confirmation(
     journal: respx.MockRouter, build: Any, mark: MarkIntent, changes: dict[str, Any], confirmed: bool
 ) -> None:
     route = journal.route(host="journal.example", method__in=["POST", "PUT", "DELETE"]).respond(json={"id": 5})
-    connector = build(base_url=REAL, is_confirmed=lambda _host, _profile: confirmed, **changes)
+    connector = build(base_url=REAL, confirmed=lambda _host, _profile: confirmed, **changes)
 
     for write in (
         lambda: connector.create(mark, request_id="r1"),
@@ -203,7 +203,7 @@ def test_a_confirmed_real_city_is_written_to_by_the_confirmed_profile_only(
         asked.append((host, profile))
         return profile == "algebra"
 
-    connector = build(base_url=REAL, real_host=True, real_host_name="journal.example", is_confirmed=is_confirmed)
+    connector = build(base_url=REAL, real_host=True, real_host_name="journal.example", confirmed=is_confirmed)
 
     assert connector.create(mark, request_id="r1").city_id == 5
     stranger = MarkIntent(**{name: getattr(mark, name) for name in mark.__struct_fields__} | {"teacher_id": 2})
@@ -221,7 +221,7 @@ def test_no_secret_stands_in_a_profile_or_its_settings() -> None:
 
 
 def test_an_error_names_who_is_to_be_told(journal: respx.MockRouter, build: Any, mark: MarkIntent) -> None:
-    connector = build(is_paused=lambda _name: True)
+    connector = build(paused=lambda _name: True)
 
     with pytest.raises(ConnectorError, match="секретарь"):
         connector.create(mark, request_id="r1")

@@ -60,6 +60,8 @@ ANSWERS: list[tuple[int, Any, type[ConnectorError], type[ConnectorError]]] = [
     (403, {"message": SESSION_ENDED}, AccessDeniedError, AccessDeniedError),
     (403, refusal(403), AccessDeniedError, RejectedError),
     (403, refusal(403, "Период закрыт для редактирования"), LockedPeriodError, LockedPeriodError),
+    (403, refusal(403, "Профиль не принадлежит пользователю"), AccessDeniedError, AccessDeniedError),
+    (403, refusal(403, "Подсистема недоступна"), AccessDeniedError, AccessDeniedError),
     (403, PAGE, UnavailableError, OutcomeUnknownError),
     (404, refusal(404), ContractError, RejectedError),
     (404, PAGE, UnavailableError, OutcomeUnknownError),
