@@ -104,6 +104,16 @@ def _hide_grade(book: Book, edit: Row, _now: int) -> int:
     return count
 
 
+def _hide_module(book: Book, edit: Row, _now: int) -> int:
+    count = 0
+    for section in _rows(book, edit["courseid"]).contents:
+        for module in section["modules"]:
+            if (module["modname"], module["instance"]) == (edit["modname"], edit["instance"]):
+                module["visible"] = 0 if edit.get("hidden", True) else 1
+                count += 1
+    return count
+
+
 def _remove_item(book: Book, edit: Row, _now: int) -> int:
     rows = _rows(book, edit["courseid"])
     count = 0
@@ -279,6 +289,7 @@ EDITS: dict[str, Callable[[Book, dict[str, Any], int], int]] = {
     "set_grade": _set_grade,  # courseid, itemid, userid, grade, feedback?
     "clear_grade": _clear_grade,  # courseid, itemid, userid
     "hide_grade": _hide_grade,  # courseid, itemid, userid?, hidden?
+    "hide_module": _hide_module,  # courseid, modname, instance, hidden?
     "remove_item": _remove_item,  # courseid, itemid
     "unenrol": _unenrol,  # courseid, userid
     "reset_course": _reset_course,  # courseid, unenrol?

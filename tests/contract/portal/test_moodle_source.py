@@ -119,6 +119,15 @@ def test_homework_is_given_to_each_group_between_its_days(reader: Any) -> None:
     assert project.origins["assigned_on"] == "portal/session/5"
 
 
+def test_a_hidden_assignment_waits_with_its_reason(portal: Any, reader: Any) -> None:
+    portal.edit("hide_module", courseid=2, modname="assign", instance=1)
+
+    scope = reader.read()["homework|course:2|group:1"]
+
+    assert [record.ref for record in scope.records] == ["homework:2:1"]
+    assert [(fault.where, fault.reason_code) for fault in scope.faults] == [("homework:1:1", "HIDDEN_AT_SOURCE")]
+
+
 def test_attempts_are_asked_for_changed_cells_only(portal: Any, reader: Any) -> None:
     reader.stored.changed = ["mark:4:16", "mark:5:16"]
 

@@ -19,6 +19,7 @@ from gateway.connectors.portal.moodle.tasks import homework_ref, to_attempt, to_
 from gateway.domain.clock import Clock
 from gateway.domain.errors import IncompleteReadError, RecordError
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import HIDDEN_AT_SOURCE
 from gateway.domain.records import Homework, Mark
 from gateway.settings import PortalSettings
 
@@ -274,7 +275,10 @@ class CourseReading:
         faults: list[RecordError] = []
         for assignment in activities.assignments.values():
             if assignment.id in hidden:
-                continue  # a draft: pupils don't see it yet
+                # Not left out silently: what was sent before must not look as if it had been removed.
+                ref = homework_ref(self._directory, assignment.id, groupid)
+                faults.append(RecordError("Задание скрыто от учеников", where=ref, reason=HIDDEN_AT_SOURCE))
+                continue
             try:
                 homework = to_homework(
                     self._settings.name, self._directory, groupid, assignment, lessons=lessons[groupid].lessons
