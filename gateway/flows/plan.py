@@ -29,7 +29,7 @@ from gateway.mapping.mesh import GroupContext, Mapped, map_record
 from gateway.mapping.rules import Mode, rule_version
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
-from gateway.reconcile.intend import store_intended, to_row
+from gateway.reconcile.intend import store_intended
 from gateway.reconcile.memo import find_memo, store_memo
 from gateway.reconcile.plan import PlanDraft, SealedPlan, retire_older
 from gateway.reconcile.resolve import ScopeDecision, Shared, decide_scope
@@ -166,8 +166,8 @@ class _Planner:
             scope = f"{kind.value}|{group.ref}"
             with self._gateway.store.write() as conn:
                 records = self._load(conn, group, kind)
-                rows = [to_row(Mapped(ref=item.ref, kind=kind, state="waiting", reason=reason)) for item in records]
-                store_intended(conn, self._place_id, scope, rows)
+                waiting = [Mapped(ref=item.ref, kind=kind, state="waiting", reason=reason) for item in records]
+                store_intended(conn, self._place_id, scope, waiting)
             self._decide(scope, is_read=False, delete_mode="off", lessons=())
 
     def _plan_scope(self, group: Group, city_group: CityGroup, kind: Kind, lessons: tuple[CityLesson, ...]) -> None:
@@ -223,7 +223,7 @@ class _Planner:
         save_chosen_lessons(
             conn, self._place_id, mapped, rule_version(self._gateway.rules), self._gateway.store.now(conn)
         )
-        store_intended(conn, self._place_id, scope, [to_row(item) for item in mapped])
+        store_intended(conn, self._place_id, scope, mapped)
 
     def _context(
         self,

@@ -7,7 +7,6 @@ here: then only `base` speaks for it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, select
@@ -15,86 +14,30 @@ from sqlalchemy import Connection, bindparam, delete, select
 from gateway.domain.records import digest_of, to_body
 from gateway.mapping.atoms import atom_digest, atom_of_intent
 from gateway.mapping.mesh import Mapped
-from gateway.mapping.rules import Mode
 from gateway.reconcile.tables import intended
 from gateway.store.transaction import upsert
 
-
-class IntendedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `intended` without its place and scope."""
-
-    kind: str
-    ref: str
-    state: str
-    reason: str
-    digest: bytes
-    object_key: str | None
-    intent: bytes | None
-    on_date: date | None
-    due_on: date | None
-    create_mode: Mode
-    change_mode: Mode
-    row_digest: bytes
+_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-def to_row(mapped: Mapped) -> IntendedRow:
-    """Turn mapping's answer into a row; `row_digest` covers everything that a later run could see differently."""
-    intent = to_body(mapped.intent) if mapped.intent is not None else None
-    digest = atom_digest(atom_of_intent(mapped.intent)) if mapped.intent is not None else bytes(16)
-    create, change = (mapped.mode.create, mapped.mode.change) if mapped.mode is not None else ("off", "off")
-    tail = f"|{mapped.state}|{mapped.reason}|{mapped.on}|{mapped.due_on}|{create}|{change}".encode()
-    return IntendedRow(
-        kind=mapped.kind.value,
-        ref=mapped.ref,
-        state=mapped.state,
-        reason=mapped.reason,
-        digest=digest,
-        object_key=mapped.intent.object_key if mapped.intent is not None else None,
-        intent=intent,
-        on_date=mapped.on,
-        due_on=mapped.due_on,
-        create_mode=create,
-        change_mode=change,
-        row_digest=digest_of((intent or b"") + tail),
-    )
-
-
-def store_intended(conn: Connection, place_id: int, scope: str, rows: Iterable[IntendedRow]) -> int:
+def store_intended(conn: Connection, place_id: int, scope: str, mapped: Iterable[Mapped]) -> int:
     """Store what a scope should hold, in the caller's transaction.
 
     Returns:
         Rows written or removed.
     """
-    known = {
-        (row.kind, row.ref): row.row_digest
-        for row in conn.execute(
-            select(intended.c.kind, intended.c.ref, intended.c.row_digest).where(
-                intended.c.place_id == place_id, intended.c.scope == scope
-            )
+    rows = conn.execute(
+        select(intended.c.kind, intended.c.ref, intended.c.row_digest).where(
+            intended.c.place_id == place_id, intended.c.scope == scope
         )
-    }
+    ).all()
+    known = {(row[0], row[1]): row[2] for row in rows}
     changed: list[dict[str, object]] = []
-    for row in rows:
-        if known.pop((row.kind, row.ref), None) == row.row_digest:
-            continue
-        changed.append(
-            {
-                "place_id": place_id,
-                "kind": row.kind,
-                "ref": row.ref,
-                "scope": scope,
-                "state": row.state,
-                "reason": row.reason,
-                "digest": row.digest,
-                "object_key": row.object_key,
-                "intent": row.intent,
-                "on_date": row.on_date,
-                "due_on": row.due_on,
-                "create_mode": row.create_mode,
-                "change_mode": row.change_mode,
-                "row_digest": row.row_digest,
-            }
-        )
+    for item in mapped:
+        # On an ordinary night nearly every record ends here, so nothing more is made of it than its digest.
+        row_digest = _row_digest(item)
+        if known.pop((item.kind, item.ref), None) != row_digest:
+            changed.append(_to_columns(place_id, scope, item, row_digest))
     upsert(
         conn,
         intended,
@@ -124,3 +67,41 @@ def store_intended(conn: Connection, place_id: int, scope: str, rows: Iterable[I
             [{"b_kind": kind, "b_ref": ref} for kind, ref in known],
         )
     return len(changed) + len(known)
+
+
+def _row_digest(mapped: Mapped) -> bytes:
+    """Stand for everything that a later run could see differently."""
+    mode = mapped.mode
+    return digest_of(
+        _ENCODER.encode(
+            (
+                mapped.intent,
+                mapped.state,
+                mapped.reason,
+                mapped.on,
+                mapped.due_on,
+                None if mode is None else mode.create,
+                None if mode is None else mode.change,
+            )
+        )
+    )
+
+
+def _to_columns(place_id: int, scope: str, mapped: Mapped, row_digest: bytes) -> dict[str, object]:
+    intent = mapped.intent
+    return {
+        "place_id": place_id,
+        "kind": mapped.kind.value,
+        "ref": mapped.ref,
+        "scope": scope,
+        "state": mapped.state,
+        "reason": mapped.reason,
+        "digest": atom_digest(atom_of_intent(intent)) if intent is not None else bytes(16),
+        "object_key": intent.object_key if intent is not None else None,
+        "intent": to_body(intent) if intent is not None else None,
+        "on_date": mapped.on,
+        "due_on": mapped.due_on,
+        "create_mode": mapped.mode.create if mapped.mode is not None else "off",
+        "change_mode": mapped.mode.change if mapped.mode is not None else "off",
+        "row_digest": row_digest,
+    }

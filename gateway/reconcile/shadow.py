@@ -6,30 +6,18 @@ nothing. Objects dated outside the days that were asked for are not concluded ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 
-import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
 from gateway.connectors.port import CityRead, CityScope
-from gateway.domain.city import CityObject
+from gateway.domain.city import CityHomework, CityObject
 from gateway.domain.records import digest_of, to_body
 from gateway.mapping.atoms import atom_digest, atom_of_city, object_key_of
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import scope_state, shadow, shadow_version
 from gateway.store.transaction import upsert
-
-
-class ShadowRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One object of the city, ready to be stored; the hot path builds it without the connector's structs."""
-
-    city_id: int
-    object_key: str
-    digest: bytes
-    row_digest: bytes
-    body: bytes
-    on_date: date | None
 
 
 def scope_of(scope: CityScope) -> str:
@@ -40,20 +28,6 @@ def scope_of(scope: CityScope) -> str:
 def city_scope(kind: str, group_id: int) -> str:
     """Name a scope of the city's side by its parts."""
     return f"{kind}|city-group:{group_id}"
-
-
-def to_row(item: CityObject) -> ShadowRow:
-    """Turn what the connector read into what is stored."""
-    body = to_body(item)
-    on = item.assigned_on if hasattr(item, "assigned_on") else item.on
-    return ShadowRow(
-        city_id=item.id,
-        object_key=object_key_of(item),
-        digest=atom_digest(atom_of_city(item)),
-        row_digest=digest_of(body),
-        body=body,
-        on_date=on,
-    )
 
 
 def store_city_scope(conn: Connection, place_id: int, read: CityRead, *, run_id: int) -> int:
@@ -71,7 +45,7 @@ def store_city_scope(conn: Connection, place_id: int, read: CityRead, *, run_id:
         place_id,
         kind=read.scope.kind.value,
         scope=scope,
-        rows=[to_row(item) for item in read.objects],
+        objects=read.objects,
         days=(read.scope.from_on, read.scope.to_on),
         seen_at=read.read_at,
         run_id=run_id,
@@ -84,7 +58,7 @@ def store_rows(
     *,
     kind: str,
     scope: str,
-    rows: Sequence[ShadowRow],
+    objects: Iterable[CityObject],
     days: tuple[date, date],
     seen_at: datetime,
     run_id: int,
@@ -94,38 +68,38 @@ def store_rows(
     Returns:
         Rows written.
     """
-    known = {
-        row.city_id: row
-        for row in conn.execute(
-            select(shadow.c.city_id, shadow.c.row_digest, shadow.c.on_date).where(
-                shadow.c.place_id == place_id, shadow.c.scope == scope
-            )
-        )
-    }
+    rows = conn.execute(
+        select(shadow.c.city_id, shadow.c.row_digest).where(shadow.c.place_id == place_id, shadow.c.scope == scope)
+    ).all()
+    known = {row[0]: row[1] for row in rows}
     changed: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
     scope_digest = 0
-    for row in rows:
-        scope_digest ^= int.from_bytes(row.row_digest, "big")
-        before = known.pop(row.city_id, None)
-        if before is not None and before.row_digest == row.row_digest:
+    count = 0
+    for item in objects:
+        # On an ordinary night nearly every object ends here, so nothing more is made of it than its digest.
+        body = to_body(item)
+        row_digest = digest_of(body)
+        scope_digest ^= int.from_bytes(row_digest, "big")
+        count += 1
+        if known.pop(item.id, None) == row_digest:
             continue
         changed.append(
             {
                 "place_id": place_id,
                 "kind": kind,
-                "city_id": row.city_id,
+                "city_id": item.id,
                 "scope": scope,
-                "object_key": row.object_key,
-                "digest": row.digest,
-                "body": row.body,
-                "on_date": row.on_date,
+                "object_key": object_key_of(item),
+                "digest": atom_digest(atom_of_city(item)),
+                "body": body,
+                "on_date": item.assigned_on if isinstance(item, CityHomework) else item.on,
                 "seen_at": seen_at,
-                "row_digest": row.row_digest,
+                "row_digest": row_digest,
             }
         )
-        versions.append(_version(place_id, kind, row.city_id, row.body, seen_at, run_id))
-    removed = [row.city_id for row in known.values() if row.on_date is None or days[0] <= row.on_date <= days[1]]
+        versions.append(_version(place_id, kind, item.id, body, seen_at, run_id))
+    removed = _within(conn, place_id, scope, known, days) if known else []
     versions.extend(_version(place_id, kind, city_id, None, seen_at, run_id) for city_id in removed)
     upsert(
         conn,
@@ -152,7 +126,7 @@ def store_rows(
                 "side": CITY_SIDE,
                 "scope": scope,
                 "digest": scope_digest.to_bytes(16, "big"),
-                "records": len(rows),
+                "records": count,
                 "from_on": days[0],
                 "to_on": days[1],
                 "tried_at": seen_at,
@@ -166,6 +140,20 @@ def store_rows(
         update=("digest", "records", "from_on", "to_on", "tried_at", "complete_at", "problem", "run_id"),
     )
     return len(changed) + len(removed)
+
+
+def _within(
+    conn: Connection, place_id: int, scope: str, city_ids: Collection[int], days: tuple[date, date]
+) -> list[int]:
+    """Of the objects that were not met, those dated within the days that were asked for, or not dated at all."""
+    rows = conn.execute(
+        select(shadow.c.city_id).where(
+            shadow.c.place_id == place_id,
+            shadow.c.scope == scope,
+            or_(shadow.c.on_date.is_(None), shadow.c.on_date.between(*days)),
+        )
+    ).scalars()
+    return sorted(set(city_ids).intersection(rows))
 
 
 def _note(
