@@ -124,8 +124,8 @@ def open_gateway(
                 settings.mesh,
                 clock=chosen,
                 pace=PacedByClock(chosen, rate_per_s=settings.mesh.rate_per_s, burst_count=settings.mesh.parallel),
-                is_paused=lambda profile: _is_paused(store, place.city, profile),
-                is_confirmed=lambda host, profile: _is_confirmed(store, host, profile),
+                paused=lambda profile: _is_paused(store, place.city, profile),
+                confirmed=lambda host, profile: _is_confirmed(store, host, profile),
             )
         )
         portal = build_moodle_source(settings.portal, clock=chosen)
