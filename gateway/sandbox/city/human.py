@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.sandbox.city.city import STATE_KINDS, Actor, City, Command, Order, RefusedError, get_stored
+from gateway.sandbox.city.city import (
+    STATE_KINDS,
+    Actor,
+    City,
+    Command,
+    Order,
+    RefusedError,
+    get_known,
+    get_stored,
+)
 from gateway.sandbox.city.codecs import to_dotted
 from gateway.sandbox.city.homeworks import change_homework, create_homework, delete_homework
 from gateway.sandbox.city.rules import Refusal
@@ -22,6 +31,7 @@ from gateway.sandbox.city.writes import (
     delete_mark,
 )
 
+LESSONS = "schedule_items"
 _CONTROL_KEYS = frozenset({"op", "kind", "id", "cell", "value"})
 
 
@@ -32,6 +42,14 @@ def change_absence(order: Order) -> Row:
     row = {**absence, "absence_reason_id": body["absence_reason_id"], "updated_at": city.stamp()}
     city.accept(actor, "change", "attendances", row, value=row["absence_reason_id"])
     return wire_absence(row)
+
+
+def cancel_lesson(city: City, lesson_id: Any) -> Row:
+    """Cancel a lesson in the timetable: no entry of the journal, so the ledger does not tell of it (V6 then refuses)."""
+    lesson = get_known(city.state.find(LESSONS, lesson_id), "Урок")
+    city.state.put(LESSONS, {**lesson, "cancelled": True}, now=city.now(), lag_s=0.0)
+    city.state.commit()
+    return {"id": lesson["id"], "cancelled": True}
 
 
 _COMMANDS: dict[tuple[str, str], Command] = {
@@ -56,6 +74,8 @@ def edit_by_hand(city: City, request: Row, request_id: str) -> Row:
     Raises:
         RefusedError: 400 for an unknown op or kind, 404 for an unknown object (V1), 400 by V2–V4, V8, V9, V11.
     """
+    if (request.get("op"), request.get("kind")) == ("cancel", "lesson"):
+        return cancel_lesson(city, request.get("id"))
     command = _COMMANDS.get((str(request.get("op")), str(request.get("kind"))))
     if command is None:
         raise RefusedError(Refusal(400, "unknown op or kind"))
