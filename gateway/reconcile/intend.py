@@ -18,6 +18,9 @@ from gateway.reconcile.tables import intended
 from gateway.store.transaction import upsert
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+_KNOWN = select(intended.c.kind, intended.c.ref, intended.c.row_digest).where(
+    intended.c.place_id == bindparam("place_id"), intended.c.scope == bindparam("scope")
+)
 
 
 def store_intended(conn: Connection, place_id: int, scope: str, mapped: Iterable[Mapped]) -> int:
@@ -26,11 +29,7 @@ def store_intended(conn: Connection, place_id: int, scope: str, mapped: Iterable
     Returns:
         Rows written or removed.
     """
-    rows = conn.execute(
-        select(intended.c.kind, intended.c.ref, intended.c.row_digest).where(
-            intended.c.place_id == place_id, intended.c.scope == scope
-        )
-    ).all()
+    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope}).all()
     known = {(row[0], row[1]): row[2] for row in rows}
     changed: list[dict[str, object]] = []
     for item in mapped:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.domain.city import (
     INTENT_KINDS,
@@ -27,8 +27,9 @@ from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
 from gateway.reconcile.gone import DELETABLE, PROOF_READS, Gone
 from gateway.reconcile.guard import GuardRow, Limits, ScopeShare, judge
-from gateway.reconcile.tables import base, intended
-from gateway.reconcile.triples import Triple, count_equal, iter_foreign, iter_unequal
+from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.tables import base, intended, scope_state
+from gateway.reconcile.triples import Triple, iter_foreign, iter_unequal
 from gateway.reconcile.twins import Likeness, Seat, find_twins
 
 Gate = Literal["none", "approval", "delete", "guard", "refused"]
@@ -125,7 +126,6 @@ def decide_scope(
         busy: What delivery holds here.
     """
     triples = list(iter_unequal(conn, place_id, scope))
-    unchanged, unchanged_digest = count_equal(conn, place_id, scope)
     all_strangers = list(iter_foreign(conn, place_id, scope))
     strangers = [stranger for stranger in all_strangers if stranger[2] not in busy.cells]
     fresh = [
@@ -146,7 +146,10 @@ def decide_scope(
         (triple, _held_by_delivery(triple, busy) or _decide(triple, is_read=is_read, likeness=likeness))
         for triple in triples
     ]
-    live, based = _sizes(conn, place_id, scope)
+    live, based, seen_digest = _sizes(conn, place_id, scope)
+    base_only = sum(1 for triple in triples if triple.state is None)
+    # The rest of ours: a property test says that this is what SQL counts as equal (`triples.count_equal`).
+    unchanged = live - (len(triples) - base_only)
     share = ScopeShare(
         scope=scope,
         base=based,
@@ -162,12 +165,11 @@ def decide_scope(
     if unchanged:
         # Equal to what the city held when it was last read; where that was not now, unknown is not unchanged.
         category, reason = (Category.UNCHANGED, "NO_CHANGE") if is_read else (Category.WAITING, "UNREAD_TARGET")
-        shared.append(Shared(category=category, reason=reason, count=unchanged, digest=unchanged_digest))
+        shared.append(Shared(category=category, reason=reason, count=unchanged, digest=seen_digest))
     if foreign_count:
         shared.append(
             Shared(category=foreign().category, reason=foreign().reason, count=foreign_count, digest=bytes(16))
         )
-    base_only = sum(1 for triple in triples if triple.state is None)
     return ScopeDecision(
         scope=scope,
         items=items,
@@ -177,14 +179,29 @@ def decide_scope(
     )
 
 
-def _sizes(conn: Connection, place_id: int, scope: str) -> tuple[int, int]:
-    live = conn.execute(
-        select(func.count()).select_from(intended).where(intended.c.place_id == place_id, intended.c.scope == scope)
-    ).scalar_one()
-    based = conn.execute(
-        select(func.count()).select_from(base).where(base.c.place_id == place_id, base.c.scope == scope)
-    ).scalar_one()
-    return live, based
+def _sizes(conn: Connection, place_id: int, scope: str) -> tuple[int, int, bytes]:
+    """Count ours and base; and the digest of what the city showed there, for the row that unchanged records share."""
+    row = conn.execute(_SIZES, {"place_id": place_id, "scope": scope}).one()
+    return row[0], row[1], row[2] or bytes(16)
+
+
+_SIZES = select(
+    select(func.count())
+    .select_from(intended)
+    .where(intended.c.place_id == bindparam("place_id"), intended.c.scope == bindparam("scope"))
+    .scalar_subquery(),
+    select(func.count())
+    .select_from(base)
+    .where(base.c.place_id == bindparam("place_id"), base.c.scope == bindparam("scope"))
+    .scalar_subquery(),
+    select(scope_state.c.digest)
+    .where(
+        scope_state.c.place_id == bindparam("place_id"),
+        scope_state.c.side == CITY_SIDE,
+        scope_state.c.scope == bindparam("scope"),
+    )
+    .scalar_subquery(),
+)
 
 
 def _count(decided: Sequence[tuple[Triple, Decision]], op: Op) -> int:

@@ -19,6 +19,10 @@ from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import scope_state, shadow, shadow_version
 from gateway.store.transaction import upsert
 
+_KNOWN = select(shadow.c.city_id, shadow.c.row_digest).where(
+    shadow.c.place_id == bindparam("place_id"), shadow.c.scope == bindparam("scope")
+)
+
 
 def scope_of(scope: CityScope) -> str:
     """Name a scope of the city's side: kind × the city's group."""
@@ -68,9 +72,7 @@ def store_rows(
     Returns:
         Rows written.
     """
-    rows = conn.execute(
-        select(shadow.c.city_id, shadow.c.row_digest).where(shadow.c.place_id == place_id, shadow.c.scope == scope)
-    ).all()
+    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope}).all()
     known = {row[0]: row[1] for row in rows}
     changed: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []

@@ -11,7 +11,7 @@ from datetime import date
 from operator import attrgetter, itemgetter
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, bindparam, func, select
 
 from gateway.mapping.rules import Mode
 from gateway.reconcile.tables import base, intended, record, shadow
@@ -58,40 +58,14 @@ def count_equal(conn: Connection, place_id: int, scope: str) -> tuple[int, bytes
     Returns:
         The count, and 16 bytes that stand for the scope's own digests (for the shared decision row).
     """
-    rows = conn.execute(
-        select(func.count(), func.min(intended.c.digest), func.max(intended.c.digest))
-        .select_from(_joined())
-        .where(intended.c.place_id == place_id, intended.c.scope == scope, _all_equal())
-    ).one()
+    rows = conn.execute(_COUNT_EQUAL, {"place_id": place_id, "scope": scope}).one()
     edge = bytes(a ^ b for a, b in zip(rows[1] or bytes(16), rows[2] or bytes(16), strict=True))
     return rows[0], edge
 
 
 def iter_unequal(conn: Connection, place_id: int, scope: str) -> Iterator[Triple]:
     """Yield every record of ours in the scope that is not plainly unchanged, then those that only base knows."""
-    columns = (
-        intended.c.kind,
-        intended.c.ref,
-        intended.c.state,
-        intended.c.reason,
-        intended.c.digest,
-        base.c.digest,
-        shadow.c.digest,
-        base.c.city_id,
-        intended.c.object_key,
-        intended.c.intent,
-        base.c.intent,
-        intended.c.on_date,
-        intended.c.due_on,
-        intended.c.create_mode,
-        intended.c.change_mode,
-    )
-    equal = func.coalesce(_all_equal(), False)  # a missing leg makes the comparison NULL, which is not «equal»
-    rows = conn.execute(
-        select(*columns)
-        .select_from(_joined())
-        .where(intended.c.place_id == place_id, intended.c.scope == scope, equal.is_(False))
-    )
+    rows = conn.execute(_UNEQUAL, {"place_id": place_id, "scope": scope}).all()
     for row in sorted(rows, key=_KIND_AND_KEY):
         yield Triple(
             kind=row[0],
@@ -115,18 +89,7 @@ def iter_unequal(conn: Connection, place_id: int, scope: str) -> Iterator[Triple
 
 
 def _iter_base_only(conn: Connection, place_id: int, scope: str) -> Iterator[Triple]:
-    rows = conn.execute(
-        select(base, shadow.c.digest.label("theirs"), record.c.gone, record.c.absent_reads)
-        .select_from(
-            base.outerjoin(intended, _same_record())
-            .outerjoin(shadow, _same_object())
-            .outerjoin(
-                record,
-                and_(record.c.place_id == base.c.place_id, record.c.kind == base.c.kind, record.c.ref == base.c.ref),
-            )
-        )
-        .where(base.c.place_id == place_id, base.c.scope == scope, intended.c.ref.is_(None))
-    )
+    rows = conn.execute(_BASE_ONLY, {"place_id": place_id, "scope": scope}).all()
     for row in sorted(rows, key=attrgetter("kind", "ref")):
         yield Triple(
             kind=row.kind,
@@ -150,20 +113,7 @@ def _iter_base_only(conn: Connection, place_id: int, scope: str) -> Iterator[Tri
 
 def iter_foreign(conn: Connection, place_id: int, scope: str) -> Iterator[tuple[str, int, str, bytes, bytes]]:
     """Yield (kind, city id, object key, digest, body) of the city's objects in the scope that no base knows."""
-    rows = conn.execute(
-        select(shadow.c.kind, shadow.c.city_id, shadow.c.object_key, shadow.c.digest, shadow.c.body)
-        .select_from(
-            shadow.outerjoin(
-                base,
-                and_(
-                    base.c.place_id == shadow.c.place_id,
-                    base.c.kind == shadow.c.kind,
-                    base.c.city_id == shadow.c.city_id,
-                ),
-            )
-        )
-        .where(shadow.c.place_id == place_id, shadow.c.scope == scope, base.c.ref.is_(None))
-    )
+    rows = conn.execute(_FOREIGN, {"place_id": place_id, "scope": scope}).all()
     for row in sorted(rows, key=_KIND_AND_KEY):
         yield row[0], row[1], row[2], row[3], row[4]
 
@@ -182,3 +132,62 @@ def _joined() -> FromClause:
 
 def _all_equal() -> ColumnElement[bool]:
     return and_(intended.c.state.in_(COMPARED), intended.c.digest == base.c.digest, base.c.digest == shadow.c.digest)
+
+
+# Built once: putting a statement together and finding its compiled form costs more than a small scope's rows.
+_COUNT_EQUAL = (
+    select(func.count(), func.min(intended.c.digest), func.max(intended.c.digest))
+    .select_from(_joined())
+    .where(intended.c.place_id == bindparam("place_id"), intended.c.scope == bindparam("scope"), _all_equal())
+)
+_UNEQUAL = (
+    select(
+        intended.c.kind,
+        intended.c.ref,
+        intended.c.state,
+        intended.c.reason,
+        intended.c.digest,
+        base.c.digest,
+        shadow.c.digest,
+        base.c.city_id,
+        intended.c.object_key,
+        intended.c.intent,
+        base.c.intent,
+        intended.c.on_date,
+        intended.c.due_on,
+        intended.c.create_mode,
+        intended.c.change_mode,
+    )
+    .select_from(_joined())
+    .where(
+        intended.c.place_id == bindparam("place_id"),
+        intended.c.scope == bindparam("scope"),
+        # a missing leg makes the comparison NULL, which is not «equal»
+        func.coalesce(_all_equal(), False).is_(False),
+    )
+)
+_BASE_ONLY = (
+    select(base, shadow.c.digest.label("theirs"), record.c.gone, record.c.absent_reads)
+    .select_from(
+        base.outerjoin(intended, _same_record())
+        .outerjoin(shadow, _same_object())
+        .outerjoin(
+            record,
+            and_(record.c.place_id == base.c.place_id, record.c.kind == base.c.kind, record.c.ref == base.c.ref),
+        )
+    )
+    .where(
+        base.c.place_id == bindparam("place_id"),
+        base.c.scope == bindparam("scope"),
+        intended.c.ref.is_(None),
+    )
+)
+_FOREIGN = (
+    select(shadow.c.kind, shadow.c.city_id, shadow.c.object_key, shadow.c.digest, shadow.c.body)
+    .select_from(shadow.outerjoin(base, _same_object()))
+    .where(
+        shadow.c.place_id == bindparam("place_id"),
+        shadow.c.scope == bindparam("scope"),
+        base.c.ref.is_(None),
+    )
+)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -170,15 +171,20 @@ def upsert(
     columns = rows[0].keys()
     if any(row.keys() != columns for row in rows):
         raise ValueError(f"rows for {table.name} differ in their columns")
-    insert: Any = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(table)
-    if update:
-        insert = insert.on_conflict_do_update(
-            index_elements=list(keys), set_={name: insert.excluded[name] for name in update}
-        )
-    else:
-        insert = insert.on_conflict_do_nothing(index_elements=list(keys))
+    insert = _build_upsert(conn.dialect.name, table, tuple(keys), tuple(update))
     for first in range(0, len(rows), _CHUNK_COUNT):
         conn.execute(insert, list(rows[first : first + _CHUNK_COUNT]))
+
+
+@lru_cache(maxsize=256)
+def _build_upsert(dialect: str, table: Table, keys: tuple[str, ...], update: tuple[str, ...]) -> Any:
+    """Build the statement; kept, because a scope's few rows cost less than putting it together again."""
+    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    if update:
+        return insert.on_conflict_do_update(
+            index_elements=list(keys), set_={name: insert.excluded[name] for name in update}
+        )
+    return insert.on_conflict_do_nothing(index_elements=list(keys))
 
 
 def _utc(moment: datetime) -> datetime:
