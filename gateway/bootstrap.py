@@ -117,7 +117,8 @@ def open_gateway(
         store = open_store(settings, chosen)
         stack.callback(store.close)
         now = store.now()
-        place = Place(city=city_key(settings), portal=settings.portal.name, year=school_year(moscow_day(now)))
+        year = settings.school.year or school_year(moscow_day(now))
+        place = Place(city=city_key(settings), portal=settings.portal.name, year=year)
         rules = effective_rules(settings, folder)
         city = stack.enter_context(
             MeshConnector(

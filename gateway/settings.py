@@ -132,6 +132,8 @@ class PlannerSettings(_Group):
 class SchoolSettings(_Group):
     timezone: str = "Europe/Moscow"
     """Zone of the school's days."""
+    year: str | None = None
+    """School year in every key, `2026/27`; None = that of the day. Fixed only where the past is worked on (the demo)."""
     mapping_file: Path | None = None
     """TOML with dictionaries and rules that the school edits; None = `mapping.toml` beside the configuration."""
     empty_source_ratio: float = Field(default=0.5, ge=0, le=1)

@@ -84,7 +84,7 @@ def sync(
         finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
         raise
     result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered)
-    return _finish(gateway, result)
+    return finish_sync(gateway, result)
 
 
 def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None = None) -> Synced:
@@ -99,7 +99,7 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
         state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
         finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
         raise
-    return _finish(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
+    return finish_sync(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
 
 
 def _wait_limit(gateway: Gateway, max_wait_s: float | None) -> float:
@@ -108,7 +108,8 @@ def _wait_limit(gateway: Gateway, max_wait_s: float | None) -> float:
     return 2 * (gateway.terms.settle_s + gateway.terms.deadline_s) + 60.0
 
 
-def _finish(gateway: Gateway, result: Synced) -> Synced:
+def finish_sync(gateway: Gateway, result: Synced) -> Synced:
+    """End the run with what its parts counted, and say how it ended."""
     state, code, sentence = judge(result)
     problems = _problems(result)
     finish_run(

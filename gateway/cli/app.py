@@ -1,0 +1,67 @@
+"""The command tree. Each verb stands in the file of its noun."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway import __version__
+from gateway.cli.audit import audit_app
+from gateway.cli.check import check_command
+from gateway.cli.demo import demo_command
+from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
+from gateway.cli.init import init_command
+from gateway.cli.links import links_app
+from gateway.cli.plans import plan_app
+from gateway.cli.queue import queue_app
+from gateway.cli.runs import runs_app
+from gateway.cli.sandbox import sandbox_app
+from gateway.telemetry import configure_logging
+
+app = typer.Typer(
+    name="gateway",
+    help="Шлюз между порталом и планировщиком школы и городским электронным журналом.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"gateway {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Версия.")] = False,
+    log_level: Annotated[
+        str, typer.Option("--log-level", help="DEBUG, INFO, WARNING или ERROR; журнал идёт в stderr.")
+    ] = "WARNING",
+) -> None:
+    """Options of every command."""
+    del version  # acted on by its callback
+    configure_logging(level=log_level)
+
+
+app.command("init")(init_command)
+app.command("check")(check_command)
+app.add_typer(links_app, name="links")
+app.command("pull")(pull_command)
+app.add_typer(plan_app, name="plan")
+app.command("deliver")(deliver_command)
+app.command("verify")(verify_command)
+app.command("sync")(sync_command)
+app.add_typer(runs_app, name="runs")
+app.add_typer(queue_app, name="queue")
+app.add_typer(audit_app, name="audit")
+app.add_typer(sandbox_app, name="sandbox")
+app.command("demo")(demo_command)
+
+
+def run_cli() -> None:
+    """Run the command line; a fault of ours prints its class and place, never a foreign message or a local variable."""
+    app()

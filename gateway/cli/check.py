@@ -1,0 +1,74 @@
+"""gateway check: a line each on what is configured, reachable, permitted and missing. Never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import typer
+
+from gateway.bootstrap import is_loopback
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.connectors.port import CheckLine, CheckState
+from gateway.domain.errors import GatewayError
+from gateway.flows.gateway import Gateway
+from gateway.flows.sync import Exit
+from gateway.mapping.rules import rule_version
+
+_SIGNS = {
+    CheckState.OK: "[green]✓[/green]",
+    CheckState.WARNING: "[yellow]![/yellow]",
+    CheckState.MISSING: "[yellow]—[/yellow]",
+    CheckState.FAILED: "[red]✗[/red]",
+}
+
+
+def check_command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Проверить настройки, связь и права; секреты не печатаются."""
+    with opened(config) as gateway:
+        lines = list(iter_lines(gateway))
+        if as_json:
+            print_json({"ok": _is_ok(lines), "lines": lines})
+        else:
+            for line in lines:
+                OUT.print(f"{_SIGNS[line.state]} {line.subject}: {line.sentence}")
+        if not _is_ok(lines):
+            raise typer.Exit(Exit.FAULT)
+
+
+def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
+    """Yield the lines: settings first, then the portal, then the city."""
+    yield CheckLine(
+        subject="database", state=CheckState.OK, sentence=f"{gateway.store.dialect}, схема новейшая, читается и пишется"
+    )
+    yield CheckLine(
+        subject="place",
+        state=CheckState.OK,
+        sentence=f"город {gateway.place.city}, портал {gateway.place.portal}, год {gateway.place.year}",
+    )
+    yield CheckLine(
+        subject="mapping", state=CheckState.OK, sentence=f"правила версии {rule_version(gateway.rules)[:12]}"
+    )
+    if not gateway.rules.scope:
+        yield CheckLine(
+            subject="mapping.scope",
+            state=CheckState.MISSING,
+            sentence="таблица [[scope]] пуста: в настоящий город не уйдёт ничего, пока школа не выберет",
+        )
+    yield CheckLine(
+        subject="mesh.target",
+        state=CheckState.OK if is_loopback(gateway.settings) else CheckState.WARNING,
+        sentence="песочница на этой машине" if is_loopback(gateway.settings) else "НАСТОЯЩИЙ городской журнал",
+    )
+    yield from _guarded_lines("portal", gateway.portal.check())
+    yield from _guarded_lines("mesh", gateway.city.check())
+
+
+def _guarded_lines(subject: str, lines: Iterator[CheckLine]) -> Iterator[CheckLine]:
+    try:
+        yield from lines
+    except GatewayError as error:
+        yield CheckLine(subject=subject, state=CheckState.FAILED, sentence=error.sentence)
+
+
+def _is_ok(lines: list[CheckLine]) -> bool:
+    return all(line.state is not CheckState.FAILED for line in lines)

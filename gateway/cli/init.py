@@ -1,0 +1,77 @@
+"""gateway init: write the two files that the school edits, commented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.context import OUT, guarded
+from gateway.domain.errors import ConfigurationError
+from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
+
+SETTINGS_TEMPLATE = """\
+# Настройки шлюза. Всё можно задать и окружением: GATEWAY_<ГРУППА>__<ПОЛЕ>, например GATEWAY_PORTAL__TOKEN.
+# Токены лучше держать не здесь, а в окружении или в файлах (token_file): файл перечитывается, когда токен не принят.
+# Полный список с единицами и причинами: docs/reference/settings.md. Проверка: gateway check
+
+[database]
+url = "sqlite:///gateway.sqlite"        # или postgresql+psycopg://…
+
+[portal]
+name = "portal"                         # имя портала во всех ключах; не меняется никогда
+kind = "moodle"
+base_url = ""                           # https://портал.школа
+# token_file = "secrets/portal-token"
+person_id_field = "externalid"          # поле профиля с person_id городского журнала
+
+[mesh]
+base_url = ""                           # адрес городского журнала; без настоящего адреса: gateway sandbox city
+school_id = 0                           # номер школы в городском журнале
+rate_per_s = 5.0                        # запросов в секунду на все процессы вместе
+# real_host = true                      # первая из двух настроек, без которых в настоящий город ничего не пишется
+# real_host_name = ""                   # вторая: имя узла, набранное целиком
+
+# Один вход:
+# token_file = "secrets/mesh-token"
+# profile_id = 1
+# role = "school_admin"
+
+# Или несколько, запись идёт тем, который вправе её сделать:
+# [mesh.profiles.orlova]
+# profile_id = 2
+# token_file = "secrets/mesh-orlova"
+# role = "teacher"
+# owner = "учитель алгебры"
+
+[school]
+timezone = "Europe/Moscow"
+mapping_file = "mapping.toml"
+# guard_minimum_count = 5               # доли защиты считаются только выше этого числа
+# guard_change_ratio = 0.75
+# guard_delete_ratio = 0.10
+
+[queue]
+# redis_url = "redis://127.0.0.1:6379/0"  # без него очередь внутри процесса
+
+[audit]
+environment = "default"                 # имя среды в каждой записи аудита
+"""
+
+
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="Папка; по умолчанию текущая.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Перезаписать существующие файлы.")] = False,
+) -> None:
+    """Создать gateway.toml и mapping.toml с пояснениями."""
+    with guarded():
+        files = {folder / "gateway.toml": SETTINGS_TEMPLATE, folder / "mapping.toml": DEFAULT_MAPPING_TOML}
+        present = [path.name for path in files if path.exists()]
+        if present and not force:
+            raise ConfigurationError(f"Уже есть {', '.join(present)}: добавьте --force, чтобы перезаписать")
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+            OUT.print(f"Создан {path.name}")
+        OUT.print("Дальше: впишите адреса и токены, затем gateway check")

@@ -1,0 +1,96 @@
+"""gateway links: who is who, decided by people; machine links are only shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.domain.identifiers import Kind
+from gateway.flows.links import confirm_link, import_roster
+from gateway.flows.sync import Exit
+from gateway.mapping.links import load_candidates, load_links, load_waiting
+from gateway.mapping.roster import REFUSAL_SENTENCES, Refusal
+from gateway.mapping.roster_file import read_roster, write_template
+
+links_app = typer.Typer(help="Связи учеников портала с учениками городского журнала.", no_args_is_help=True)
+
+
+@links_app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="Список канцелярии, XLSX: gateway links template FILE.xlsx")],
+    config: ConfigOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Только сказать, что было бы сделано.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Связать учеников по списку: строка принимается, только если сходится с обеими сторонами."""
+    with opened(config, is_quiet=as_json) as gateway:
+        read = read_roster(file)
+        result = import_roster(gateway, read, is_dry_run=dry_run)
+        if as_json:
+            print_json({"links": result, "faults": read.faults})
+        else:
+            verb = "было бы связано" if dry_run else "связано"
+            OUT.print(f"{verb} {result.confirmed}, уже были {result.unchanged}, не принято {len(result.refused)}")
+            for row in result.refused:
+                sentence = REFUSAL_SENTENCES[Refusal(row["reason"])]
+                OUT.print(f"  {row['sheet']}, строка {row['row']}: {sentence}")
+            for fault in read.faults:
+                OUT.print(
+                    f"  {fault.sheet}, строка {fault.row or '—'}, {fault.column or '—'}: {fault.what} {fault.todo}"
+                )
+        if result.refused or read.faults:
+            raise typer.Exit(Exit.REMARKS)
+
+
+@links_app.command("template")
+def template_command(file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")]) -> None:
+    """Записать пустой список для канцелярии."""
+    write_template(file)
+    OUT.print(f"Записан {file.name}")
+
+
+@links_app.command("confirm")
+def confirm_command(
+    local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
+    city_id: Annotated[int, typer.Argument(help="Номер ученика в городском журнале")],
+    config: ConfigOption = None,
+) -> None:
+    """Подтвердить одну связь; существующая другая не перезаписывается."""
+    with opened(config) as gateway:
+        made = confirm_link(gateway, local_ref, city_id)
+        OUT.print("Связано" if made else "Эта связь уже есть")
+
+
+@links_app.command("list")
+def list_command(
+    config: ConfigOption = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Только те, кто ждёт решения.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Показать связи, кандидатов и тех, кто ждёт."""
+    with opened(config) as gateway:
+        with gateway.store.write() as conn:
+            place_id = gateway.place_id(conn)
+            links = {} if waiting else load_links(conn, place_id, Kind.PERSON)
+            candidates = load_candidates(conn, place_id, Kind.PERSON)
+            waits = load_waiting(conn, place_id, Kind.PERSON)
+        if as_json:
+            print_json({"links": links, "candidates": candidates, "waiting": waits})
+            return
+        table = Table(title=f"Связано {len(links)}, ждут {len(waits)}")
+        for head in ("портал", "город", "код", "чем похожи"):
+            table.add_column(head)
+        for candidate in candidates:
+            evidence = ", ".join(f"{name}: {value}" for name, value in candidate.evidence.items())
+            table.add_row(candidate.local_ref, str(candidate.city_id), candidate.reason, evidence)
+        known = {candidate.local_ref for candidate in candidates}
+        for ref, reason in waits.items():
+            if ref not in known:
+                table.add_row(ref, "—", reason, "")
+        OUT.print(table)
+        if waits:
+            ERR.print("Связать: gateway links import FILE.xlsx или gateway links confirm КОД НОМЕР")

@@ -1,0 +1,143 @@
+"""gateway sandbox: the stand-ins of the city and of the portal, on loopback, each its own process."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.context import ConfigOption, JsonOption, guarded, load
+from gateway.domain.clock import ShiftedClock
+from gateway.domain.errors import ConfigurationError
+from gateway.sandbox.city import build_city_app, build_like
+from gateway.sandbox.portal.app import DEFAULT_TOKEN
+from gateway.sandbox.portal.recording import read_recording
+from gateway.sandbox.portal.replay import build_replay_app
+from gateway.sandbox.portal.school_server import build_school_app
+from gateway.sandbox.serve import open_loopback_socket, serve_forever
+
+sandbox_app = typer.Typer(
+    help="Песочницы города и портала для проб и тестов; слушают только эту машину.", no_args_is_help=True
+)
+
+PortOption = Annotated[int, typer.Option("--port", help="Порт; 0 = свободный.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Имена, отметки и токены зависят только от него.")]
+NowOption = Annotated[
+    str | None, typer.Option("--now", help="Начальный момент часов песочницы, ISO 8601; без него настоящее время.")
+]
+
+
+@sandbox_app.command("city")
+def city_command(
+    port: PortOption = 0,
+    seed: SeedOption = 1,
+    like: Annotated[
+        str | None, typer.Option("--like", help="Город как этот портал: адрес портала или слово portal из настроек.")
+    ] = None,
+    like_token: Annotated[str | None, typer.Option("--like-token", help="Токен портала для --like.")] = None,
+    traps: Annotated[bool, typer.Option("--traps", help="С отметками, уже внесёнными в городе вручную.")] = False,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Файл, в котором состояние переживает остановку.")
+    ] = None,
+    rate: Annotated[str, typer.Option("--rate", help="Запросов в секунду, или off.")] = "5",
+    now: NowOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Городской журнал: одна строка JSON с адресом, профилями и токенами, затем работа до Ctrl+C."""
+    with guarded():
+        school = None
+        if like is not None:
+            base_url, token = _portal_of(like, like_token, config)
+            school = build_like(base_url, token, traps=traps)
+        app = build_city_app(
+            seed=seed, state_file=state, now=_clock(now), rate_per_s=None if rate == "off" else _rate(rate), like=school
+        )
+        _serve(app, port, app.state.city.describe(), as_json=as_json)
+
+
+@sandbox_app.command("portal")
+def portal_command(
+    port: PortOption = 0,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Запись вызовов, JSONL или JSONL.gz; без неё — запись из поставки.")
+    ] = None,
+    pupils: Annotated[int | None, typer.Option("--pupils", help="Выдуманная школа на столько учеников.")] = None,
+    seed: SeedOption = 1,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Портал: запись настоящего Moodle или выдуманная школа."""
+    with guarded():
+        if pupils is not None:
+            app = build_school_app(pupils, seed=seed, now=_clock(now))
+        else:
+            app = build_replay_app(_read_lines(replay), now=_clock(now))
+        _serve(app, port, {"sandbox": "portal", "token": DEFAULT_TOKEN}, as_json=as_json)
+
+
+def _serve(app: Any, port: int, facts: dict[str, Any], *, as_json: bool) -> None:
+    listener = open_loopback_socket(port)
+    facts = {**facts, "base_url": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+    if as_json:
+        sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(f"{facts['sandbox']}: {facts['base_url']}\n")
+        for profile in facts.get("profiles", [facts]):
+            name = f"{profile.get('role', 'token')} {profile.get('profile_id', '')}".strip()
+            sys.stdout.write(f"  {name}: {profile['token']}\n")
+    sys.stdout.flush()
+    serve_forever(app, port, listener=listener)
+
+
+def _portal_of(like: str, token: str | None, config: Path | None) -> tuple[str, str]:
+    if like != "portal":
+        return like, token or DEFAULT_TOKEN
+    portal = load(config).portal
+    secret = token or (portal.token.get_secret_value() if portal.token is not None else None)
+    if secret is None and portal.token_file is not None:
+        secret = portal.token_file.read_text(encoding="utf-8").strip()
+    if not portal.base_url or secret is None:
+        raise ConfigurationError("--like portal: задайте portal.base_url и portal.token")
+    return portal.base_url, secret
+
+
+def _read_lines(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or path.suffix == ".gz":
+        return read_recording(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigurationError(f"Запись {path.name} не читается") from exc
+    try:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (json.JSONDecodeError, gzip.BadGzipFile) as exc:
+        raise ConfigurationError(f"Запись {path.name}: строка не разобрана") from exc
+
+
+def _clock(now: str | None) -> Callable[[], datetime] | None:
+    if now is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(now)
+    except ValueError as exc:
+        raise ConfigurationError("--now: момент вида 2026-11-23T19:30:00+03:00") from exc
+    if moment.tzinfo is None:
+        raise ConfigurationError("--now: нужен часовой пояс, например +03:00")
+    return ShiftedClock(moment).now
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError as exc:
+        raise ConfigurationError("--rate: число или off") from exc
+    if rate <= 0:
+        raise ConfigurationError("--rate: больше нуля или off")
+    return rate
