@@ -144,7 +144,13 @@ class CityScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CityRead(msgspec.Struct, frozen=True, kw_only=True):
-    """One scope of the city's journal, complete or discarded."""
+    """One scope of the city's journal, complete or discarded.
+
+    Attributes:
+        objects: Empty when `problem` is set.
+        faults: Rows that don't fit the contract. A scope with one is discarded (`problem` is set too): a row that can't
+            be read would look absent, and what looks absent is written once more.
+    """
 
     scope: CityScope
     read_at: datetime
@@ -162,7 +168,8 @@ class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
     """The city's directories of one school year, read whole before anything is compared.
 
     Attributes:
-        faults: Rows that don't fit the contract (at most one in a hundred): what they name is unknown, not absent.
+        faults: Places (kind, id, fields) of rows that don't fit the contract, at most one in a hundred: what they name is
+            unknown, not absent. Plain texts, because the directory is stored.
     """
 
     year: CityYear
@@ -173,7 +180,7 @@ class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
     teachers: tuple[CityTeacher, ...]
     pupils: tuple[CityPupil, ...]
     forms: tuple[CityForm, ...]
-    faults: tuple[RecordError, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class CitySource(Protocol):

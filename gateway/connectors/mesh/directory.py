@@ -77,7 +77,7 @@ def fetch_directory(client: MeshClient, day: date) -> CityDirectory:
         teachers=teachers,
         pupils=pupils,
         forms=forms,
-        faults=tuple(reader.faults),
+        faults=tuple(fault.where for fault in reader.faults),
     )
 
 

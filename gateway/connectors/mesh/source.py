@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from gateway.connectors.http import QueryValue
-from gateway.connectors.mesh import codecs
+from gateway.connectors.mesh import SYSTEM, codecs
 from gateway.connectors.mesh.client import CORE, PLAN, MeshClient, read_whole
 from gateway.connectors.mesh.wire import (
     WireAbsence,
@@ -24,7 +24,7 @@ from gateway.connectors.mesh.wire import (
 from gateway.connectors.port import CityRead, CityScope
 from gateway.domain.city import CityAbsence, CityHomework, CityLesson, CityMark, CityObject
 from gateway.domain.clock import moscow_day
-from gateway.domain.errors import ConnectorError, RecordError
+from gateway.domain.errors import ConnectorError, IncompleteReadError, RecordError
 from gateway.domain.identifiers import Kind
 
 MARKS_PAGE_SIZE = 1000
@@ -86,7 +86,16 @@ def fetch_scope(client: MeshClient, scope: CityScope) -> CityRead:
             raise ValueError(f"the city's journal has no scope of kind {scope.kind}")
     except ConnectorError as exc:
         return CityRead(scope=scope, read_at=client.clock.now(), problem=exc)
-    return CityRead(scope=scope, read_at=client.clock.now(), objects=objects, faults=faults)
+    if faults:
+        # A row that can't be read would look absent, and what looks absent is written once more (laws 5 and 11).
+        problem = IncompleteReadError(
+            f"Строк журнала не разобрано: {len(faults)}, чтение отброшено",
+            reason="CONTRACT",
+            system=SYSTEM,
+            method="GET",
+        )
+        return CityRead(scope=scope, read_at=client.clock.now(), problem=problem, faults=faults)
+    return CityRead(scope=scope, read_at=client.clock.now(), objects=objects)
 
 
 def fetch_mark_rows(client: MeshClient, scope: CityScope, *, until: float | None = None) -> list[object]:

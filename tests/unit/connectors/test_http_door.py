@@ -23,7 +23,10 @@ from gateway.domain.errors import (
 )
 
 BODY = b'[{"id": 1}]'
-WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+WHOLE = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(BODY),
+    BODY,
+)
 CANARY = "canary-token-7f3a"
 
 
@@ -143,7 +146,7 @@ def test_a_body_that_explodes_when_unpacked_is_refused(
     raw_server: Any, is_write: bool, expected: type[ConnectorError]
 ) -> None:
     packed = gzip.compress(b"a" * 5_000_000)
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     raw_server.serve(lambda connection, _request: connection.sendall(head + packed))
 
     with build_door(raw_server.base_url, max_body_bytes=100_000) as door, pytest.raises(expected):
@@ -167,7 +170,9 @@ def test_a_gzip_body_is_unpacked_and_a_cut_one_is_noticed(raw_server: Any) -> No
 
     def answer(connection: socket.socket, _request: bytes) -> None:
         body = bodies.pop(0)
-        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(
+            body
+        )
         connection.sendall(head + body)
 
     raw_server.serve(answer)
@@ -188,7 +193,10 @@ def test_a_redirect_is_not_followed(raw_server: Any) -> None:
 
 
 def test_cookies_of_one_call_do_not_reach_another(raw_server: Any) -> None:
-    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: aupd_token=%s\r\nContent-Length: 0\r\n\r\n" % CANARY.encode()
+    head = (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nSet-Cookie: aupd_token=%s\r\nContent-Length: 0\r\n\r\n"
+        % CANARY.encode()
+    )
     raw_server.serve(lambda connection, _request: connection.sendall(head))
 
     with build_door(raw_server.base_url) as door:

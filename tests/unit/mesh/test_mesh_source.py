@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import respx
 
-from gateway.connectors.port import CityScope
+from gateway.connectors.port import CityDirectory, CityScope
 from gateway.domain.errors import ContractError, IncompleteReadError, RejectedError
 from gateway.domain.identifiers import Kind
 
@@ -110,7 +111,15 @@ def test_a_pupil_without_a_person_id_is_a_fault_and_no_empty_key(whole_city: res
 
     directory = build().fetch_directory(DAY)
 
-    assert (len(directory.pupils), [fault.where for fault in directory.faults]) == (59, ["mesh pupil:99 person_id"])
+    assert (len(directory.pupils), list(directory.faults)) == (59, ["mesh pupil:99 person_id"])
+
+
+def test_a_directory_with_a_fault_can_be_stored_and_loaded(whole_city: respx.MockRouter, build: Any) -> None:
+    pupils = [{"id": number, "person_id": f"p-{number}"} for number in range(1, 60)]
+    serve(whole_city, f"{CORE}/student_profiles", [*pupils, {"id": 99, "person_id": ""}])
+    directory = build().fetch_directory(DAY)
+
+    assert msgspec.json.decode(msgspec.json.encode(directory), type=CityDirectory) == directory
 
 
 def test_a_directory_that_comes_whole_on_every_page_is_whole(whole_city: respx.MockRouter, build: Any) -> None:
@@ -183,11 +192,12 @@ def test_a_span_that_ends_in_the_future_is_asked_for_to_its_end(journal: respx.M
     assert (params["created_at_to"], "class_level_id" in params) == ("31.12.2026", False)
 
 
-def test_one_broken_row_of_many_is_a_fault_and_many_are_another_contract(journal: respx.MockRouter, build: Any) -> None:
+def test_one_broken_row_discards_its_scope_and_many_are_another_contract(journal: respx.MockRouter, build: Any) -> None:
     rows = [build_row(id=number) for number in range(1, 200)]
     serve(journal, f"{CORE}/marks", [*rows, build_row(id=200, weight=None)])
     read = build().fetch_scope(scope())
-    assert (read.is_complete, len(read.objects), [one.reason_code for one in read.faults]) == (True, 199, ["CONTRACT"])
+    assert (type(read.problem), list(read.objects)) == (IncompleteReadError, [])
+    assert [one.where for one in read.faults] == ["mesh mark:200 pupil:40 lesson:101 weight"]
 
     serve(journal, f"{CORE}/marks", [*rows[:10], build_row(id=200, weight=None)])
     read = build().fetch_scope(scope())
