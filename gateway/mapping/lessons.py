@@ -19,7 +19,7 @@ from gateway.domain.city import CityLesson, CityPeriod
 from gateway.domain.clock import moscow_day
 from gateway.domain.reasons import NO_LESSON
 from gateway.domain.records import Attempt, Mark
-from gateway.mapping.rules import Rules
+from gateway.mapping.rules import LessonDate, Rules
 
 _MONTHS = (
     *("января", "февраля", "марта", "апреля", "мая", "июня"),
@@ -139,16 +139,24 @@ def choose_lesson(
         attempts: The pupil's attempts at the mark's activity, in any order.
         now: Aware UTC.
     """
-    return choose_in(Timetable(lessons, periods), mark, attempts=attempts, rules=rules, now=now)
+    rule = rules.find_item_rule(mark)
+    return choose_in(
+        Timetable(lessons, periods), mark, attempts=attempts, lesson_date=rule.lesson if rule else None, now=now
+    )
 
 
-def choose_in(timetable: Timetable, mark: Mark, *, attempts: Sequence[Attempt], rules: Rules, now: datetime) -> Choice:
+def choose_in(
+    timetable: Timetable, mark: Mark, *, attempts: Sequence[Attempt], lesson_date: LessonDate | None, now: datetime
+) -> Choice:
     """Choose the lesson of a mark: that day's first, else the nearest of the same period, never one in the future.
 
     A day outside every period (holidays, or no periods known) has only its own lessons: «nearest» could not be kept
     inside a period.
+
+    Args:
+        lesson_date: Which date counts by the item's rule; None = by the item's type.
     """
-    found = work_date(mark, attempts=attempts, rules=rules, years=_years(timetable.periods, now))
+    found = work_date(mark, attempts=attempts, lesson_date=lesson_date, years=_years(timetable.periods, now))
     if isinstance(found, str):
         return NoLesson(reason=NO_LESSON, detail=found)
     rule, on, moment = found
@@ -171,30 +179,28 @@ def choose_in(timetable: Timetable, mark: Mark, *, attempts: Sequence[Attempt], 
 
 
 def work_date(
-    mark: Mark, *, attempts: Sequence[Attempt], rules: Rules, years: tuple[int, int]
+    mark: Mark, *, attempts: Sequence[Attempt], lesson_date: LessonDate | None, years: tuple[int, int]
 ) -> tuple[str, date, datetime | None] | str:
     """Return (rule, Moscow day, moment) of the work, or why there is none.
 
     Args:
         years: Calendar years of the school year (autumn, spring), for dates written without a year.
     """
-    item_rule = rules.find_item_rule(mark)
-    for_rule = item_rule.lesson if item_rule else None
-    if for_rule == "graded":
+    if lesson_date == "graded":
         return _dated("graded", mark.graded_at)
-    if for_rule == "due" or (for_rule is None and mark.module == "assign"):
+    if lesson_date == "due" or (lesson_date is None and mark.module == "assign"):
         return _dated("due", mark.due_at)
-    if for_rule == "finish" or (for_rule is None and mark.module == "quiz"):
+    if lesson_date == "finish" or (lesson_date is None and mark.module == "quiz"):
         counted = find_counted(attempts)
         if counted is not None and counted.finished_at is not None:
             return _dated("finish", counted.finished_at)
         return _dated("close", mark.closes_at)
-    if for_rule is None and mark.module == "attendance" and mark.due_at is not None:
+    if lesson_date is None and mark.module == "attendance" and mark.due_at is not None:
         return _dated("session", mark.due_at)
     named = find_name_date(mark, years)
     if isinstance(named, date):
         return "name_date", named, None
-    if named == "no_date" and for_rule is None and mark.module is not None:
+    if named == "no_date" and lesson_date is None and mark.module is not None:
         # A module of another type: its own due or closing day is a fact of the item like those above.
         return _dated("due", mark.due_at) if mark.due_at else _dated("close", mark.closes_at)
     return named

@@ -26,6 +26,7 @@ from gateway.domain.city import (
     HomeworkIntent,
     Intent,
     MarkIntent,
+    education_level,
 )
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import RecordError
@@ -205,7 +206,7 @@ def _map_mark(mark: Mark, context: GroupContext) -> _Found:
     if attempts and not mark.is_overridden and all(one.state == "unfinished" for one in attempts):
         raise _Stop("out_of_scope", reasons.ATTEMPT_UNFINISHED)
     pupil = _linked_pupil(mark.pupil, context)
-    lesson, rule = _lesson_of_mark(mark, attempts, context)
+    lesson, rule = _lesson_of_mark(mark, item_rule, attempts, context)
     on = context.timetable.day_of[lesson.id]
     _require_member(pupil, context.city_group, on)
     form = _find_form(item_rule, context)
@@ -230,13 +231,15 @@ def _map_mark(mark: Mark, context: GroupContext) -> _Found:
     return _Found(intent, on, rule, held, due_on)
 
 
-def _lesson_of_mark(mark: Mark, attempts: tuple[Attempt, ...], context: GroupContext) -> tuple[CityLesson, str]:
+def _lesson_of_mark(
+    mark: Mark, item_rule: ItemRule, attempts: tuple[Attempt, ...], context: GroupContext
+) -> tuple[CityLesson, str]:
     if mark.ref in context.chosen:
         lesson = context.timetable.by_id.get(context.chosen[mark.ref])
         if lesson is None:  # the timetable was republished: finding its new id is a person's decision, not a new choice
             raise _Stop("waiting", reasons.LESSON_NOT_LINKED)
         return lesson, "chosen"
-    match choose_in(context.timetable, mark, attempts=attempts, rules=context.rules, now=context.now):
+    match choose_in(context.timetable, mark, attempts=attempts, lesson_date=item_rule.lesson, now=context.now):
         case Chosen(lesson=lesson, rule=rule):
             return lesson, rule
         case NotYet(due_on=due_on):
@@ -364,16 +367,6 @@ def _find_form(rule: ItemRule, context: GroupContext) -> CityForm | None:
     return named[0] if len(named) == 1 else None
 
 
-def education_level(class_level: int) -> int:
-    """Return the education level of a class: 1–4 → 1, 5–9 → 2, 10–11 → 3.
-
-    Source: city-journal.md §1.5 (S1, S2).
-    """
-    if class_level <= 4:
-        return 1
-    return 2 if class_level <= 9 else 3
-
-
 def _why_held(lesson: CityLesson, on: date, context: GroupContext) -> tuple[str, date | None]:
     if lesson.is_cancelled:
         return reasons.LESSON_CANCELLED, None
@@ -403,7 +396,6 @@ __all__ = [
     "atom_of_city",
     "atom_of_intent",
     "build_timetable",
-    "education_level",
     "map_record",
     "object_key_of",
 ]

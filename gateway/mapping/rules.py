@@ -117,6 +117,15 @@ class ScopeRule(_Frozen):
         return self.kind, normal_text(self.subject), class_key(self.class_name) or ""
 
 
+_ITEM_FIELDS = {
+    "name": "item_name",
+    "number": "item_number",
+    "category": "category",
+    "module": "module",
+    "item_form": "item_form",
+}
+
+
 class ItemRule(_Frozen):
     """Which control form an item of the gradebook has, and whether it is sent. The first row that matches decides."""
 
@@ -150,14 +159,8 @@ class ItemRule(_Frozen):
 
     def matches(self, mark: Mark) -> bool:
         """Say whether this row speaks of the mark's item."""
-        fields = {
-            "name": mark.item_name,
-            "number": mark.item_number,
-            "category": mark.category or "",
-            "module": mark.module or "",
-            "item_form": mark.item_form,
-        }
-        texts = fields.values() if self.match == "*" else (fields[self.match],)
+        names = _ITEM_FIELDS.values() if self.match == "*" else (_ITEM_FIELDS[self.match],)
+        texts = (getattr(mark, name) or "" for name in names)
         return any(re.search(self.pattern, unicodedata.normalize("NFC", text), re.IGNORECASE) for text in texts)
 
 
@@ -296,12 +299,6 @@ class Rules(_Frozen):
         return ScopeDecision(best[1], row.direction, Modes(row.create, row.change, row.delete))
 
 
-def modes_for(rules: Rules, kind: Kind, *, subject: str, class_name: str | None) -> Modes:
-    """Return the modes of one kind, subject and class; all off where it is not sent to the city."""
-    decision = rules.scope_for(kind, (subject,), class_name)
-    return decision.modes if decision.is_sent else _ALL_OFF
-
-
 def everything_on(rules: Rules) -> Rules:
     """Return the rules with everything sent, for a sandbox city; a scope table the school has filled stays as it is."""
     if rules.scope:
@@ -375,7 +372,6 @@ __all__ = [
     "build_rules",
     "everything_on",
     "load_rules",
-    "modes_for",
     "rule_version",
     "rules_body",
 ]

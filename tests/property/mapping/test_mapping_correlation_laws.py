@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +19,12 @@ from gateway.mapping.roster import RosterRow, plan_import
 LAST = st.sampled_from(["Семёнов", "Семенов", "Cеменов", "Ким", "None", ""])
 FIRST = st.sampled_from(["Алёна", "Алена", "Роман", "None"])
 IDS = st.sampled_from(["p-1", "P-1", "p-2", "p-3", "p-4", None])
+ROLES: list[Literal["pupil", "teacher"]] = ["pupil", "pupil", "pupil", "teacher"]
 CLASSES = st.sampled_from(["7А", "7-а", "7A", "7Б", None])
 
 
 def people() -> st.SearchStrategy[list[Person]]:
-    fields = st.tuples(LAST, FIRST, IDS, CLASSES, st.sampled_from(["pupil", "pupil", "pupil", "teacher"]))
+    fields = st.tuples(LAST, FIRST, IDS, CLASSES, st.sampled_from(ROLES))
     return st.lists(fields, max_size=6).map(
         lambda rows: [
             Person(

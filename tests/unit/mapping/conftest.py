@@ -24,7 +24,7 @@ class Builder:
     now = NOW
 
     def mark(self, **changes: Any) -> Mark:
-        usual = {
+        usual: dict[str, Any] = {
             "ref": "cell:5/3",
             "pupil": PUPIL,
             "programme": "course:2",
@@ -40,15 +40,21 @@ class Builder:
 
     def homework_mark(self, due_on: date, **changes: Any) -> Mark:
         due_at = datetime(due_on.year, due_on.month, due_on.day, 6, 0, tzinfo=UTC)
-        usual = {"item_name": "ДЗ №1", "item_form": "mod", "module": "assign", "activity": "assign:1", "due_at": due_at}
+        usual: dict[str, Any] = {
+            "item_name": "ДЗ №1",
+            "item_form": "mod",
+            "module": "assign",
+            "activity": "assign:1",
+            "due_at": due_at,
+        }
         return self.mark(**(usual | changes))
 
     def quiz_mark(self, **changes: Any) -> Mark:
-        usual = {"item_name": "Тест №1", "item_form": "mod", "module": "quiz", "activity": "quiz:1"}
+        usual: dict[str, Any] = {"item_name": "Тест №1", "item_form": "mod", "module": "quiz", "activity": "quiz:1"}
         return self.mark(**(usual | {"scale": Scale("points", 0, 10), "raw_points": 7.5} | changes))
 
     def attempt(self, number: int = 1, **changes: Any) -> Attempt:
-        usual = {
+        usual: dict[str, Any] = {
             "ref": f"attempt:{number}",
             "activity": "quiz:1",
             "programme": "course:2",
@@ -63,7 +69,7 @@ class Builder:
         return Attempt(**(usual | changes))
 
     def absence(self, **changes: Any) -> Absence:
-        usual = {
+        usual: dict[str, Any] = {
             "ref": "absence:1/3",
             "pupil": PUPIL,
             "lesson": "session:2",
@@ -73,7 +79,7 @@ class Builder:
         return Absence(**(usual | changes))
 
     def homework(self, **changes: Any) -> Homework:
-        usual = {
+        usual: dict[str, Any] = {
             "ref": "assign:1/group:1",
             "group": "group:1",
             "programme": "course:2",
@@ -86,7 +92,7 @@ class Builder:
 
     def lesson(self, day: date, hour: int = 6, **changes: Any) -> CityLesson:
         starts_at = datetime(day.year, day.month, day.day, hour, 0, tzinfo=UTC)
-        usual = {
+        usual: dict[str, Any] = {
             "id": int(f"{day:%m%d}") * 100 + hour,
             "group_id": GROUP_ID,
             "subject_id": SUBJECT_ID,
@@ -103,7 +109,7 @@ class Builder:
         return tuple(self.lesson(day) for day in days)
 
     def period(self, begins_on: date, ends_on: date, **changes: Any) -> CityPeriod:
-        usual = {"id": begins_on.month, "schedule_id": 1, "name": "четверть"}
+        usual: dict[str, Any] = {"id": begins_on.month, "schedule_id": 1, "name": "четверть"}
         return CityPeriod(**(usual | {"begins_on": begins_on, "ends_on": ends_on} | changes))
 
     def periods(self, **changes: Any) -> tuple[CityPeriod, ...]:
@@ -113,7 +119,7 @@ class Builder:
         )
 
     def form(self, name: str, **changes: Any) -> CityForm:
-        usual = {
+        usual: dict[str, Any] = {
             "id": 21,
             "weight": 1,
             "grade_system_id": 31,
@@ -128,7 +134,7 @@ class Builder:
         return tuple(self.form(name, id=21 + shift) for shift, name in enumerate(names))
 
     def pupil(self, **changes: Any) -> CityPupil:
-        usual = {
+        usual: dict[str, Any] = {
             "id": CITY_PUPIL,
             "person_id": "p-40",
             "last_name": "Семёнова",
@@ -143,11 +149,17 @@ class Builder:
         return CityPupil(**(usual | changes))
 
     def person(self, **changes: Any) -> Person:
-        usual = {"ref": PUPIL, "role": "pupil", "last_name": "Семёнова", "first_name": "Алёна", "class_name": "7А"}
+        usual: dict[str, Any] = {
+            "ref": PUPIL,
+            "role": "pupil",
+            "last_name": "Семёнова",
+            "first_name": "Алёна",
+            "class_name": "7А",
+        }
         return Person(**(usual | changes))
 
     def group(self, **changes: Any) -> Group:
-        usual = {
+        usual: dict[str, Any] = {
             "ref": "group:1",
             "programme": "course:2",
             "subject": "subject:ALG",
@@ -157,7 +169,7 @@ class Builder:
         return Group(**(usual | changes))
 
     def city_group(self, **changes: Any) -> CityGroup:
-        usual = {
+        usual: dict[str, Any] = {
             "id": GROUP_ID,
             "name": "7А — Алгебра",
             "subject_id": SUBJECT_ID,
@@ -173,7 +185,7 @@ class Builder:
 
     def context(self, **changes: Any) -> GroupContext:
         lessons = self.lessons()
-        usual = {
+        usual: dict[str, Any] = {
             "group": self.group(),
             "city_group": self.city_group(),
             "subject": "Алгебра, 7 класс",

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 import xxhash
 
-from gateway.domain.city import CityAbsence, CityHomework, CityMark, MarkAtom
+from gateway.domain.city import (
+    AbsenceIntent,
+    CityAbsence,
+    CityHomework,
+    CityMark,
+    CityObject,
+    HomeworkIntent,
+    Intent,
+    MarkAtom,
+    MarkIntent,
+)
 from gateway.mapping.atoms import (
     atom_digest,
     atom_of_city,
@@ -40,7 +50,7 @@ def test_a_text_is_equal_whatever_its_line_ends_and_letters_are_made_of() -> Non
 
 
 def city_mark(intent: Any, **changes: Any) -> CityMark:
-    usual = {
+    usual: dict[str, Any] = {
         "id": 1,
         "pupil_id": intent.pupil_id,
         "lesson_id": intent.lesson_id,
@@ -61,10 +71,10 @@ def test_what_was_meant_and_what_came_back_have_one_atom_digest_and_key(make: An
     mark = map_record(make.mark(), make.context()).intent
     absence = map_record(make.absence(), make.context()).intent
     homework = map_record(make.homework(), make.context()).intent
-    assert mark is not None
-    assert absence is not None
-    assert homework is not None
-    pairs = [
+    assert isinstance(mark, MarkIntent)
+    assert isinstance(absence, AbsenceIntent)
+    assert isinstance(homework, HomeworkIntent)
+    pairs: list[tuple[Intent, CityObject]] = [
         (mark, city_mark(mark, value="4.0 (1)")),
         (
             absence,

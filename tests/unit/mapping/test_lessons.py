@@ -12,7 +12,7 @@ from gateway.mapping.rules import build_rules, load_rules
 
 
 def choose(make: Any, mark: Any, **changes: Any) -> Choice:
-    usual = {
+    usual: dict[str, Any] = {
         "lessons": make.lessons(),
         "periods": make.periods(),
         "attempts": (),
@@ -239,7 +239,7 @@ def test_an_attendance_item_hangs_on_its_session_even_if_it_is_not_the_first_of_
 
 def test_a_module_of_another_type_hangs_on_the_day_in_its_name_else_on_its_due_day(make: Any) -> None:
     due_at = datetime(2026, 11, 12, 6, 0, tzinfo=UTC)
-    usual = {"item_form": "mod", "module": "workshop", "due_at": due_at}
+    usual: dict[str, Any] = {"item_form": "mod", "module": "workshop", "due_at": due_at}
 
     assert chosen(make, make.mark(item_name="Семинар 10.11", **usual)) == (date(2026, 11, 10), "name_date")
     assert chosen(make, make.mark(item_name="Семинар", **usual)) == (date(2026, 11, 12), "due")

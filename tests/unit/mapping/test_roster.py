@@ -47,7 +47,7 @@ def write_book(tmp_path: Path) -> Write:
 
 
 def row(**changes: Any) -> RosterRow:
-    usual = {
+    usual: dict[str, Any] = {
         "sheet": "Ученики",
         "number": 2,
         "portal_id": "3",

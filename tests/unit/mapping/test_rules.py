@@ -18,7 +18,6 @@ from gateway.mapping.rules import (
     build_rules,
     everything_on,
     load_rules,
-    modes_for,
     rule_version,
 )
 
@@ -100,7 +99,7 @@ def test_nothing_is_sent_until_the_school_has_chosen() -> None:
 
     assert not decision.is_sent
     assert decision.row is None
-    assert modes_for(rules, Kind.MARK, subject="Алгебра", class_name="7А") == Modes()
+    assert decision.modes == Modes()
 
 
 def test_the_sandbox_starts_with_everything_on_and_keeps_a_table_the_school_filled() -> None:
@@ -157,7 +156,7 @@ def test_what_goes_the_other_way_or_nowhere_is_not_sent(row: dict[str, str]) -> 
 
 def test_a_row_without_modes_asks_for_approval() -> None:
     assert ScopeRule().create == "approve"
-    assert modes_for(scope_of({}), Kind.MARK, subject="x", class_name=None) == Modes("approve", "approve", "approve")
+    assert scope_of({}).scope_for(Kind.MARK, ("x",), None).modes == Modes("approve", "approve", "approve")
 
 
 @pytest.mark.parametrize(
