@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 import dramatiq
+import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.worker import Worker
+
+from gateway.domain.errors import ConfigurationError
 
 QUEUE = "operations"
 HEARTBEAT_MS = 15_000
 """A killed worker's messages come back after about this; with dramatiq's default of 60 s and rare maintenance it took 8–13 minutes."""
 MAINTENANCE_CHANCE = 200_000
 """In a million commands."""
+REDIS_CONNECT_S = 5.0
+"""A Redis that does not answer is said so before anything is waited for."""
 
 
 class Doorbell:
@@ -29,6 +34,9 @@ class Doorbell:
         work: What a thread does with an id.
         threads: How many threads.
         redis_url: Redis of the school; None = in the process.
+
+    Raises:
+        ConfigurationError: That Redis does not answer.
     """
 
     def __init__(self, work: Callable[[int], object], *, threads: int, redis_url: str | None = None) -> None:
@@ -90,8 +98,14 @@ class Doorbell:
 def _make_broker(redis_url: str | None) -> dramatiq.Broker:
     if redis_url is None:
         return StubBroker(middleware=[])
+    try:
+        client = redis.Redis.from_url(redis_url, socket_connect_timeout=REDIS_CONNECT_S)
+        client.ping()
+    except (redis.RedisError, ValueError) as exc:
+        # not `from exc`: an address may hold a password
+        raise ConfigurationError(f"queue.redis_url: Redis не отвечает ({type(exc).__name__})") from None
     return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves this constructor untyped
-        url=redis_url,
+        client=client,
         middleware=[],
         heartbeat_timeout=HEARTBEAT_MS,
         maintenance_chance=MAINTENANCE_CHANCE,

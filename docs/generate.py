@@ -1,0 +1,261 @@
+"""Makes the pages of `docs/reference` that repeat the code: settings, reasons, errors, the command line.
+
+`python -m docs.generate` (or `make docs`) writes them; `tests/test_docs.py` fails while a page differs from what this
+module would write. Nothing else writes these pages, and what is said in them is said in the code first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel, SecretStr
+
+from gateway.cli.app import app
+from gateway.domain import errors
+from gateway.domain.errors import GatewayError
+from gateway.domain.reasons import REASONS
+from gateway.settings import GatewaySettings
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE_BY = "<!-- Made by docs/generate.py from the code: change it there, then `make docs`. -->\n"
+
+# the longest ending first
+UNITS = (
+    ("_per_s", "a second"),
+    ("_s", "seconds"),
+    ("_hours", "hours"),
+    ("_bytes", "bytes"),
+    ("_ratio", "share, 0–1"),
+    ("_count", "count"),
+    ("_id", "id"),
+    ("days_back", "days"),
+    ("parallel", "calls"),
+    ("threads", "threads"),
+    ("max_claims", "claims"),
+    ("max_attempts", "attempts"),
+)
+CATEGORIES = {
+    "unchanged": "Unchanged",
+    "create": "To be created",
+    "update": "To be changed",
+    "delete": "To be deleted",
+    "adopted": "Adopted without a write",
+    "held": "Held",
+    "waiting": "Waiting for a person",
+    "rejected": "Not fit to be sent",
+    "out_of_scope": "Out of scope",
+    "delivery": "Met on the way to the city",
+    "fault": "Faults of the gateway",
+}
+
+
+def build_pages() -> dict[Path, str]:
+    """Build every generated page, by its path."""
+    return {
+        REFERENCE / "settings.md": build_settings_page(),
+        REFERENCE / "reasons.md": build_reasons_page(),
+        REFERENCE / "errors.md": build_errors_page(),
+        REFERENCE / "cli.md": build_cli_page(),
+    }
+
+
+def build_settings_page() -> str:
+    """Build the table of all settings, a section a group."""
+    lines = [
+        MADE_BY,
+        "# Settings",
+        "",
+        "One file, `gateway.toml` (or `--config FILE`), and the environment. A variable `GATEWAY_<GROUP>__<FIELD>` wins over the",
+        "file; the environment alone suffices, and a list there is JSON. An unknown name refuses to start, and so does a wrong value: the message names the",
+        "setting and never the value. Secrets stand better in a file of their own (`…_file`) than in the TOML; no command prints",
+        "them. `gateway init` writes a commented file and `gateway check` says what is still missing.",
+        "",
+        "What is sent at all, the dictionaries and the rules stand in a second file that the school edits: see",
+        "`school.mapping_file` below.",
+    ]
+    for name, field in GatewaySettings.model_fields.items():
+        group = _nested_model(field.annotation)
+        if group is None:
+            raise TypeError(f"setting {name} stands in no group")
+        lines += [
+            "",
+            f"## [{name}]",
+            "",
+            "| setting | environment | unit or kind | default | meaning and reason |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [_setting_row(path, model_field) for path, model_field in iter_settings(group, name)]
+    return "\n".join(lines) + "\n"
+
+
+def iter_settings(group: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted path, field) of a group's settings, the nested ones too; a table by name reads `NAME`."""
+    for name, field in group.model_fields.items():
+        nested = _nested_model(field.annotation)
+        if nested is None:
+            yield f"{prefix}.{name}", field
+        elif typing.get_origin(field.annotation) is dict:
+            yield from iter_settings(nested, f"{prefix}.{name}.NAME")
+        else:
+            yield from iter_settings(nested, f"{prefix}.{name}")
+
+
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    candidates = (annotation, *typing.get_args(annotation))
+    return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+def _setting_row(path: str, field: Any) -> str:
+    variable = f"GATEWAY_{path.replace('.', '__').upper()}"
+    unit = next((unit for ending, unit in UNITS if path.endswith(ending)), _kind(field.annotation))
+    return f"| `{path}` | `{variable}` | {unit} | {_default(field)} | {_cell(field.description or '')} |"
+
+
+def _kind(annotation: Any) -> str:
+    if annotation is None or annotation is type(None):
+        return ""
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(f"`{value}`" for value in typing.get_args(annotation))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " or ".join(kind for kind in map(_kind, typing.get_args(annotation)) if kind)
+    if typing.get_origin(annotation) is tuple:
+        return "list of texts"
+    names = {str: "text", int: "number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
+    return names.get(annotation, str(annotation))
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ("", ()):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`" + ", ".join(value) + "`"
+    return f"`{value}`"
+
+
+def build_reasons_page() -> str:
+    """Build the table of reason codes, a section a category."""
+    lines = [
+        MADE_BY,
+        "# Reason codes",
+        "",
+        "Every record that is not plainly unchanged has a decision row with one of these codes, also when nothing is sent for it;",
+        "operations and audit entries carry them too. A code is never renamed. Texts that people see are Russian first.",
+    ]
+    for category, title in CATEGORIES.items():
+        rows = [reason for reason in REASONS.values() if reason.category == category]
+        if not rows:
+            continue
+        lines += [
+            "",
+            f"## {title} (`{category}`)",
+            "",
+            "| code | what it is | what to do | whose turn |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| `{reason.code}` | {_cell(reason.what_en)}<br>{_cell(reason.what_ru)} "
+            f"| {_cell(reason.todo_en)}<br>{_cell(reason.todo_ru)} | {reason.owner} |"
+            for reason in rows
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def build_errors_page() -> str:
+    """Build the error tree with each class's recovery."""
+    lines = [
+        MADE_BY,
+        "# Errors",
+        "",
+        "`recovery` says what the caller does next and is the only thing that decides; the text only explains. Messages carry ids,",
+        "never names, marks or bodies. Source: `gateway/domain/errors.py`.",
+        "",
+        "| class | recovery | reason code | what it is |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {'· ' * depth}`{error.__name__}` | {error.recovery.name} | `{error.reason}` | {_cell(_first_sentence(error))} |"
+        for depth, error in iter_errors(GatewayError)
+    ]
+    lines += ["", "## Recoveries", "", "| recovery | what follows |", "|---|---|"]
+    comments = {
+        line.split("=")[0].strip(): line.split("#", 1)[1].strip()
+        for line in inspect.getsource(errors.Recovery).splitlines()
+        if "=" in line and "#" in line
+    }
+    lines += [f"| {recovery.name} | {_cell(comments[recovery.name])} |" for recovery in errors.Recovery]
+    return "\n".join(lines) + "\n"
+
+
+def iter_errors(error: type[GatewayError], depth: int = 0) -> Iterator[tuple[int, type[GatewayError]]]:
+    """Yield (depth, class) of the tree under `error`, in the order of the source."""
+    yield depth, error
+    for child in error.__subclasses__():
+        if not child.__module__.startswith("gateway."):
+            continue  # a test's own
+        yield from iter_errors(child, depth + 1)
+
+
+def _first_sentence(error: type) -> str:
+    return (inspect.getdoc(error) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def build_cli_page() -> str:
+    """Build the list of commands with their arguments and options."""
+    lines = [
+        MADE_BY,
+        "# Command line",
+        "",
+        "Answers go to stdout, everything else to stderr; with `--json` stdout is one JSON object and nothing else. The texts are",
+        "the ones that `--help` shows. Exit codes: 0 done, 1 fault, 2 usage or settings, 3 done with remarks, 4 needs a person,",
+        "5 paused.",
+    ]
+    for words, command in iter_commands(typer.main.get_command(app), ("gateway",)):
+        lines += ["", f"## {' '.join(words)}", "", _cell(inspect.cleandoc(command.help or ""))]
+        rows = [_parameter_row(parameter) for parameter in command.params if "--help" not in parameter.opts]
+        if rows:
+            lines += ["", "| argument or option | meaning |", "|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def iter_commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield (words, command) of the tree under `command`; a group that only holds others too."""
+    yield words, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from iter_commands(child, (*words, name))
+
+
+def _parameter_row(parameter: Any) -> str:
+    names = [*parameter.opts, *parameter.secondary_opts]
+    if parameter.param_type_name == "argument":
+        names = [(parameter.name or "").upper()]
+    must = " (required)" if parameter.required else ""
+    return f"| {', '.join(f'`{name}`' for name in names)}{must} | {_cell(getattr(parameter, 'help', None) or '')} |"
+
+
+def _cell(text: str) -> str:
+    """One line that does not end its table cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the pages and name those that changed."""
+    for path, text in build_pages().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stderr.write(f"written: {path.name}\n")
+
+
+if __name__ == "__main__":
+    main()
