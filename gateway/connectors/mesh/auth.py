@@ -66,7 +66,10 @@ class _TokenSource:
         """Read the file again unless another thread has done so; tells whether the token is another one now."""
         with self._lock:
             if self._token == refused and self._file is not None:
-                self._token = self._read_file()
+                try:
+                    self._token = self._read_file()
+                except ConfigurationError:
+                    return False  # a file just being written; the refused session is what is told of
             return self._token != refused
 
     def _read_file(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connectors.pace import PacedByClock, Unpaced
@@ -105,11 +105,13 @@ def test_every_form_of_retry_after_becomes_a_wait_within_bounds(value: str | Non
     assert parse_retry_after(value, NOW) == expected_s
 
 
+@settings(deadline=None)  # two busy cores say nothing about an example
 @given(st.text())
 def test_no_text_of_retry_after_breaks_the_bounds(value: str) -> None:
     assert 1.0 <= parse_retry_after(value, NOW) <= 3600.0
 
 
+@settings(deadline=None)
 @given(rate=st.floats(0.5, 50), burst=st.integers(1, 10), count=st.integers(1, 60))
 def test_a_bucket_never_lets_more_through_than_rate_and_burst(rate: float, burst: int, count: int) -> None:
     clock = VirtualClock(NOW)
@@ -207,6 +209,7 @@ def test_a_list_that_knows_no_pages_ends_when_it_repeats_itself() -> None:
         read_all([Page(rows=[1, 2]), Page(rows=[2, 1])], may_ignore_paging=True)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(), unique=True, max_size=40), st.integers(1, 7), st.booleans())
 def test_any_list_cut_into_pages_is_read_whole(rows: list[int], size: int, has_totals: bool) -> None:
     total = len(rows) if has_totals else None

@@ -117,6 +117,19 @@ def test_a_refused_token_is_read_again_once_for_all_threads(tmp_path: Path, monk
     assert (renewed, len(reads), profiles.token(profile)) == ([True] * 8, 1, "new")
 
 
+def test_a_file_that_is_just_being_written_leaves_the_refusal_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old", encoding="utf-8")
+    profiles = Profiles(build_settings(profiles={}, token_file=str(file), profile_id=5))
+    (profile,) = profiles.all()
+    assert profiles.token(profile) == "old"
+
+    file.write_text("", encoding="utf-8")
+    assert (profiles.renew(profile, "old"), profiles.token(profile)) == (False, "old")
+    file.write_text("new", encoding="utf-8")
+    assert (profiles.renew(profile, "old"), profiles.token(profile)) == (True, "new")
+
+
 def test_an_unchanged_file_is_no_reason_to_try_again(tmp_path: Path, journal: respx.MockRouter, build: Any) -> None:
     file = tmp_path / "token"
     file.write_text("same", encoding="utf-8")

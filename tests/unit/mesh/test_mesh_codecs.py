@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.connectors.mesh import codecs
@@ -35,6 +35,7 @@ def test_a_day_is_spelled_as_the_city_does(
 
 
 @pytest.mark.parametrize(("read", "write", "spelled"), DAY_FORMS)
+@settings(deadline=None)  # two busy cores say nothing about an example
 @given(day=st.dates())
 @example(day=date(1, 1, 1))
 def test_every_day_survives_each_form(
@@ -43,11 +44,13 @@ def test_every_day_survives_each_form(
     assert read(write(day)) == day
 
 
+@settings(deadline=None)
 @given(MOMENTS)
 def test_a_minute_survives_the_dotted_form(moment: datetime) -> None:
     assert codecs.from_dotted_minute(codecs.to_dotted_minute(moment)) == moment.replace(second=0, microsecond=0)
 
 
+@settings(deadline=None)
 @given(MOMENTS)
 def test_a_moment_survives_both_stamps(moment: datetime) -> None:
     cut = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
@@ -56,6 +59,7 @@ def test_a_moment_survives_both_stamps(moment: datetime) -> None:
     assert codecs.from_stamp(codecs.to_stamp_utc(moment)) == cut
 
 
+@settings(deadline=None)
 @given(MOMENTS)
 def test_day_and_clock_of_a_lesson_give_its_moment(moment: datetime) -> None:
     whole = moment.replace(second=0, microsecond=0)
