@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
@@ -52,7 +53,8 @@ WRITE_BUDGET_S = 0.15
 _PLACE = Place("benchmark/1", "portal", "2026/27")
 _MODES = Modes(create="automatic", change="automatic", delete="approve")
 _LIMITS = Limits(minimum_count=5, change_ratio=0.75, delete_ratio=0.10, empty_source_ratio=0.5)
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 18  # about one group's lines: more of them would only be held longer
+_BY_GROUP = attrgetter("group_id")
 
 L = TypeVar("L", OurLine, CityMark)
 
@@ -150,28 +152,47 @@ def make_plan(store: Store, folder: Path) -> SealedPlan:
 
 def iter_groups(folder: Path) -> Iterator[tuple[int, list[OurLine], list[CityMark]]]:
     """Yield the groups of both files side by side; a group that one side has not got is empty there."""
-    ours = groupby(iter_lines(folder / OURS_FILE, OurLine), key=attrgetter("group_id"))
-    theirs = groupby(iter_lines(folder / THEIRS_FILE, CityMark), key=attrgetter("group_id"))
+    ours = _iter_cut(folder / OURS_FILE, OurLine)
+    theirs = _iter_cut(folder / THEIRS_FILE, CityMark)
     mine, other = next(ours, None), next(theirs, None)
     while mine is not None or other is not None:
         group_id = min(found[0] for found in (mine, other) if found is not None)
         lines: list[OurLine] = []
         stands: list[CityMark] = []
         if mine is not None and mine[0] == group_id:
-            lines = list(mine[1])
-            mine = next(ours, None)
+            lines, mine = mine[1], next(ours, None)
         if other is not None and other[0] == group_id:
-            stands = list(other[1])
-            other = next(theirs, None)
+            stands, other = other[1], next(theirs, None)
         yield group_id, lines, stands
 
 
-def iter_lines(path: Path, form: type[L]) -> Iterator[L]:
-    """Yield the validated lines of a file, a megabyte of it in memory at a time."""
+def _iter_cut(path: Path, form: type[L]) -> Iterator[tuple[int, list[L]]]:
+    """Yield (group, its validated lines); the file is in the order of its groups, of which two at most are in memory."""
+    pending: list[L] = []
+    for block in _iter_blocks(path, form):
+        pending += block
+        while pending[0].group_id != pending[-1].group_id:
+            end = bisect_right(pending, pending[0].group_id, key=_BY_GROUP)
+            yield pending[0].group_id, pending[:end]
+            del pending[:end]
+    if pending:
+        yield pending[0].group_id, pending
+
+
+def _iter_blocks(path: Path, form: type[L]) -> Iterator[list[L]]:
+    """Yield the validated lines of a file, a block of it at a time."""
     decoder = msgspec.json.Decoder(form)
+    rest = b""
     with path.open("rb") as file:
-        while chunk := file.readlines(_READ_BYTES):
-            yield from decoder.decode_lines(b"".join(chunk))
+        while block := file.read(_READ_BYTES):
+            whole, newline, tail = block.rpartition(b"\n")
+            if newline:
+                yield decoder.decode_lines(rest + whole)
+                rest = tail
+            else:
+                rest += tail
+    if rest:
+        yield decoder.decode_lines(rest)
 
 
 def peak_mb() -> float:
