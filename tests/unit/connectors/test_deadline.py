@@ -1,0 +1,68 @@
+"""Each socket operation gets what is left of the call, never more."""
+
+from __future__ import annotations
+
+import httpcore
+import pytest
+
+from gateway.connectors.deadline import CURRENT_CALL, Call, DeadlineBackend
+
+
+class Recording(httpcore.MockBackend):
+    """A backend that notes how long each operation might have taken."""
+
+    def __init__(self) -> None:
+        super().__init__([b"answer"])
+        self.granted_s: list[float | None] = []
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *more: object) -> httpcore.NetworkStream:
+        self.granted_s.append(timeout)
+        inner = super().connect_tcp(host, port)
+        granted_s = self.granted_s
+
+        class Stream(httpcore.NetworkStream):
+            def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+                granted_s.append(timeout)
+                return inner.read(max_bytes)
+
+            def write(self, buffer: bytes, timeout: float | None = None) -> None:
+                granted_s.append(timeout)
+
+        return Stream()
+
+
+def test_what_is_left_shrinks_with_the_call_and_then_ends_it() -> None:
+    now = [0.0]
+    call = Call(until=10.0, monotonic=lambda: now[0])
+    backend = Recording()
+    token = CURRENT_CALL.set(call)
+    try:
+        stream = DeadlineBackend(backend).connect_tcp("127.0.0.1", 80, timeout=20.0)
+        now[0] = 4.0
+        stream.write(b"request", timeout=20.0)
+        now[0] = 9.5
+        stream.read(100, timeout=20.0)
+        now[0] = 10.0
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(100, timeout=20.0)
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(b"more", timeout=20.0)
+    finally:
+        CURRENT_CALL.reset(token)
+
+    assert (backend.granted_s, call.is_sent) == ([10.0, 6.0, 0.5], True)
+
+
+def test_a_call_over_before_it_wrote_has_sent_nothing() -> None:
+    now = [0.0]
+    call = Call(until=10.0, monotonic=lambda: now[0])
+    token = CURRENT_CALL.set(call)
+    try:
+        stream = DeadlineBackend(Recording()).connect_tcp("127.0.0.1", 80)
+        now[0] = 10.0
+        with pytest.raises(httpcore.ConnectTimeout):
+            stream.write(b"request")
+    finally:
+        CURRENT_CALL.reset(token)
+
+    assert not call.is_sent
