@@ -138,7 +138,7 @@ def open_gateway(
             audit=AuditLog(store, environment=settings.audit.environment, code_version=__version__),
             place=place,
             rules=rules,
-            portal=portal,
+            sources=(portal,),
             city=city,
             terms=build_terms(settings),
             limits=build_limits(settings),

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from gateway.audit.deed import STREAMS
 from gateway.audit.read import EntryFilter, export, iter_entries, verify
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.words import dense_table
 from gateway.flows.sync import Exit
 
 audit_app = typer.Typer(help="Журнал аудита: проверка цепочки, просмотр, выгрузка.", no_args_is_help=True)
@@ -45,7 +45,7 @@ def list_command(
         if as_json:
             print_json({"entries": entries})
             return
-        table = Table(title="Аудит")
+        table = dense_table(title="Аудит")
         for head in ("поток", "№", "время", "кто", "действие", "исход", "код", "запуск", "операция"):
             table.add_column(head)
         for entry in entries:

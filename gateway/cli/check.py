@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
@@ -11,6 +12,7 @@ from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_jso
 from gateway.connectors.port import CheckLine, CheckState
 from gateway.domain.errors import GatewayError
 from gateway.flows.gateway import Gateway
+from gateway.flows.hosts import confirm_host
 from gateway.flows.sync import Exit
 from gateway.mapping.rules import rule_version
 
@@ -22,9 +24,19 @@ _SIGNS = {
 }
 
 
-def check_command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def check_command(
+    config: ConfigOption = None,
+    confirm_real_host: Annotated[
+        str | None,
+        typer.Option("--confirm-real-host", help="Разрешить запись в настоящий журнал: имя узла, набранное целиком."),
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", help="Профиль, которому разрешается запись.")] = "main",
+    as_json: JsonOption = False,
+) -> None:
     """Проверить настройки, связь и права; секреты не печатаются."""
     with opened(config) as gateway:
+        if confirm_real_host is not None:
+            confirm_host(gateway, typed_host=confirm_real_host, profile=profile)
         lines = list(iter_lines(gateway))
         if as_json:
             print_json({"ok": _is_ok(lines), "lines": lines})
@@ -59,7 +71,8 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
         state=CheckState.OK if is_loopback(gateway.settings) else CheckState.WARNING,
         sentence="песочница на этой машине" if is_loopback(gateway.settings) else "НАСТОЯЩИЙ городской журнал",
     )
-    yield from _guarded_lines("portal", gateway.portal.check())
+    for source in gateway.sources:
+        yield from _guarded_lines(source.name, source.check())
     yield from _guarded_lines("mesh", gateway.city.check())
 
 

@@ -13,7 +13,7 @@ from gateway.audit.deed import STREAMS
 from gateway.audit.read import export, verify
 from gateway.cli.context import build_want
 from gateway.cli.demo_school import RATE_PER_S, DemoSchool
-from gateway.cli.words import delivery_table, guard_table, plan_table, pull_table, reason_table
+from gateway.cli.words import delivery_table, guard_table, plan_table, pull_table, reason_table, sentence
 from gateway.domain.city import MarkIntent
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import REASONS
@@ -70,8 +70,8 @@ class Demo:
         self._say(pull_table(pulled))
         links = import_roster(gateway, read_roster(self._school.roster), is_dry_run=False)
         self._say(
-            f"[bold]3. Кто есть кто[/bold]: по списку канцелярии связано {links.confirmed}, "
-            f"не принято строк {len(links.refused)}; остальных узнаёт person_id портала"
+            f"[bold]3. Кто есть кто[/bold]: по person_id портала связано {links.unchanged}, "
+            f"по списку канцелярии ещё {links.confirmed}, не принято строк {len(links.refused)}"
         )
         planned = make_plan(gateway, self._want, run_id)
         self._say("[bold]4. План[/bold]: показан прежде, чем что-либо отправлено")
@@ -190,15 +190,15 @@ class Demo:
             if line.reason == "DRIFT":
                 self._say(f"[yellow]Расхождение[/yellow]: {_sentence(line)}")
             elif line.ref in refused and line.outcome == "queued":
-                reason = REASONS[refused[line.ref]]
+                code, said = refused[line.ref]
                 self._say(
-                    f"[red]Город отказал[/red]: {_sentence(line)} — {refused[line.ref]}: {reason.what_ru} {reason.todo_ru}"
+                    f"[red]Город отказал[/red]: {_sentence(line)} — {code}: {sentence(said)} {REASONS[code].todo_ru}"
                 )
 
-    def _refused(self) -> dict[str, str]:
+    def _refused(self) -> dict[str, tuple[str, str]]:
         with self._gateway.store.write() as conn:
             rows = load_operations(conn, self._gateway.place_id(conn), state="parked", limit=20)
-        return {row.ref: row.reason for row in rows}
+        return {row.ref: (row.reason, row.sentence or "") for row in rows}
 
     def _lines(self, plan_id: int) -> list[PlanLine]:
         with self._gateway.store.write() as conn:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.words import dense_table
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, import_roster
 from gateway.flows.sync import Exit
@@ -81,7 +81,7 @@ def list_command(
         if as_json:
             print_json({"links": links, "candidates": candidates, "waiting": waits})
             return
-        table = Table(title=f"Связано {len(links)}, ждут {len(waits)}")
+        table = dense_table(title=f"Связано {len(links)}, ждут {len(waits)}")
         for head in ("портал", "город", "код", "чем похожи"):
             table.add_column(head)
         for candidate in candidates:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
-from gateway.cli.words import KIND_WORDS, OWNER_WORDS
+from gateway.cli.words import KIND_WORDS, OWNER_WORDS, dense_table, sentence
 from gateway.domain.reasons import REASONS
 from gateway.queue.parking import count_states, load_operations, replay
 
@@ -44,14 +43,14 @@ def list_command(
         if as_json:
             print_json({"states": counts, "operations": rows})
             return
-        table = Table(title="Очередь")
+        table = dense_table(title="Очередь")
         table.add_column("состояние")
         table.add_column("операций", justify="right")
         for name, count in counts.items():
             table.add_row(STATE_WORDS.get(name, name), str(count))
         OUT.print(table)
         if rows:
-            details = Table(title=STATE_WORDS.get(state or "", state or ""))
+            details = dense_table(title=STATE_WORDS.get(state or "", state or ""))
             for head in ("№", "вид", "запись", "попыток", "код", "что делать", "чей ход"):
                 details.add_column(head)
             for row in rows:
@@ -62,7 +61,7 @@ def list_command(
                     row.ref,
                     str(row.attempts),
                     row.reason,
-                    f"{reason.what_ru} {reason.todo_ru}" if reason else "",
+                    f"{sentence(row.sentence)} {reason.todo_ru if reason else ''}".strip(),
                     OWNER_WORDS.get(reason.owner, reason.owner) if reason else "",
                 )
             OUT.print(details)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.words import dense_table
 from gateway.flows.runs import RunRow, get_run, load_runs
 
 runs_app = typer.Typer(help="Запуски: список и подробности.", invoke_without_command=True)
@@ -36,7 +36,7 @@ def list_command(
         if as_json:
             print_json({"runs": rows})
             return
-        table = Table(title="Запуски")
+        table = dense_table(title="Запуски")
         for head in ("№", "начало", "вид", "кто", "состояние", "отправлено", "подтверждено", "чем кончилось"):
             table.add_column(head)
         for row in rows:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.table import Table
 
 from gateway.domain.reasons import REASONS
 from gateway.flows.deliver import Delivered
 from gateway.flows.pull import Problem, Pulled
+from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.plan import SealedPlan
 
 KIND_WORDS = {
@@ -50,6 +52,15 @@ OWNER_WORDS = {
     "admin": "администратор",
     "city_helpdesk": "поддержка города",
 }
+_SOMEBODYS_MOVE = ("held", "waiting", "rejected")
+_VERDICT_WORDS = {"ask": "нужно утверждение", "hold": "удержано", "refuse": "отказано", "pass": "пропущено"}
+_GUARD_WORDS = {
+    "first_load": "первое заполнение",
+    "short_source": "источник пуст или неполон",
+    "change_share": "много изменений",
+    "delete_share": "много удалений",
+    "delete": "удаление",
+}
 PLAN_STATES = {
     "waiting_approval": "ждёт утверждения",
     "ready": "готов",
@@ -60,9 +71,20 @@ PLAN_STATES = {
 }
 
 
+def dense_table(title: str) -> Table:
+    """A dense table: little frame, title on the left."""
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", min_width=44)
+
+
+def sentence(text: str | None) -> str:
+    """A sentence with its full stop, so that another may follow."""
+    stripped = (text or "").strip()
+    return stripped if not stripped or stripped[-1] in ".!?…" else f"{stripped}."
+
+
 def pull_table(pulled: Pulled) -> Table:
     """What was read, by kind."""
-    table = Table(title="Портал")
+    table = dense_table(title="Портал")
     table.add_column("вид")
     for word in PULL_WORDS.values():
         table.add_column(word, justify="right")
@@ -74,7 +96,7 @@ def pull_table(pulled: Pulled) -> Table:
 
 def plan_table(plan: SealedPlan) -> Table:
     """The plan's counters; they add up to what was read."""
-    table = Table(title=f"План {plan.hash[:12]} · {PLAN_STATES.get(plan.state, plan.state)}")
+    table = dense_table(title=f"План {plan.hash[:12]} · {PLAN_STATES.get(plan.state, plan.state)}")
     table.add_column("что")
     table.add_column("записей", justify="right")
     for name, word in COUNTER_WORDS.items():
@@ -85,7 +107,7 @@ def plan_table(plan: SealedPlan) -> Table:
 
 def reason_table(by_reason: Mapping[str, int]) -> Table:
     """Why records stand where they stand, and whose move it is."""
-    table = Table(title="Причины")
+    table = dense_table(title="Причины")
     table.add_column("код")
     table.add_column("записей", justify="right")
     table.add_column("что это")
@@ -96,7 +118,7 @@ def reason_table(by_reason: Mapping[str, int]) -> Table:
             code,
             str(count),
             reason.what_ru if reason else "",
-            OWNER_WORDS.get(reason.owner, reason.owner) if reason and reason.todo_ru else "",
+            OWNER_WORDS.get(reason.owner, reason.owner) if reason and reason.category in _SOMEBODYS_MOVE else "",
         )
     return table
 
@@ -105,25 +127,29 @@ def guard_table(plan: SealedPlan) -> Table | None:
     """The guard's lines, where there are any."""
     if not plan.guards:
         return None
-    table = Table(title="Защита")
-    for head in ("защита", "область", "предел", "есть", "решение", "кто может разрешить"):
+    table = dense_table(title="Защита")
+    for head in ("защита", "вид", "областей", "предел", "есть", "решение", "кто может разрешить"):
         table.add_column(head)
-    verdicts = {"ask": "нужно утверждение", "hold": "удержано", "refuse": "отказано", "pass": "пропущено"}
+    alike: dict[tuple[str, ...], list[GuardRow]] = {}
     for row in plan.guards:
+        kind = KIND_WORDS.get(row.scope.partition("|")[0], row.scope)
+        alike.setdefault((row.guard, kind, row.limit, row.verdict, row.override), []).append(row)
+    for (guard, kind, limit, verdict, override), rows in alike.items():
         table.add_row(
-            row.guard,
-            row.scope,
-            row.limit,
-            row.actual,
-            verdicts[row.verdict],
-            OWNER_WORDS.get(row.override, row.override),
+            _GUARD_WORDS.get(guard, guard),
+            kind,
+            str(len(rows)),
+            limit,
+            ", ".join(row.actual for row in rows[:4]) + (" …" if len(rows) > 4 else ""),
+            _VERDICT_WORDS[verdict],
+            OWNER_WORDS.get(override, override),
         )
     return table
 
 
 def delivery_table(delivered: Delivered) -> Table:
     """Sent is not accepted, accepted is not verified."""
-    table = Table(title="Отправка")
+    table = dense_table(title="Отправка")
     for head in ("отправлено", "принято", "подтверждено чтением", "отложено", "в очереди"):
         table.add_column(head, justify="right")
     table.add_row(
@@ -140,7 +166,7 @@ def problem_table(problems: Sequence[Problem]) -> Table | None:
     """What did not come through."""
     if not problems:
         return None
-    table = Table(title="Замечания")
+    table = dense_table(title="Замечания")
     for head in ("область", "где", "код", "что делать"):
         table.add_column(head)
     for problem in problems[:50]:

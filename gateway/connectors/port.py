@@ -104,7 +104,7 @@ class Stored(Protocol):
     """What a source may ask about the scopes it has already handed over (the consumer stores a scope before asking for the next)."""
 
     def changed_marks(self, scope: str) -> Collection[str]:
-        """Return refs of marks in that scope that were new or changed in this very read."""
+        """Return refs of marks in that scope that were new or changed in this read, or whose attempts are still owed."""
         ...
 
 

@@ -36,7 +36,11 @@ def silent(stage: str, done: int, total: int | None = None) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """The composed gateway: everything a flow acts through."""
+    """The composed gateway: everything a flow acts through.
+
+    Attributes:
+        sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
+    """
 
     settings: GatewaySettings
     clock: Clock
@@ -44,7 +48,7 @@ class Gateway:
     audit: AuditLog
     place: Place
     rules: Rules
-    portal: PortalSource
+    sources: tuple[PortalSource, ...]
     city: CityPort
     terms: Terms
     limits: Limits

@@ -9,6 +9,7 @@ from gateway.audit.subjects import pseudonym_of
 from gateway.domain.clock import moscow_day
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Person
+from gateway.flows.correlate import correlate
 from gateway.flows.gateway import Gateway
 from gateway.mapping.links import confirm, load_links
 from gateway.mapping.roster import ImportPlan, plan_import
@@ -37,6 +38,7 @@ def import_roster(gateway: Gateway, read: RosterRead, *, is_dry_run: bool) -> Li
         ConnectorError: The city's directory can't be read.
     """
     directory = gateway.city.fetch_directory(moscow_day(gateway.now()))
+    correlate(gateway, directory)  # whoever the portal's own person_id tells is no matter of the list
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         people = load_records(conn, place_id, Person)

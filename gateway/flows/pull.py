@@ -7,6 +7,7 @@ what vanished is explained before it may mean anything.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 import msgspec
 from sqlalchemy import Connection, delete
@@ -14,10 +15,13 @@ from sqlalchemy import Connection, delete
 from gateway.connectors.port import ScopeRead, Want
 from gateway.domain.identifiers import REPORTED_KINDS, Kind
 from gateway.flows.gateway import Gateway
+from gateway.flows.scopes import load_owed_marks
 from gateway.reconcile.snapshot import ScopeCounts, StoredScopes, mark_removed_scopes, store_scope
 from gateway.reconcile.tables import record_fault
 from gateway.store.transaction import upsert
+from gateway.telemetry import get_logger
 
+LOG = get_logger(__name__)
 COUNTED = ("read", "new", "changed", "gone", "unchanged")
 
 
@@ -52,15 +56,19 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
     problems: list[Problem] = []
     stored = StoredScopes()
     visited: list[str] = []
-    for count, read in enumerate(gateway.portal.iter_scopes(want, stored), start=1):
+    reads = chain.from_iterable(source.iter_scopes(want, stored) for source in gateway.sources)
+    for count, read in enumerate(reads, start=1):
         with gateway.store.write() as conn:
             place_id = gateway.place_id(conn)
             counts = store_scope(conn, place_id, read, run_id=run_id)
             _store_faults(conn, place_id, read, run_id)
-        stored.note(read.scope, counts)
+            owed = load_owed_marks(conn, place_id, read)
+        stored.note(read.scope, counts, owed)
         visited.append(read.scope)
         _add(totals[read.kind], counts)
         problems.extend(_problems_of(read))
+        if read.problem is not None:
+            LOG.warning("scope.discarded", run_id=run_id, scope=read.scope, reason=read.problem.reason_code)
         gateway.progress("pull", count)
     if _is_whole(want) and visited and not any(problem.where == "" for problem in problems):
         with gateway.store.write() as conn:

@@ -13,6 +13,9 @@ from gateway.connectors.port import Want
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
 from gateway.reconcile.tables import run
+from gateway.telemetry import get_logger
+
+LOG = get_logger(__name__)
 
 
 class RunState(StrEnum):
@@ -76,6 +79,7 @@ def start_run(gateway: Gateway, form: str, want: Want) -> int:
                 outcome="decided",
             ),
         )
+    LOG.info("run.started", run_id=run_id, form=form)
     return run_id
 
 
@@ -113,6 +117,7 @@ def finish_run(
                 outcome=state.value,
             ),
         )
+    LOG.info("run.finished", run_id=run_id, state=state.value, problem_count=len(problems or ()))
 
 
 def load_runs(gateway: Gateway, *, limit: int = 20) -> list[RunRow]:

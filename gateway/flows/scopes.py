@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from gateway.connectors.port import ScopeRead
 from gateway.domain.identifiers import Kind
-from gateway.domain.records import RECORD_TYPES, Record
+from gateway.domain.records import RECORD_TYPES, Mark, Record
 from gateway.reconcile.snapshot import PORTAL_SIDE
 from gateway.reconcile.tables import record, record_fault, scope_state
 
@@ -71,3 +72,44 @@ def load_faults(conn: Connection, place_id: int) -> Mapping[str, tuple[str, int]
         .group_by(record_fault.c.scope)
     )
     return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def load_owed_marks(conn: Connection, place_id: int, read: ScopeRead) -> list[str]:
+    """Load refs of tested marks whose attempts were not completely read since the mark last changed.
+
+    Attempts are asked for when their mark changes. A read that ended between the two, or attempts that could not be read,
+    would otherwise leave the mark without its day for good, because it is not new to the next read.
+
+    Args:
+        conn: The transaction that stored the scope.
+        place_id: Where we are.
+        read: A scope of marks, just stored.
+    """
+    tested = [item for item in read.records if isinstance(item, Mark) and item.module == "quiz" and item.activity]
+    if not tested:
+        return []
+    prefix = f"{Kind.ATTEMPT.value}|{read.scope.partition('|')[2]}|"
+    read_at = {
+        row.scope: row.complete_at
+        for row in conn.execute(
+            select(scope_state.c.scope, scope_state.c.complete_at).where(
+                scope_state.c.place_id == place_id,
+                scope_state.c.side == PORTAL_SIDE,
+                scope_state.c.scope.startswith(prefix, autoescape=True),
+            )
+        )
+    }
+    changed_at = {
+        row.ref: row.changed_at
+        for row in conn.execute(
+            select(record.c.ref, record.c.changed_at).where(
+                record.c.place_id == place_id, record.c.scope == read.scope, record.c.kind == Kind.MARK.value
+            )
+        )
+    }
+    owed: list[str] = []
+    for mark in tested:
+        last = read_at.get(f"{prefix}{mark.activity}|{mark.pupil}")
+        if last is None or last < changed_at.get(mark.ref, last):
+            owed.append(mark.ref)
+    return owed

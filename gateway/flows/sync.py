@@ -17,7 +17,7 @@ from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
 from gateway.flows.runs import RunState, finish_run, start_run
 from gateway.queue.outbox import Released, release, release_approved
-from gateway.reconcile.plan import PlanState
+from gateway.reconcile.plan import PlanState, load_plan
 
 
 class Exit(IntEnum):
@@ -110,6 +110,11 @@ def _wait_limit(gateway: Gateway, max_wait_s: float | None) -> float:
 
 def finish_sync(gateway: Gateway, result: Synced) -> Synced:
     """End the run with what its parts counted, and say how it ended."""
+    if result.planned is not None:
+        # An approval may have come since the plan was sealed.
+        with gateway.store.read() as conn:
+            fresh = load_plan(conn, result.planned.plan.id)
+        result = msgspec.structs.replace(result, planned=msgspec.structs.replace(result.planned, plan=fresh))
     state, code, sentence = judge(result)
     problems = _problems(result)
     finish_run(

@@ -268,7 +268,7 @@ class Delivery:
             attempts = row.attempts if error.recovery is Recovery.PAUSE else row.attempts + 1
             if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
                 pause(conn, self._ledger, self._city, error, now=now)
-            values = {"claims": 0, "attempts": attempts}
+            values: dict[str, Any] = {"claims": 0, "attempts": attempts, "sentence": error.sentence}
             state, not_before = self._state_after(row, error, attempts, now)
             moved = self._move(
                 conn,
@@ -314,7 +314,7 @@ class Delivery:
         outcome: str,
         city_id: int | None = None,
         request_id: str | None = None,
-        **values: object,
+        **values: Any,
     ) -> Row[Any] | None:
         """Move a row that is still ours (fence) and write the entry; None where somebody else has it now."""
         if city_id is not None:

@@ -267,6 +267,7 @@ def _operation(
         "lane": lane,
         "state": State.READY.value,
         "reason": "",
+        "sentence": None,
         "intent": intent,
         "old": row.old,
         "intent_digest": row.ours if row.op != "delete" else row.base,

@@ -24,6 +24,7 @@ class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
     op: str
     state: str
     reason: str
+    sentence: str | None
     attempts: int
     not_before: datetime
     changed_at: datetime
@@ -53,6 +54,7 @@ def load_operations(conn: Connection, place_id: int, *, state: str | None, limit
             op=row.op,
             state=row.state,
             reason=row.reason,
+            sentence=row.sentence,
             attempts=row.attempts,
             not_before=row.not_before,
             changed_at=row.changed_at,

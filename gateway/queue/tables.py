@@ -6,7 +6,19 @@ planned, which ids stood in the cell before the call, when it was sent and when 
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, LargeBinary, String, Table, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from gateway.store.metadata import BigId, Digest, Json, UtcDateTime, metadata
 
@@ -27,6 +39,7 @@ operation = Table(
     Column("lane", String(20), nullable=False),
     Column("state", String(20), nullable=False),
     Column("reason", String(40), nullable=False),
+    Column("sentence", Text),
     Column("intent", LargeBinary, nullable=False),
     Column("old", LargeBinary),
     Column("intent_digest", Digest, nullable=False),

@@ -324,12 +324,12 @@ class StoredScopes:
     def __init__(self) -> None:
         self._changed: dict[str, Sequence[str]] = {}
 
-    def note(self, scope: str, counts: ScopeCounts) -> None:
-        """Remember what changed in a scope."""
-        self._changed[scope] = counts.changed_refs
+    def note(self, scope: str, counts: ScopeCounts, owed: Sequence[str] = ()) -> None:
+        """Remember what changed in a scope, and what changed in an earlier read that did not get to its end."""
+        self._changed[scope] = [*counts.changed_refs, *owed]
 
     def changed_marks(self, scope: str) -> Sequence[str]:
-        """Return refs that were new or changed in that scope in this read."""
+        """Return refs whose dependent records are to be read: new or changed now, or owed from an earlier read."""
         return self._changed.get(scope, ())
 
 

@@ -424,6 +424,7 @@ def upgrade() -> None:
         sa.Column("lane", sa.String(length=20), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=True),
         sa.Column("intent", sa.LargeBinary(), nullable=False),
         sa.Column("old", sa.LargeBinary(), nullable=True),
         sa.Column("intent_digest", sa.LargeBinary(length=16), nullable=False),
