@@ -77,7 +77,7 @@ def decide(ours: Leg, base: Leg, theirs: Leg, *, has_equal: bool = False, has_tw
     """
     if isinstance(ours, bytes):
         if not isinstance(base, bytes):
-            return _without_base(theirs, has_equal=has_equal, has_twin=has_twin)
+            return _without_base(ours, theirs, has_equal=has_equal, has_twin=has_twin)
         return _with_base(ours, base, theirs)
     if not isinstance(base, bytes):
         raise ValueError("neither ours nor base: a foreign object")
@@ -89,12 +89,12 @@ def foreign() -> Decision:
     return Decision(Category.OUT_OF_SCOPE, "FOREIGN")
 
 
-def _without_base(theirs: Leg, *, has_equal: bool, has_twin: bool) -> Decision:
+def _without_base(ours: bytes, theirs: Leg, *, has_equal: bool, has_twin: bool) -> Decision:
     if theirs is Absence.UNKNOWN:
         return Decision(Category.WAITING, "UNREAD_TARGET")
-    if has_equal:
+    if has_equal or theirs == ours:
         return Decision(Category.ADOPTED, "ADOPTED")
-    if has_twin:
+    if has_twin or isinstance(theirs, bytes):
         return Decision(Category.HELD, "PROBABLE_TWIN")
     return Decision(Category.CREATE, "CREATE", "create")
 

@@ -69,19 +69,39 @@ def find_twins(ours: Iterable[Seat], theirs: Iterable[Seat]) -> Likeness:
             free.pop(equal[seat.key])
         else:
             rest.append(seat)
-    twin: dict[str, str] = {}
     pairs = sorted(
         (cost, seat.key, candidate.key)
         for seat in rest
         for candidate in _candidates(seat, by_pupil, free)
         if (cost := _distance(seat, candidate)) is not None
     )
-    taken: set[str] = set()
+    wishes: dict[str, list[str]] = {}
     for _, mine, other in pairs:
-        if mine not in twin and other not in taken:
-            twin[mine] = other
-            taken.add(other)
+        wishes.setdefault(mine, []).append(other)
+    twin: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for mine in dict.fromkeys(mine for _, mine, _ in pairs):
+        _seat(mine, wishes, twin, taken, set())
     return Likeness(equal=equal, twin=twin)
+
+
+def _seat(
+    mine: str, wishes: Mapping[str, Sequence[str]], twin: dict[str, str], taken: dict[str, str], tried: set[str]
+) -> bool:
+    """Give a record the nearest object it may have, where another can move to one of its own.
+
+    As many as possible find one: a quarter typed one lesson late would else leave the first of every row without its
+    twin, taken by the next, and create it a second time.
+    """
+    for other in wishes[mine]:
+        if other in tried:
+            continue
+        tried.add(other)
+        if other not in taken or _seat(taken[other], wishes, twin, taken, tried):
+            twin[mine] = other
+            taken[other] = mine
+            return True
+    return False
 
 
 def _candidates(
