@@ -6,7 +6,7 @@ which nothing waits, is counted from its memo and not looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -24,9 +24,10 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.flows.scopes import LocalScope, load_faults, load_of_scopes, load_scopes
 from gateway.mapping.correlate import correlate_lessons
+from gateway.mapping.dictionaries import load_subjects, save_rule_set
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
 from gateway.mapping.mesh import GroupContext, Mapped, map_record
-from gateway.mapping.rules import Mode, rule_version
+from gateway.mapping.rules import Mode, Rules
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
 from gateway.reconcile.intend import store_intended
@@ -65,16 +66,18 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         epoch = get_epoch(conn)
+        rules = load_subjects(conn, place_id, gateway.rules)
+        version = save_rule_set(conn, rules, gateway.store.now(conn))
     draft = PlanDraft(
         gateway.store,
         place_id=place_id,
         run_id=run_id,
-        rule_version=rule_version(gateway.rules),
+        rule_version=version,
         epoch=epoch,
         is_dry_run=is_dry_run,
         ttl_hours=gateway.settings.school.plan_ttl_hours,
     )
-    planner = _Planner(gateway, want, run_id, place_id, directory, who, draft, today)
+    planner = _Planner(gateway, want, run_id, place_id, directory, who, draft, today, rules, version)
     planner.run()
     sealed = draft.seal()
     if not is_dry_run:
@@ -96,7 +99,11 @@ class _Planner:
         who: WhoIsWho,
         draft: PlanDraft,
         today: date,
+        rules: Rules,
+        version: str,
     ) -> None:
+        self._rules = rules
+        self._rule_version = version
         self._gateway = gateway
         self._want = want
         self._run_id = run_id
@@ -146,13 +153,16 @@ class _Planner:
             self._plan_unlinked(group)
             return
         city_group = self._city_groups[city_id]
+        year = self._directory.year
         try:
-            lessons = tuple(self._gateway.city.fetch_lessons([city_id], self._want.from_on, self._want.to_on))
+            # The whole year whatever was asked for: the nearest lesson is chosen once and kept.
+            lessons = tuple(self._gateway.city.fetch_lessons([city_id], year.begins_on, year.ends_on))
         except ConnectorError as error:
             self.problems.append(
                 Problem(scope=f"lesson|city-group:{city_id}", reason=error.reason_code, sentence=error.sentence)
             )
-            lessons = ()
+            self._plan_waiting(group, lambda kind: city_scope(kind.value, city_id), "INCOMPLETE_READ")
+            return
         for kind in SENT_KINDS:
             if kind in self._want.kinds:
                 self._plan_scope(group, city_group, kind, lessons)
@@ -160,10 +170,13 @@ class _Planner:
     def _plan_unlinked(self, group: Group) -> None:
         """Records of a group that the city's side of is not known wait, each with that reason."""
         reason = self._who.groups_waiting.get(group.ref, "GROUP_NOT_LINKED")
+        self._plan_waiting(group, lambda kind: f"{kind.value}|{group.ref}", reason)
+
+    def _plan_waiting(self, group: Group, scope_of: Callable[[Kind], str], reason: str) -> None:
         for kind in SENT_KINDS:
             if kind not in self._want.kinds:
                 continue
-            scope = f"{kind.value}|{group.ref}"
+            scope = scope_of(kind)
             with self._gateway.store.write() as conn:
                 records = self._load(conn, group, kind)
                 waiting = [Mapped(ref=item.ref, kind=kind, state="waiting", reason=reason) for item in records]
@@ -186,7 +199,7 @@ class _Planner:
             self.problems.append(Problem(scope=scope, reason=read.problem.reason_code, sentence=read.problem.sentence))
         subject = self._who.subjects[group.subject].name if group.subject in self._who.subjects else group.subject
         names = (subject, city_group.subject_name)
-        delete_mode = self._gateway.rules.scope_for(kind, names, group.class_name).modes.delete
+        delete_mode = self._rules.scope_for(kind, names, group.class_name).modes.delete
         with self._gateway.store.write() as conn:
             store_city_scope(conn, self._place_id, read, run_id=self._run_id)
             inputs = self._inputs(conn, group, city_group, kind, lessons)
@@ -220,9 +233,7 @@ class _Planner:
         records = self._load(conn, group, kind)
         context = self._context(conn, group, city_group, lessons, subject, records)
         mapped = [map_record(item, context) for item in records if isinstance(item, Mark | Absence | Homework)]
-        save_chosen_lessons(
-            conn, self._place_id, mapped, rule_version(self._gateway.rules), self._gateway.store.now(conn)
-        )
+        save_chosen_lessons(conn, self._place_id, mapped, lessons, self._rule_version, self._gateway.store.now(conn))
         store_intended(conn, self._place_id, scope, mapped)
 
     def _context(
@@ -254,8 +265,8 @@ class _Planner:
             periods=tuple(period for period in self._directory.periods if period.schedule_id == schedule),
             forms=tuple(form for form in self._directory.forms if form.subject_id == city_group.subject_id),
             attempts={key: tuple(found) for key, found in attempts.items()},
-            chosen=load_chosen_lessons(conn, self._place_id, [item.ref for item in records]),
-            rules=self._gateway.rules,
+            chosen=load_chosen_lessons(conn, self._place_id, [item.ref for item in records], lessons),
+            rules=self._rules,
             now=self._gateway.store.now(conn),
             absence_reason_id=self._gateway.settings.mesh.absence_reason_id,
         )
@@ -332,7 +343,7 @@ class _Planner:
         kind: Kind,
         lessons: tuple[CityLesson, ...],
     ) -> Iterator[bytes]:
-        yield rule_version(self._gateway.rules).encode()
+        yield self._rule_version.encode()
         yield self._today.isoformat().encode()
         yield f"{self._want.from_on}|{self._want.to_on}".encode()
         local = [

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from gateway.domain.city import MarkIntent
+from gateway.domain.city import CityLesson, MarkIntent
 from gateway.domain.errors import AmbiguousMatchError
 from gateway.domain.identifiers import Kind, Place
 from gateway.mapping.correlate import Candidate, Correlation, Evidence
@@ -180,31 +180,56 @@ def load_waiting(conn: Connection, place_id: int, kind: Kind) -> dict[str, str]:
     return {row.local_ref: row.reason for row in rows}
 
 
-def load_chosen_lessons(conn: Connection, place_id: int, mark_refs: Sequence[str]) -> dict[str, int]:
-    """Return mark ref → city lesson id chosen earlier."""
+def load_chosen_lessons(
+    conn: Connection, place_id: int, mark_refs: Sequence[str], lessons: Sequence[CityLesson]
+) -> dict[str, int]:
+    """Return mark ref → city lesson id chosen earlier.
+
+    A republished timetable gives the same lessons other ids (§7.5): one that is gone is found again by its beginning.
+
+    Args:
+        lessons: The group's lessons as they are now.
+    """
     chosen: dict[str, int] = {}
+    present = {lesson.id for lesson in lessons}
+    by_start: dict[datetime, list[int]] = {}
+    for lesson in lessons:
+        by_start.setdefault(lesson.starts_at, []).append(lesson.id)
     for first in range(0, len(mark_refs), _REFS_AT_ONCE):
         rows = conn.execute(
-            select(mark_lesson.c.mark_ref, mark_lesson.c.city_lesson_id).where(
+            select(mark_lesson.c.mark_ref, mark_lesson.c.city_lesson_id, mark_lesson.c.lesson_starts_at).where(
                 mark_lesson.c.place_id == place_id,
                 mark_lesson.c.mark_ref.in_(mark_refs[first : first + _REFS_AT_ONCE]),
             )
         )
-        chosen |= {row.mark_ref: row.city_lesson_id for row in rows}
+        for row in rows:
+            again = by_start.get(row.lesson_starts_at, [])
+            is_republished = row.city_lesson_id not in present and len(again) == 1
+            chosen[row.mark_ref] = again[0] if is_republished else row.city_lesson_id
     return chosen
 
 
-def save_chosen_lessons(conn: Connection, place_id: int, mapped: Iterable[Mapped], version: str, now: datetime) -> None:
+def save_chosen_lessons(
+    conn: Connection,
+    place_id: int,
+    mapped: Iterable[Mapped],
+    lessons: Sequence[CityLesson],
+    version: str,
+    now: datetime,
+) -> None:
     """Store the lessons chosen just now; one chosen earlier is never moved.
 
     Args:
+        lessons: The group's lessons that were chosen from.
         version: `rule_version` of the rules that chose.
     """
+    starts = {lesson.id: lesson.starts_at for lesson in lessons}
     rows = [
         {
             "place_id": place_id,
             "mark_ref": one.ref,
             "city_lesson_id": one.intent.lesson_id,
+            "lesson_starts_at": starts[one.intent.lesson_id],
             "rule": one.lesson_rule,
             "rule_version": version,
             "chosen_at": now,

@@ -72,6 +72,7 @@ mark_lesson = Table(
     Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
     Column("mark_ref", String(200), primary_key=True),
     Column("city_lesson_id", BigId, nullable=False),
+    Column("lesson_starts_at", UtcDateTime, nullable=False),
     Column("rule", String(20), nullable=False),
     Column("rule_version", String(64), nullable=False),
     Column("chosen_at", UtcDateTime, nullable=False),

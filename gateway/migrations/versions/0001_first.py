@@ -223,6 +223,7 @@ def upgrade() -> None:
         sa.Column("place_id", sa.Integer(), nullable=False),
         sa.Column("mark_ref", sa.String(length=200), nullable=False),
         sa.Column("city_lesson_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("lesson_starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rule", sa.String(length=20), nullable=False),
         sa.Column("rule_version", sa.String(length=64), nullable=False),
         sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=False),

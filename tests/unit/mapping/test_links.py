@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -171,12 +171,28 @@ def test_a_chosen_lesson_is_stored_once_and_never_moved(store: Store, make: Any)
 
     with store.write() as conn:
         place_id = get_place_id(conn, PLACE)
-        save_chosen_lessons(conn, place_id, [first, held, absence], "v" * 64, NOW)
-        save_chosen_lessons(conn, place_id, [later], "w" * 64, NOW)
+        lessons = (lesson, *make.lessons())
+        save_chosen_lessons(conn, place_id, [first, held, absence], lessons, "v" * 64, NOW)
+        save_chosen_lessons(conn, place_id, [later], lessons, "w" * 64, NOW)
         refs = [f"cell:5/{number}" for number in range(1200)]
 
-        assert load_chosen_lessons(conn, place_id, refs) == {"cell:5/3": big}
-        assert load_chosen_lessons(conn, place_id, []) == {}
+        assert load_chosen_lessons(conn, place_id, refs, lessons) == {"cell:5/3": big}
+        assert load_chosen_lessons(conn, place_id, [], lessons) == {}
+
+
+def test_a_republished_lesson_is_found_again_by_its_beginning(store: Store, make: Any) -> None:
+    lesson = make.lessons()[1]
+    chosen = map_record(make.mark(), make.context(lessons=(lesson,)))
+    republished = make.changed(lesson, id=lesson.id + 1000)
+    other_hour = make.changed(lesson, id=lesson.id + 2000, starts_at=lesson.starts_at + timedelta(hours=1))
+
+    with store.write() as conn:
+        place_id = get_place_id(conn, PLACE)
+        save_chosen_lessons(conn, place_id, [chosen], (lesson,), "v" * 64, NOW)
+
+        refs = [chosen.ref]
+        assert load_chosen_lessons(conn, place_id, refs, (republished, other_hour)) == {chosen.ref: republished.id}
+        assert load_chosen_lessons(conn, place_id, refs, (other_hour,)) == {chosen.ref: lesson.id}
 
 
 def test_the_schools_own_entry_wins_over_the_file_and_over_its_next_edition(store: Store) -> None:
