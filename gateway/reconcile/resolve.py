@@ -148,7 +148,7 @@ def decide_scope(
     ]
     live, based, seen_digest = _sizes(conn, place_id, scope)
     base_only = sum(1 for triple in triples if triple.state is None)
-    # The rest of ours: a property test says that this is what SQL counts as equal (`triples.count_equal`).
+    # What SQL left out: a property test says that these are exactly the records the pure table calls unchanged.
     unchanged = live - (len(triples) - base_only)
     share = ScopeShare(
         scope=scope,

@@ -1,6 +1,6 @@
 """The join of three legs: what SQL may decide alone, and the rest, one triple at a time.
 
-SQL decides only "all three digests equal" (and counts them); everything else goes to `compare.decide`. A property test
+SQL decides only "all three digests equal" and leaves those out; everything else goes to `compare.decide`. A property test
 says that both agree on what is unchanged.
 """
 
@@ -50,17 +50,6 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True):
     change_mode: Mode = "off"
     gone: str | None = None
     absent_reads: int = 0
-
-
-def count_equal(conn: Connection, place_id: int, scope: str) -> tuple[int, bytes]:
-    """Count the scope's records whose three digests are equal.
-
-    Returns:
-        The count, and 16 bytes that stand for the scope's own digests (for the shared decision row).
-    """
-    rows = conn.execute(_COUNT_EQUAL, {"place_id": place_id, "scope": scope}).one()
-    edge = bytes(a ^ b for a, b in zip(rows[1] or bytes(16), rows[2] or bytes(16), strict=True))
-    return rows[0], edge
 
 
 def iter_unequal(conn: Connection, place_id: int, scope: str) -> Iterator[Triple]:
@@ -135,11 +124,6 @@ def _all_equal() -> ColumnElement[bool]:
 
 
 # Built once: putting a statement together and finding its compiled form costs more than a small scope's rows.
-_COUNT_EQUAL = (
-    select(func.count(), func.min(intended.c.digest), func.max(intended.c.digest))
-    .select_from(_joined())
-    .where(intended.c.place_id == bindparam("place_id"), intended.c.scope == bindparam("scope"), _all_equal())
-)
 _UNEQUAL = (
     select(
         intended.c.kind,
