@@ -18,6 +18,7 @@ import typer
 from pydantic import BaseModel, SecretStr
 
 from gateway.cli.app import app
+from gateway.connectors.mesh.codecs import FormError
 from gateway.domain import errors
 from gateway.domain.errors import GatewayError
 from gateway.domain.reasons import REASONS
@@ -41,6 +42,8 @@ UNITS = (
     ("max_claims", "claims"),
     ("max_attempts", "attempts"),
 )
+INNER_ERRORS = (FormError,)
+"""Raised and caught inside one module's door; they tell a wire model that a field does not fit."""
 CATEGORIES = {
     "unchanged": "Unchanged",
     "create": "To be created",
@@ -195,6 +198,14 @@ def build_errors_page() -> str:
         if "=" in line and "#" in line
     }
     lines += [f"| {recovery.name} | {_cell(comments[recovery.name])} |" for recovery in errors.Recovery]
+    lines += [
+        "",
+        "## Inside one connector",
+        "",
+        "A wire model catches it, and the row becomes a fault or a `ContractError`.",
+        "",
+    ]
+    lines += [f"- `{error.__name__}` (`{error.__module__}`): {_first_sentence(error)}" for error in INNER_ERRORS]
     return "\n".join(lines) + "\n"
 
 
