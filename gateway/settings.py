@@ -6,6 +6,7 @@ down. Nothing below reads the environment. Secrets are `SecretStr`; `gateway che
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +15,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from gateway.domain.errors import ConfigurationError
+
+
+SECRETS_DIR = "GATEWAY_SECRETS_DIR"
+"""Folder of secret files named `portal__token`, `mesh__token`… (systemd credentials, container secrets)."""
 
 
 class _Group(BaseModel):
@@ -195,6 +202,9 @@ class GatewaySettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="GATEWAY_",
         env_nested_delimiter="__",
+        secrets_nested_delimiter="__",
+        secrets_prefix="",
+        secrets_dir_missing="error",
         extra="forbid",
         frozen=True,
     )
@@ -218,9 +228,9 @@ class GatewaySettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the environment above what the TOML said (the TOML comes in as init arguments)."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+        """Put the environment first, then secret files, then what the TOML said (it comes in as init arguments)."""
+        del settings_cls, dotenv_settings
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
 
     @model_validator(mode="after")
     def _single_profile(self) -> GatewaySettings:
@@ -249,8 +259,11 @@ def load_settings(config: Path | None = None, **overrides: Any) -> GatewaySettin
         except tomllib.TOMLDecodeError as exc:
             raise ConfigurationError(f"Файл настроек {path} не разобран: {exc}") from exc
     tree.update(overrides)
+    secrets = os.environ.get(SECRETS_DIR)
     try:
-        return GatewaySettings(**tree)
+        return GatewaySettings(_secrets_dir=secrets, **tree) if secrets else GatewaySettings(**tree)
+    except SettingsError as exc:
+        raise ConfigurationError(f"{SECRETS_DIR}: папка с секретами не читается") from exc
     except ValidationError as exc:
         places = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors())
         raise ConfigurationError(f"Настройки не приняты: {places}") from exc

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from gateway.connectors.port import CityDirectory, CityScope, Want
 from gateway.domain.city import CityGroup, CityLesson
 from gateway.domain.clock import moscow_day
-from gateway.domain.errors import ConnectorError
+from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.domain.records import Absence, Attempt, Group, Homework, Lesson, Mark, Record
 from gateway.flows.correlate import WhoIsWho, correlate
@@ -32,7 +32,7 @@ from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
 from gateway.reconcile.intend import store_intended
 from gateway.reconcile.memo import find_memo, store_memo
-from gateway.reconcile.plan import PlanDraft, SealedPlan, retire_older
+from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
 from gateway.reconcile.resolve import ScopeDecision, Shared, decide_scope
 from gateway.reconcile.shadow import city_scope, store_city_scope
 from gateway.reconcile.snapshot import CITY_SIDE
@@ -78,7 +78,12 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         ttl_hours=gateway.settings.school.plan_ttl_hours,
     )
     planner = _Planner(gateway, want, run_id, place_id, directory, who, draft, today, rules, version)
-    planner.run()
+    try:
+        planner.run()
+    except GatewayError:
+        with gateway.store.write() as conn:
+            drop_draft(conn, draft.id)
+        raise
     sealed = draft.seal()
     if not is_dry_run:
         with gateway.store.write() as conn:
@@ -123,11 +128,12 @@ class _Planner:
         with self._gateway.store.read() as conn:
             self._scopes = load_scopes(conn, self._place_id)
             faults = load_faults(conn, self._place_id)
-        groups = sorted(set(self._scopes) & set(self._who.local_groups))
+        known = sorted(set(self._scopes) & set(self._who.local_groups))
+        groups = [ref for ref in known if self._is_wanted(self._who.local_groups[ref])]
+        if known and not groups:
+            raise ConfigurationError("Такого класса или предмета на портале нет: проверьте --class и --subject")
         for done, ref in enumerate(groups, start=1):
-            group = self._who.local_groups[ref]
-            if self._is_wanted(group):
-                self._plan_group(group)
+            self._plan_group(self._who.local_groups[ref])
             self._gateway.progress("plan", done, len(groups))
         for scope, (reason, count) in faults.items():
             self._draft.add(

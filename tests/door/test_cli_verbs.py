@@ -1,0 +1,221 @@
+"""Every verb of the command line against both sandboxes: what it prints, and the exit code that scripts trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+import gateway.bootstrap
+from gateway.cli.app import app
+from gateway.domain.clock import ShiftedClock
+from gateway.mapping.roster_file import RosterRow, write_template
+from gateway.sandbox.city import build_city_app, build_like
+from gateway.sandbox.portal.app import DEFAULT_TOKEN
+from gateway.sandbox.portal.recording import read_recording
+from gateway.sandbox.portal.replay import build_replay_app
+from gateway.sandbox.serve import serve_in_thread
+
+NOW = datetime.fromisoformat("2026-11-23T19:30:00+03:00")
+
+
+class School:
+    """Both sandboxes and a folder with the settings that name them."""
+
+    def __init__(self, folder: Path, portal_url: str, city_url: str, admin: dict[str, Any]) -> None:
+        self.folder = folder
+        self.portal_url = portal_url
+        self.city_url = city_url
+        self.token = admin["token"]
+        self.config = folder / "gateway.toml"
+        self.config.write_text(
+            f"""
+[database]
+url = "sqlite:///{(folder / "gateway.sqlite").as_posix()}"
+[portal]
+base_url = "{portal_url}"
+token = "{DEFAULT_TOKEN}"
+[mesh]
+base_url = "{city_url}"
+school_id = 586
+profile_id = {admin["profile_id"]}
+token = "{self.token}"
+rate_per_s = 500
+settle_s = 0.5
+deadline_s = 5
+[school]
+year = "2026/27"
+""",
+            encoding="utf-8",
+        )
+
+    def run(self, *words: str, expect: int = 0) -> Result:
+        """Run a command with the folder's settings and hold its exit code against the expected one."""
+        result = CliRunner().invoke(app, [*words, "--config", str(self.config)])
+        assert result.exit_code == expect, f"{words}: {result.exit_code}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def json(self, *words: str, expect: int = 0) -> Any:
+        """Run a command with `--json` and parse the whole of stdout."""
+        return json.loads(self.run(*words, "--json", expect=expect).stdout)
+
+
+@pytest.fixture
+def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
+    clock = ShiftedClock(NOW)
+    monkeypatch.setattr(gateway.bootstrap, "SystemClock", lambda: clock)
+    with serve_in_thread(build_replay_app(read_recording(), now=clock.now)) as portal:
+        city_app = build_city_app(like=build_like(portal.base_url, DEFAULT_TOKEN), now=clock.now, rate_per_s=None)
+        with serve_in_thread(city_app) as city:
+            admin = next(
+                profile for profile in city_app.state.city.describe()["profiles"] if profile["role"] == "school_admin"
+            )
+            yield School(tmp_path, portal.base_url, city.base_url, admin)
+
+
+def test_init_writes_two_files_once_and_they_load(tmp_path: Path) -> None:
+    first = CliRunner().invoke(app, ["init", str(tmp_path / "new")])
+    again = CliRunner().invoke(app, ["init", str(tmp_path / "new")])
+
+    assert first.exit_code == 0
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"gateway.toml", "mapping.toml"}
+    assert again.exit_code == 2
+    assert "--force" in again.stderr
+
+
+def test_an_unset_city_is_named_by_its_setting(tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["init", str(tmp_path)])
+
+    result = CliRunner().invoke(app, ["pull", "--config", str(tmp_path / "gateway.toml")])
+
+    assert result.exit_code == 2
+    assert "mesh.base_url" in result.stderr
+    assert result.stdout == ""
+
+
+def test_check_says_a_line_each_and_never_a_secret(school: School) -> None:
+    shown = school.run("check")
+    told = school.json("check")
+
+    assert told["ok"] is True
+    assert len(told["lines"]) > 8
+    for text in (shown.stdout, shown.stderr, json.dumps(told)):
+        assert school.token not in text
+        assert DEFAULT_TOKEN not in text
+
+
+def test_check_fails_where_the_portal_is_away(school: School) -> None:
+    school.config.write_text(
+        school.config.read_text(encoding="utf-8").replace(school.portal_url, "http://127.0.0.1:9"), encoding="utf-8"
+    )
+
+    told = school.json("check", expect=1)
+
+    assert told["ok"] is False
+    assert any(line["state"] == "failed" for line in told["lines"])
+
+
+def test_the_whole_way_by_hand(school: School) -> None:
+    pulled = school.json("pull")
+    assert pulled["mark"]["read"] == 284
+
+    planned = school.json("plan", expect=4)
+    assert planned["state"] == "waiting_approval"
+    assert planned["plan"]["waiting"] > 0  # a third of the pupils has no person_id
+
+    shown = school.run("plan", "show")
+    assert "поставить" in shown.stdout
+    assert planned["plan_hash"][:12] in shown.stdout
+
+    school.run("plan", "approve", "abc", "--reason", "x", expect=4)
+    released = school.json("plan", "approve", planned["plan_hash"][:12], "--reason", "первое заполнение")
+    assert released["released"]["queued"] == planned["plan"]["create"]
+    school.run("plan", "approve", planned["plan_hash"], "--reason", "ещё раз", expect=4)
+
+    delivered = school.json("deliver")
+    assert delivered["delivery"]["verified"] == planned["plan"]["create"]
+
+    again = school.json("sync")
+    assert again["delivery"] == {"sent": 0, "accepted": 0, "verified": 0, "parked": 0}
+    assert again["sentence"] == "Отправлять было нечего"
+    assert school.json("audit", "verify")["chain_ok"] is True
+    assert [run["form"] for run in school.json("runs")["runs"]] == ["sync", "deliver", "plan", "pull"]
+    assert school.json("queue")["states"] == {"verified": planned["plan"]["create"]}
+
+
+def test_the_office_list_links_those_whom_the_portal_does_not_name(school: School) -> None:
+    school.run("pull")
+    pupils = httpx.get(f"{school.city_url}/__sandbox/state", trust_env=False).json()["like"]["pupils"]
+    rows = [
+        RosterRow(
+            sheet="Ученики",
+            number=number,
+            portal_id=str(pupil["portal_id"]),
+            last_name=pupil["last_name"] if number > 2 else "Чужая",
+            first_name=pupil["first_name"],
+            class_name=pupil["class"],
+            person_id=pupil["person_id"],
+        )
+        for number, pupil in enumerate(pupils, start=2)
+    ]
+    write_template(school.folder / "list.xlsx", rows)
+
+    tried = school.json("links", "import", str(school.folder / "list.xlsx"), "--dry-run", expect=3)
+    waiting_before = len(school.json("links", "list", "--waiting")["waiting"])
+    made = school.json("links", "import", str(school.folder / "list.xlsx"), expect=3)
+    again = school.json("links", "import", str(school.folder / "list.xlsx"), expect=3)
+
+    assert tried["links"]["confirmed"] == made["links"]["confirmed"] > 0
+    assert [row["reason"] for row in made["links"]["refused"]] == ["NAME_PORTAL"]
+    assert waiting_before >= made["links"]["confirmed"] - 1
+    assert again["links"]["confirmed"] == 0
+
+
+def test_a_dry_run_stops_after_a_plan_that_can_not_be_sent(school: School) -> None:
+    tried = school.json("sync", "--dry-run")
+
+    assert "delivery" not in tried
+    refused = school.run("plan", "approve", tried["plan_hash"], "--reason", "проба", expect=4)
+    assert "проба" in refused.stderr
+    requests = httpx.get(f"{school.city_url}/__sandbox/ledger", trust_env=False).json()
+    assert requests == []
+
+
+def test_the_scope_flags_narrow_what_is_planned(school: School) -> None:
+    school.run("pull")
+    whole = school.json("plan", expect=4)
+    one_class = school.json("plan", "--class", "7а", expect=4)
+    one_pupil = school.json("plan", "--pupil", "user:3", expect=4)
+    one_day = school.json("plan", "--from", "2026-11-10", "--to", "2026-11-10", expect=4)
+
+    assert 0 < one_class["plan"]["create"] < whole["plan"]["create"]
+    assert 0 < one_pupil["plan"]["create"] < one_class["plan"]["create"]
+    lines = school.json("plan", "show", one_day["plan_hash"])["lines"]
+    assert {line["on"] for line in lines} == {"2026-11-10"}
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "--from", "10.11"), ("sync", "--class", "?"), ("runs", "show", "999")], ids=" ".join
+)
+def test_a_wrong_word_is_a_usage_error_with_a_sentence(school: School, words: tuple[str, ...]) -> None:
+    school.run("pull")
+
+    result = school.run(*words, expect=2)
+
+    assert result.stdout == ""
+    assert "ConfigurationError" in result.stderr
+
+
+def test_an_export_is_written_with_its_checkpoint(school: School) -> None:
+    school.run("pull")
+
+    report = school.json("audit", "export", str(school.folder / "audit.jsonl"))
+
+    assert report["entries"] >= 2
+    assert (school.folder / "audit.jsonl").read_text(encoding="utf-8").count("\n") > report["entries"] - 1
