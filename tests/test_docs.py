@@ -15,6 +15,7 @@ import pytest
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.reasons import REASONS
+from gateway.migrations.models import load_metadata
 from gateway.sandbox.city.app import build_city_app
 from gateway.sandbox.city.switches import Switches
 from gateway.sandbox.faults import COMMON_FAULTS
@@ -190,6 +191,12 @@ def test_every_log_event_and_audit_action_is_documented_and_no_other() -> None:
     told = {name for name in named_in(REFERENCE / "events.md") if EVENT.fullmatch(name)}
 
     assert all_events() == told
+
+
+def test_every_table_stands_in_the_architecture() -> None:
+    told = named_in(DOCS / "architecture.md")
+
+    assert set(load_metadata().tables) <= told
 
 
 def test_every_switch_fault_edit_and_control_call_of_the_sandboxes_is_documented() -> None:
