@@ -23,7 +23,6 @@ from pydantic_settings import (
 
 from gateway.domain.errors import ConfigurationError
 
-
 SECRETS_DIR = "GATEWAY_SECRETS_DIR"
 """Folder of secret files named `portal__token`, `mesh__token`… (systemd credentials, container secrets)."""
 
