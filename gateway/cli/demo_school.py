@@ -12,10 +12,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from gateway.domain.errors import ConfigurationError
 from gateway.mapping.roster_file import RosterRow, write_template
+from gateway.sandbox.remote import fetch_control, post_control
 from gateway.settings import GatewaySettings, load_settings
 
 RATE_PER_S = 400.0
@@ -37,11 +36,9 @@ class DemoSchool:
     city_url: str
     roster: Path
 
-    def post(self, base_url: str, path: str, body: dict[str, Any]) -> Any:
+    def post(self, base_url: str, name: str, body: dict[str, Any]) -> Any:
         """Ask a sandbox to do what a person there would do."""
-        answer = httpx.post(f"{base_url}{path}", json=body, timeout=20.0, trust_env=False)
-        answer.raise_for_status()
-        return answer.json()
+        return post_control(base_url, name, body)
 
 
 @contextmanager
@@ -139,7 +136,7 @@ environment = "demo"
 
 def _write_roster(school: DemoSchool) -> None:
     """Write the office's list: it knows the city's person_id of every pupil, the portal knows only some."""
-    state = httpx.get(f"{school.city_url}/__sandbox/state", timeout=60.0, trust_env=False).json()
+    state = fetch_control(school.city_url, "state")
     rows = [
         RosterRow(
             sheet="Ученики",

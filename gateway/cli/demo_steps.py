@@ -121,9 +121,7 @@ class Demo:
         run_id = start_run(gateway, "sync", self._want)
         pulled = pull(gateway, self._want, run_id)
         planned = make_plan(gateway, self._want, run_id)
-        self._school.post(
-            self._school.city_url, "/__sandbox/human", {"op": "cancel", "kind": "lesson", "id": lesson_id}
-        )
+        self._school.post(self._school.city_url, "human", {"op": "cancel", "kind": "lesson", "id": lesson_id})
         released = release(
             gateway.store, gateway.audit, gateway.place, planned.plan.id, lane="nightly", actor=gateway.actor
         )
@@ -147,7 +145,7 @@ class Demo:
         _, intent, city_id = sent[2]
         self._school.post(
             self._school.city_url,
-            "/__sandbox/human",
+            "human",
             {"op": "change", "kind": "mark", "id": city_id, "value": "3" if intent.value != "3" else "4"},
         )
         added, lesson_id = cell
@@ -161,7 +159,7 @@ class Demo:
     def _set_grade(self, programme: str, item: str, pupil: str, grade: float) -> None:
         self._school.post(
             self._school.portal_url,
-            "/__sandbox/edit",
+            "edit",
             {
                 "op": "set_grade",
                 "courseid": _number(programme),
