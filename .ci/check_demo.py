@@ -36,6 +36,8 @@ def find_faults(told: dict[str, Any]) -> list[str]:
     faults += [
         f"second_plan.{part} is {told['second_plan'].get(part)}" for part in PLAN[:3] if told["second_plan"].get(part)
     ]
+    if sum(told["by_reason"].values()) != told["plan"].get("read"):
+        faults.append(f"by_reason does not sum to what was read: {told['by_reason']}")
     delivery = told["delivery"]
     if set(delivery) != DELIVERY:
         faults.append(f"delivery: keys {sorted(delivery)}")
