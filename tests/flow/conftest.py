@@ -31,6 +31,7 @@ from gateway.flows.sync import Synced, resume, sync
 from gateway.mapping.links import confirm
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
+from gateway.queue.pauses import lift
 from gateway.queue.tables import operation
 from gateway.reconcile.tables import base, decision, shadow
 from gateway.sandbox.city.app import build_city_app
@@ -69,6 +70,8 @@ class Recorder:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.asked: list[Asked] = []
+        self.strip = ""
+        """Name of a header that is taken out of every answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith("/__sandbox"):
@@ -91,7 +94,13 @@ class Recorder:
             is_given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, again, send)
+        async def stripped(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.strip:
+                kept = [one for one in message["headers"] if one[0].decode().lower() != self.strip]
+                message = {**message, "headers": kept}
+            await send(message)
+
+        await self._app(scope, again, stripped)
 
 
 class Side:
@@ -158,10 +167,24 @@ class PortalSide(Side):
 class CitySide(Side):
     """The city: its ledger, state, people and weather."""
 
-    def __init__(self, base_url: str, recorder: Recorder, sandbox: Any) -> None:
+    def __init__(self, base_url: str, recorder: Recorder, sandbox: Any, server: ExitStack) -> None:
         super().__init__(base_url, recorder)
         self.sandbox = sandbox
+        self._server = server
         self.profiles: list[dict[str, Any]] = sandbox.describe()["profiles"]
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Nobody listens on the city's port meanwhile."""
+        self._server.close()
+        yield
+        self._server.enter_context(serve_in_thread(self.recorder, int(self.base_url.rpartition(":")[2])))
+
+    def log_in(self, profile: dict[str, Any]) -> str:
+        """A new session of an account, which ends the older ones; its token."""
+        body = {"login": profile["login"], "password_plain": profile["password"]}
+        answer = self._http.post("/api/ej/acl/v1/sessions", json=body)
+        return str(answer.raise_for_status().json()["authentication_token"])
 
     def ledger(self) -> list[dict[str, Any]]:
         """Accepted writes, kinds by our names."""
@@ -270,6 +293,11 @@ class Hand:
             self.approve(synced)
             return self.deliver()
         return synced
+
+    def lift(self) -> None:
+        """Take the pauses away, as `gateway deliver --resume` does."""
+        with self.gateway.store.write() as conn:
+            lift(conn, self.gateway.place.city)
 
     def until_quiet(self, *, rounds: int = 8, step_s: float = 3600.0) -> Synced:
         """Go on as the night runs do, an hour apart, until a run has nothing to send and nothing is open."""
@@ -460,8 +488,9 @@ def build_world(recording: list[dict[str, Any]], tmp_path: Path) -> Iterator[Bui
                     seed=seed, like=like, now=(lambda: NOW) if own_clock else clock.now, rate_per_s=None
                 )
                 city_recorder = Recorder(city_app)
-                there = stack.enter_context(serve_in_thread(city_recorder))
-                side = CitySide(there.base_url, city_recorder, city_app.state.city)
+                server = stack.enter_context(ExitStack())
+                there = server.enter_context(serve_in_thread(city_recorder))
+                side = CitySide(there.base_url, city_recorder, city_app.state.city, server)
                 stack.callback(side.close)
                 return side
 
@@ -479,8 +508,14 @@ def recorded(build_world: BuildWorld) -> World:
 
 @pytest.fixture
 def small(build_world: BuildWorld) -> World:
-    """One class of six in one subject."""
-    return build_world(pupils=6)
+    """One class of three in one subject."""
+    return build_world(pupils=3)
+
+
+@pytest.fixture
+def make_hand() -> type[Hand]:
+    """The operator's hand, for a test that composes its gateway in another process."""
+    return Hand
 
 
 OpenHand = Callable[[], AbstractContextManager[Hand]]
