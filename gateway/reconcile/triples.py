@@ -11,8 +11,9 @@ from datetime import date
 from operator import attrgetter, itemgetter
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, bindparam, func, or_, select
 
+from gateway.domain.identifiers import Kind
 from gateway.mapping.rules import Mode
 from gateway.reconcile.tables import base, intended, record, shadow
 
@@ -28,7 +29,7 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: State of ours in `intended`; None where ours has no live row (base only).
-        theirs: Digest of the city's object with the base's id; None = not in the shadow.
+        theirs: Digest of the city's object with the base's id in our cell; None = not there.
         gone: For a base without a live record: `reconcile.gone.Gone` and the complete reads without it; None = live or unknown.
     """
 
@@ -115,8 +116,16 @@ def _same_object() -> ColumnElement[bool]:
     return and_(shadow.c.place_id == base.c.place_id, shadow.c.kind == base.c.kind, shadow.c.city_id == base.c.city_id)
 
 
+def _same_cell() -> ColumnElement[bool]:
+    """Where a mark or an absence hangs is part of what it is: moved to another lesson by a person, it is not there any more.
+
+    A homework's key names its teacher, who may change without anybody moving anything.
+    """
+    return or_(shadow.c.object_key == intended.c.object_key, intended.c.kind == Kind.HOMEWORK.value)
+
+
 def _joined() -> FromClause:
-    return intended.outerjoin(base, _same_record()).outerjoin(shadow, _same_object())
+    return intended.outerjoin(base, _same_record()).outerjoin(shadow, and_(_same_object(), _same_cell()))
 
 
 def _all_equal() -> ColumnElement[bool]:
