@@ -9,7 +9,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.notes import write_note
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
-from gateway.queue.outbox import refuse_unusable
+from gateway.queue.outbox import refuse_elsewhere, refuse_unusable
 from gateway.reconcile.plan import PlanState, SealedPlan, load_plan
 from gateway.reconcile.tables import plan
 from gateway.store.transaction import Store
@@ -44,9 +44,13 @@ def approve(
     if not reason.strip():
         raise PlanRefusedError("Утверждение без причины не принимается: --reason")
     with store.write() as conn:
+        refuse_elsewhere(conn, place, plan_id)
         refuse_unusable(conn, store, plan_id)
         now = store.now(conn)
         found = load_plan(conn, plan_id)
+        if found.expires_at < now:
+            # Also where a part of it went out in time: what is opened now was shown too long ago.
+            raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
         note = write_note(conn, reason, now=now)
         changed = conn.execute(
             update(plan)

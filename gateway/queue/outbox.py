@@ -18,13 +18,14 @@ from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
-from gateway.queue.states import IN_FLIGHT, OPEN, State
+from gateway.mapping.tables import place as place_table
+from gateway.queue.ground import load_ground
+from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, load_plan
 from gateway.reconcile.resolve import Busy
-from gateway.reconcile.tables import base, decision, intended, plan, shadow
-from gateway.reconcile.triples import COMPARED
+from gateway.reconcile.tables import base, decision, plan
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
 
@@ -66,9 +67,10 @@ def release(
         actor: Who lets them out.
 
     Raises:
-        PlanRefusedError: Stale, expired or a dry run; epoch changed since it was made.
+        PlanRefusedError: Stale, expired or a dry run; epoch changed since it was made; another place's.
     """
     with store.read() as conn:
+        refuse_elsewhere(conn, place, plan_id)
         refuse_unusable(conn, store, plan_id)
         gates = conn.execute(select(plan.c.open_gates).where(plan.c.id == plan_id)).scalar_one()
     total = Released()
@@ -133,6 +135,21 @@ def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:
         raise PlanRefusedError("План построен до восстановления базы из копии: постройте новый")
 
 
+def refuse_elsewhere(conn: Connection, where: Place, plan_id: int) -> None:
+    """Refuse a plan that was made for another city, portal or school year (law 15).
+
+    Raises:
+        PlanRefusedError: It was.
+    """
+    made_for = conn.execute(
+        select(place_table.c.city, place_table.c.portal, place_table.c.year).where(
+            place_table.c.id == load_plan(conn, plan_id).place_id
+        )
+    ).one()
+    if Place(*made_for) != where:
+        raise PlanRefusedError("План построен для другого города, портала или учебного года")
+
+
 def _release_chunk(
     conn: Connection,
     audit: AuditLog,
@@ -145,7 +162,7 @@ def _release_chunk(
     now: datetime,
 ) -> Released:
     found = load_plan(conn, plan_id)
-    ground = _load_ground(conn, found.place_id, rows)
+    ground = load_ground(conn, found.place_id, plan_id, rows)
     queued: list[dict[str, object]] = []
     adopted: list[Row[Any]] = []
     outcomes: list[dict[str, object]] = []
@@ -158,8 +175,10 @@ def _release_chunk(
         else:
             queued.append(_operation(found.place_id, found.run_id, plan_id, found.rule_version, row, lane, now, conn))
             outcomes.append({"b_seq": row.seq, "b_outcome": "queued"})
+    # An adoption needs no write any more: what still waits to write the same mark would write it twice.
+    _supersede(conn, found.place_id, [(str(one["kind"]), str(one["ref"])) for one in queued], now)
+    _supersede(conn, found.place_id, [(row.kind, row.ref) for row in adopted], now)
     if queued:
-        _supersede(conn, found.place_id, rows, now)
         conn.execute(insert(operation), queued)
     _adopt(conn, found.place_id, adopted, now)
     conn.execute(
@@ -185,60 +204,6 @@ def _release_chunk(
         ),
     )
     return result
-
-
-class _Ground:
-    """What a chunk's items were decided on, as it stands now."""
-
-    def __init__(
-        self,
-        ours: dict[tuple[str, str], bytes],
-        agreed: dict[tuple[str, str], bytes],
-        theirs: dict[tuple[str, int], bytes],
-        busy: set[tuple[str, str]],
-    ) -> None:
-        self._ours = ours
-        self._agreed = agreed
-        self._theirs = theirs
-        self._busy = busy
-
-    def still_holds(self, row: Row[Any]) -> bool:
-        """Whether ours, base and (for an adoption) theirs are what they were, and nothing is in flight."""
-        key = (row.kind, row.ref)
-        if key in self._busy or self._ours.get(key) != row.ours or self._agreed.get(key) != row.base:
-            return False
-        if row.category != Category.ADOPTED.value or row.ours is None:
-            return True
-        return bool(self._theirs.get((row.kind, row.city_id)) == row.ours)
-
-
-def _load_ground(conn: Connection, place_id: int, rows: Sequence[Row[Any]]) -> _Ground:
-    refs = [row.ref for row in rows]
-    city_ids = [row.city_id for row in rows if row.city_id is not None]
-    ours = conn.execute(
-        select(intended.c.kind, intended.c.ref, intended.c.digest).where(
-            intended.c.place_id == place_id, intended.c.ref.in_(refs), intended.c.state.in_(COMPARED)
-        )
-    )
-    agreed = conn.execute(
-        select(base.c.kind, base.c.ref, base.c.digest).where(base.c.place_id == place_id, base.c.ref.in_(refs))
-    )
-    theirs = conn.execute(
-        select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(
-            shadow.c.place_id == place_id, shadow.c.city_id.in_(city_ids)
-        )
-    )
-    busy = conn.execute(
-        select(operation.c.kind, operation.c.ref).where(
-            operation.c.place_id == place_id, operation.c.ref.in_(refs), operation.c.state.in_(IN_FLIGHT)
-        )
-    )
-    return _Ground(
-        {(row[0], row[1]): row[2] for row in ours},
-        {(row[0], row[1]): row[2] for row in agreed},
-        {(row[0], row[1]): row[2] for row in theirs},
-        {(row[0], row[1]) for row in busy},
-    )
 
 
 def _operation(
@@ -289,16 +254,21 @@ def _operation(
     }
 
 
-def _supersede(conn: Connection, place_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:
+def _supersede(conn: Connection, place_id: int, records: Sequence[tuple[str, str]], now: datetime) -> None:
     """A newer intent for the same record takes the place of one that never left or was parked."""
+    if not records:
+        return
     conn.execute(
         update(operation)
         .where(
             operation.c.place_id == place_id,
-            operation.c.ref.in_([row.ref for row in rows]),
-            operation.c.state.in_((State.READY.value, State.PARKED.value)),
+            operation.c.kind == bindparam("b_kind"),
+            operation.c.ref == bindparam("b_ref"),
+            # spelled out, because a list can't be bound for many rows at once
+            or_(operation.c.state == State.READY.value, operation.c.state == State.PARKED.value),
         )
-        .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
+        .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now),
+        [{"b_kind": kind, "b_ref": ref} for kind, ref in records],
     )
 
 

@@ -41,4 +41,5 @@ def next_attempt_at(error: GatewayError, *, attempts: int, max_attempts: int, no
         return None
     if isinstance(error, ThrottledError):
         return now + timedelta(seconds=error.retry_after_s)
-    return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0 ** (attempts - 1), LONGEST_WAIT_S))
+    doublings = min(attempts - 1, 32)  # the longest wait is reached long before; a float ends at 1 024
+    return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0**doublings, LONGEST_WAIT_S))

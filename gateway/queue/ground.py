@@ -1,0 +1,158 @@
+"""The ground an item or an operation was decided on, as it stands now: ours, base and theirs.
+
+Asked twice on the way: when a plan is let out, and at the last moment before the call. What moved in between is dropped
+visibly and decided afresh by the next plan; nothing is forced (law 2), and what a person wrote is never written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
+
+from gateway.queue.states import IN_FLIGHT
+from gateway.queue.tables import operation
+from gateway.reconcile.compare import Category
+from gateway.reconcile.tables import base, decision, intended, shadow
+from gateway.reconcile.triples import COMPARED, SENDABLE
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk's items were decided on, as it stands now.
+
+    Attributes:
+        ours: Record → digest of what should stand, and the whole intent: another teacher or lesson id is another call.
+        agreed: Record → digest of the base.
+        theirs: (kind, city id) → digest of what stands.
+        owners: (kind, city id) → ref of the base that has it.
+        free: (kind, object key, digest) of objects that no base has and no item of this plan adopts.
+        busy: Records in flight.
+    """
+
+    ours: Mapping[tuple[str, str], tuple[bytes, bytes]]
+    agreed: Mapping[tuple[str, str], bytes]
+    theirs: Mapping[tuple[str, int], bytes]
+    owners: Mapping[tuple[str, int], str]
+    free: Collection[tuple[str, str, bytes]]
+    busy: Collection[tuple[str, str]]
+
+    def still_holds(self, row: Row[Any]) -> bool:
+        """Whether ours, base and theirs are what they were, and nothing is in flight."""
+        key = (row.kind, row.ref)
+        wanted = None if row.ours is None else (row.ours, row.intent)
+        if key in self.busy or self.ours.get(key) != wanted or self.agreed.get(key) != row.base:
+            return False
+        shown = self.theirs.get((row.kind, row.city_id))
+        if row.category == Category.ADOPTED.value:
+            return bool(shown == row.ours and self.owners.get((row.kind, row.city_id), row.ref) == row.ref)
+        if row.op == "create":
+            return (row.kind, row.object_key, row.ours) not in self.free
+        return bool(shown == row.base)
+
+
+def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Row[Any]]) -> Ground:
+    """Load what these items of a plan stand on now."""
+    refs = [row.ref for row in rows]
+    city_ids = [row.city_id for row in rows if row.city_id is not None]
+    cells = [row.object_key for row in rows if row.op == "create"]
+    ours = conn.execute(
+        select(intended.c.kind, intended.c.ref, intended.c.digest, intended.c.intent).where(
+            intended.c.place_id == place_id, intended.c.ref.in_(refs), intended.c.state.in_(COMPARED)
+        )
+    )
+    agreed = conn.execute(
+        select(base.c.kind, base.c.ref, base.c.digest).where(base.c.place_id == place_id, base.c.ref.in_(refs))
+    )
+    theirs = conn.execute(
+        select(shadow.c.kind, shadow.c.city_id, shadow.c.digest, base.c.ref)
+        .select_from(shadow.outerjoin(base, _same_object()))
+        .where(shadow.c.place_id == place_id, shadow.c.city_id.in_(city_ids))
+    ).all()
+    adopting = (
+        select(decision.c.city_id)
+        .where(
+            decision.c.plan_id == plan_id,
+            decision.c.kind == shadow.c.kind,
+            decision.c.object_key == shadow.c.object_key,
+            decision.c.category == Category.ADOPTED.value,
+            decision.c.city_id.is_not(None),
+        )
+        .correlate(shadow)
+    )
+    free = conn.execute(
+        select(shadow.c.kind, shadow.c.object_key, shadow.c.digest)
+        .select_from(shadow.outerjoin(base, _same_object()))
+        .where(
+            shadow.c.place_id == place_id,
+            shadow.c.object_key.in_(cells),
+            base.c.ref.is_(None),
+            shadow.c.city_id.not_in(adopting),
+        )
+    )
+    busy = conn.execute(
+        select(operation.c.kind, operation.c.ref).where(
+            operation.c.place_id == place_id, operation.c.ref.in_(refs), operation.c.state.in_(IN_FLIGHT)
+        )
+    )
+    return Ground(
+        ours={(row[0], row[1]): (row[2], row[3]) for row in ours},
+        agreed={(row[0], row[1]): row[2] for row in agreed},
+        theirs={(row[0], row[1]): row[2] for row in theirs},
+        owners={(row[0], row[1]): row[3] for row in theirs if row[3] is not None},
+        free={(row[0], row[1], row[2]) for row in free},
+        busy={(row[0], row[1]) for row in busy},
+    )
+
+
+def still_wanted(conn: Connection, row: Row[Any]) -> bool:
+    """A newer pull, adoption or read-back may have moved the ground since the plan was released."""
+    wanted = conn.execute(
+        select(intended.c.state, intended.c.digest).where(
+            intended.c.place_id == row.place_id,
+            intended.c.kind == row.kind,
+            intended.c.ref == row.ref,
+        )
+    ).one_or_none()
+    agreed = conn.execute(
+        select(base.c.digest).where(base.c.place_id == row.place_id, base.c.kind == row.kind, base.c.ref == row.ref)
+    ).scalar_one_or_none()
+    if agreed != row.base_digest:
+        return False
+    if row.op == "delete":
+        return wanted is None and _stands(conn, row)
+    if wanted is None or wanted.state != SENDABLE or wanted.digest != row.intent_digest:
+        return False
+    return _stands(conn, row) if row.op == "change" else not _is_typed_by_hand(conn, row)
+
+
+def _stands(conn: Connection, row: Row[Any]) -> bool:
+    """Whether the object is as it was agreed: what a person changed since is never written over."""
+    shown = conn.execute(
+        select(shadow.c.digest).where(
+            shadow.c.place_id == row.place_id, shadow.c.kind == row.kind, shadow.c.city_id == row.city_id
+        )
+    ).scalar_one_or_none()
+    return bool(shown == row.base_digest)
+
+
+def _is_typed_by_hand(conn: Connection, row: Row[Any]) -> bool:
+    """Whether the very mark stands in the cell by now, belonging to no record of ours."""
+    found = conn.execute(
+        select(shadow.c.city_id)
+        .select_from(shadow.outerjoin(base, _same_object()))
+        .where(
+            shadow.c.place_id == row.place_id,
+            shadow.c.kind == row.kind,
+            shadow.c.object_key == row.object_key,
+            shadow.c.digest == row.intent_digest,
+            base.c.ref.is_(None),
+        )
+        .limit(1)
+    ).one_or_none()
+    return found is not None
+
+
+def _same_object() -> ColumnElement[bool]:
+    return and_(base.c.place_id == shadow.c.place_id, base.c.kind == shadow.c.kind, base.c.city_id == shadow.c.city_id)
