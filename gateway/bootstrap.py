@@ -26,6 +26,7 @@ from gateway.domain.identifiers import Place
 from gateway.flows.gateway import Gateway, Progress, silent
 from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import Rules, everything_on, load_rules
+from gateway.queue.barrier import find_stop
 from gateway.queue.deliver import Terms
 from gateway.queue.pauses import load_paused
 from gateway.queue.tables import host_confirmation
@@ -82,13 +83,21 @@ def open_store(settings: GatewaySettings, clock: Clock) -> Store:
     Raises:
         ConfigurationError: It can't be opened.
     """
-    url = settings.database.url
-    if settings.database.url_file is not None:
-        try:
-            url = settings.database.url_file.read_text(encoding="utf-8").strip()
-        except OSError as exc:
-            raise ConfigurationError("database.url_file не читается") from exc
-    return Store.open(url, clock)
+    return Store.open(database_url(settings), clock)
+
+
+def database_url(settings: GatewaySettings) -> str:
+    """The database's URL, from its file where one is named. It may hold a password.
+
+    Raises:
+        ConfigurationError: The file can't be read.
+    """
+    if settings.database.url_file is None:
+        return settings.database.url
+    try:
+        return settings.database.url_file.read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        raise ConfigurationError("database.url_file не читается") from exc
 
 
 @contextmanager
@@ -127,6 +136,7 @@ def open_gateway(
                 pace=PacedByClock(chosen, rate_per_s=settings.mesh.rate_per_s, burst_count=settings.mesh.parallel),
                 paused=lambda profile: _is_paused(store, place.city, profile),
                 confirmed=lambda host, profile: _is_confirmed(store, host, profile),
+                is_stopped=lambda: _is_stopped(store, place.city),
             )
         )
         portal = build_moodle_source(settings.portal, clock=chosen)
@@ -176,6 +186,11 @@ def build_limits(settings: GatewaySettings) -> Limits:
 def _is_paused(store: Store, city: str, profile: str) -> bool:
     with store.read() as conn:
         return profile in load_paused(conn, city)
+
+
+def _is_stopped(store: Store, city: str) -> bool:
+    with store.read() as conn:
+        return find_stop(conn, city) is not None
 
 
 def _is_confirmed(store: Store, host: str, profile: str) -> bool:

@@ -131,6 +131,13 @@ class AccessDeniedError(ConnectorError):
         self.profile = profile
 
 
+class SendingStoppedError(ConnectorError):
+    """A person stopped sending while this call waited for its turn: nothing was sent."""
+
+    recovery = Recovery.PAUSE
+    reason = "SENDING_STOPPED"
+
+
 class RejectedError(ConnectorError):
     """Understood and refused, with the other side's reason."""
 

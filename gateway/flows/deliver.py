@@ -18,9 +18,10 @@ from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
+from gateway.queue.barrier import STOPPED, find_city_obstacle
 from gateway.queue.broker import Doorbell
 from gateway.queue.deliver import Delivery, load_due, sweep
-from gateway.queue.pauses import WHOLE_CITY, load_paused
+from gateway.queue.pauses import load_paused
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.queue.verify import load_scopes_due, next_due_at, settle_scope
@@ -39,6 +40,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
         sent: Operations sent at least once; accepted by the city; verified by read-back; parked with a reason.
         open_count: Operations that go on by themselves, the earliest at `next_at`.
         paused: Profiles that the city refused.
+        is_stopped: A person stopped sending.
     """
 
     sent: int
@@ -49,6 +51,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None
     paused: list[str]
     problems: list[Problem]
+    is_stopped: bool = False
 
 
 def deliver(gateway: Gateway, run_id: int, *, max_wait_s: float) -> Delivered:
@@ -72,7 +75,7 @@ def deliver(gateway: Gateway, run_id: int, *, max_wait_s: float) -> Delivered:
         while True:
             sweep(gateway.store)
             with gateway.store.read() as conn:
-                is_blocked = WHOLE_CITY in load_paused(conn, gateway.place.city)
+                is_blocked = find_city_obstacle(conn, gateway.place.city) is not None
                 due = () if is_blocked else load_due(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT)
             bell.ring(due)
             bell.wait()
@@ -186,6 +189,7 @@ def _count(gateway: Gateway, place_id: int, since: datetime, problems: list[Prob
             .group_by(operation.c.state, operation.c.sent_at.is_not(None))
         ).all()
         paused = sorted(load_paused(conn, gateway.place.city))
+        is_stopped = find_city_obstacle(conn, gateway.place.city) == STOPPED
         next_at = next_due_at(conn, place_id)
         states = _by_state(conn, place_id)
     by_state: dict[str, int] = {}
@@ -203,4 +207,5 @@ def _count(gateway: Gateway, place_id: int, since: datetime, problems: list[Prob
         next_at=next_at,
         paused=paused,
         problems=problems,
+        is_stopped=is_stopped,
     )

@@ -19,6 +19,7 @@ from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.domain.records import Absence, Attempt, Group, Homework, Lesson, Mark, Record
+from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.correlate import WhoIsWho, correlate
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
@@ -30,6 +31,7 @@ from gateway.mapping.mesh import GroupContext, Mapped, map_record
 from gateway.mapping.rules import Mode, Rules
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
+from gateway.reconcile.coverage import note_covered
 from gateway.reconcile.intend import store_intended
 from gateway.reconcile.memo import find_memo, store_memo
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
@@ -60,6 +62,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     Raises:
         ConnectorError: The city's directory can't be read: nothing can be decided.
     """
+    await_late_writes(gateway)
     today = moscow_day(gateway.now())
     directory = gateway.city.fetch_directory(today)
     who = correlate(gateway, directory)
@@ -88,6 +91,8 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     if not is_dry_run:
         with gateway.store.write() as conn:
             retire_older(conn, place_id, sealed.id)
+    if not is_dry_run and not planner.problems and planner.is_whole_place():
+        finish_adoption(gateway, run_id)
     return Planned(plan=sealed, problems=planner.problems, skipped_scopes=planner.skipped)
 
 
@@ -208,6 +213,8 @@ class _Planner:
         delete_mode = self._rules.scope_for(kind, names, group.class_name).modes.delete
         with self._gateway.store.write() as conn:
             store_city_scope(conn, self._place_id, read, run_id=self._run_id)
+            if read.is_complete and self._is_whole():
+                note_covered(conn, self._place_id, scope, read_at=read.read_at)
             inputs = self._inputs(conn, group, city_group, kind, lessons)
             memo = find_memo(conn, self._place_id, scope, inputs) if read.is_complete and self._is_whole() else None
         if memo is not None:
@@ -312,6 +319,11 @@ class _Planner:
             and self._want.from_on <= item.triple.on_date <= self._want.to_on
         ]
         return msgspec.structs.replace(decided, items=items, shared=(), read=len(items))
+
+    def is_whole_place(self) -> bool:
+        """Whether every scope of the place was looked at, whole."""
+        narrowed = self._want.class_names or self._want.subjects or not set(SENT_KINDS) <= self._want.kinds
+        return not narrowed and self._is_whole()
 
     def _is_whole(self) -> bool:
         return not self._want.pupils and self._want.from_on <= self._year_start()

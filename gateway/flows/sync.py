@@ -131,6 +131,12 @@ def finish_sync(gateway: Gateway, result: Synced) -> Synced:
 def judge(result: Synced) -> tuple[RunState, Exit, str]:
     """Say in one sentence how a run ended; never more than is known."""
     delivered, planned = result.delivered, result.planned
+    if delivered is not None and delivered.is_stopped:
+        return (
+            RunState.PAUSED,
+            Exit.PAUSED,
+            f"Отправка остановлена человеком, в очереди {delivered.open_count}; разрешить: gateway stop-sending --lift",
+        )
     if delivered is not None and delivered.paused:
         return (
             RunState.PAUSED,

@@ -24,14 +24,15 @@ from gateway.domain.errors import (
     Recovery,
     StaleError,
 )
+from gateway.queue.barrier import UNREAD, find_city_obstacle, find_obstacle
 from gateway.queue.deeds import Ledger
-from gateway.queue.pauses import is_everyone_paused, pause
-from gateway.queue.redelivery import next_attempt_at
+from gateway.queue.ground import still_wanted
+from gateway.queue.pauses import pause
+from gateway.queue.redelivery import PAUSE_S, next_attempt_at
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import attempt, operation, receipt
 from gateway.reconcile.resolve import INTENT_TYPES
-from gateway.reconcile.tables import intended, shadow
-from gateway.reconcile.triples import SENDABLE
+from gateway.reconcile.tables import shadow
 from gateway.store.transaction import Store
 
 
@@ -113,8 +114,8 @@ class Delivery:
             return State(row.state)
         request_id = self._request_ids()
         sent = self._mark_sending(row, request_id)
-        if sent is None:
-            return State.SUPERSEDED
+        if isinstance(sent, State):
+            return sent
         try:
             accepted = self._call(sent, request_id)
         except GatewayError as error:
@@ -126,8 +127,10 @@ class Delivery:
         other = operation.alias()
         with self._store.write() as conn:
             now = self._store.now(conn)
-            if is_everyone_paused(conn, self._city):
+            if find_city_obstacle(conn, self._city) is not None:
                 return None
+            if self._store.dialect == "postgresql":
+                self._lock_cell(conn, operation_id)
             busy = exists().where(
                 and_(
                     other.c.place_id == operation.c.place_id,
@@ -155,21 +158,43 @@ class Delivery:
             ).one_or_none()
             if row is None:
                 return None
+            if find_obstacle(conn, self._city, row.place_id, row.scope) == UNREAD:
+                self._put_back(conn, row, now, reason=UNREAD)
+                return None
             if row.claims > self._terms.max_claims:
                 return self._move(
                     conn, row, State.PARKED, now, reason="POISON", action="operation.parked", outcome="held"
                 )
             return row
 
-    def _mark_sending(self, row: Row[Any], request_id: str) -> Row[Any] | None:
-        """Commit what an answer needs to be understood after a crash, then nothing but the call may come."""
+    def _lock_cell(self, conn: Connection, operation_id: int) -> None:
+        """Let one claim a cell be decided at a time: two at once would not see each other's (SQLite has one writer)."""
+        cell = select(operation.c.place_id, operation.c.object_key).where(operation.c.id == operation_id).subquery()
+        conn.execute(
+            select(operation.c.id)
+            .join(cell, and_(operation.c.place_id == cell.c.place_id, operation.c.object_key == cell.c.object_key))
+            .where(operation.c.state == State.READY.value)
+            .order_by(operation.c.id)
+            .with_for_update(of=operation)
+        ).all()
+
+    def _mark_sending(self, row: Row[Any], request_id: str) -> Row[Any] | State:
+        """Commit what an answer needs to be understood after a crash, then nothing but the call may come.
+
+        Returns:
+            The row as it is being sent; or the state of one that must not be.
+        """
         with self._store.write() as conn:
             now = self._store.now(conn)
-            if not self._still_wanted(conn, row):
+            obstacle = find_obstacle(conn, self._city, row.place_id, row.scope)
+            if obstacle is not None:
+                self._put_back(conn, row, now, reason=obstacle)
+                return State.READY
+            if not still_wanted(conn, row):
                 self._move(
                     conn, row, State.SUPERSEDED, now, reason="BASE_MOVED", action="operation.dropped", outcome="held"
                 )
-                return None
+                return State.SUPERSEDED
             ids = conn.execute(
                 select(shadow.c.city_id).where(
                     shadow.c.place_id == row.place_id,
@@ -195,7 +220,7 @@ class Delivery:
                 .returning(operation)
             ).one_or_none()
             if sent is None:
-                return None
+                return State.SUPERSEDED
             conn.execute(
                 insert(attempt).values(
                     operation_id=row.id,
@@ -208,18 +233,24 @@ class Delivery:
             self._ledger.write(conn, sent, "operation.intended", "decided", request_id=request_id)
             return sent
 
-    def _still_wanted(self, conn: Connection, row: Row[Any]) -> bool:
-        """A newer pull may have changed what should stand there since the plan was released."""
-        wanted = conn.execute(
-            select(intended.c.state, intended.c.digest).where(
-                intended.c.place_id == row.place_id,
-                intended.c.kind == row.kind,
-                intended.c.ref == row.ref,
+    def _put_back(self, conn: Connection, row: Row[Any], now: datetime, *, reason: str) -> None:
+        """Give an unsent claim back uncharged: a person or a restore is in the way, not the operation."""
+        conn.execute(
+            update(operation)
+            .where(
+                operation.c.id == row.id,
+                operation.c.fence == row.fence,
+                operation.c.state == State.CLAIMED.value,
             )
-        ).one_or_none()
-        if row.op == "delete":
-            return wanted is None
-        return wanted is not None and wanted.state == SENDABLE and bool(wanted.digest == row.intent_digest)
+            .values(
+                state=State.READY.value,
+                reason=reason,
+                claims=operation.c.claims - 1,
+                lease_until=None,
+                not_before=now + timedelta(seconds=PAUSE_S),
+                changed_at=now,
+            )
+        )
 
     def _call(self, row: Row[Any], request_id: str) -> Accepted:
         intent: Intent = msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind])
@@ -375,7 +406,14 @@ def sweep(store: Store) -> int:
         lost = conn.execute(
             update(operation)
             .where(operation.c.state == State.SENDING.value, operation.c.lease_until <= now)
-            .values(state=State.UNKNOWN.value, reason="UNKNOWN_OUTCOME", lease_until=None, changed_at=now)
+            .values(
+                state=State.UNKNOWN.value,
+                reason="UNKNOWN_OUTCOME",
+                lease_until=None,
+                changed_at=now,
+                # a call that kills its worker every time must come to an end
+                attempts=operation.c.attempts + 1,
+            )
         ).rowcount
     return returned + lost
 

@@ -104,6 +104,16 @@ profile_pause = Table(
     Column("is_lifted", Boolean, nullable=False),
 )
 
+sending_stop = Table(
+    "sending_stop",
+    metadata,
+    Column("city", String(200), primary_key=True),
+    Column("actor", String(200), nullable=False),
+    Column("note_id", Integer),
+    Column("since", UtcDateTime, nullable=False),
+    Column("is_lifted", Boolean, nullable=False),
+)
+
 host_confirmation = Table(
     "host_confirmation",
     metadata,
@@ -111,4 +121,33 @@ host_confirmation = Table(
     Column("profile", String(100), primary_key=True),
     Column("actor", String(200), nullable=False),
     Column("confirmed_at", UtcDateTime, nullable=False),
+)
+
+pace_bucket = Table(
+    "pace_bucket",
+    metadata,
+    Column("city", String(200), primary_key=True),
+    Column("free_at", UtcDateTime, nullable=False),
+    Column("nightly_at", UtcDateTime, nullable=False),
+    Column("demand_at", UtcDateTime),
+    Column("held_until", UtcDateTime),
+)
+
+city_breaker = Table(
+    "city_breaker",
+    metadata,
+    Column("city", String(200), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("trips", Integer, nullable=False),
+    Column("retry_at", UtcDateTime),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(300), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("until", UtcDateTime, nullable=False),
 )

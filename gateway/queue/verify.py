@@ -18,6 +18,7 @@ from gateway.queue.deliver import Terms
 from gateway.queue.states import State
 from gateway.queue.tables import operation, receipt
 from gateway.reconcile.tables import base, shadow
+from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
 
 FIRST_LOOK_AGAIN_S = 1.0
@@ -77,6 +78,9 @@ def judge(
         seen = by_id.get(city_id)
         if seen is None:
             return Finding("parked", "NOT_SEEN_AFTER_ACCEPT") if is_settled else Finding("again")
+        if seen.is_ours:
+            # «Already there», and it is another record's: two of ours can't stand for one object.
+            return Finding("parked", "CONFLICT", city_id)
         if seen.digest == intent_digest:
             return Finding("verified", city_id=city_id)
         return Finding("parked", "VERIFY_MISMATCH", city_id)
@@ -159,7 +163,7 @@ def next_due_at(conn: Connection, place_id: int) -> datetime | None:
     return conn.execute(
         select(func.min(operation.c.not_before)).where(
             operation.c.place_id == place_id,
-            operation.c.reason.not_in(("AUTH", "NO_PROFILE")),
+            operation.c.reason.not_in(("AUTH", "NO_PROFILE", "SENDING_STOPPED")),
             operation.c.state.in_(
                 (
                     State.READY.value,
@@ -240,7 +244,8 @@ def settle_scope(
 def _settle_one(
     conn: Connection, store: Store, ledger: Ledger, terms: Terms, operation_id: int, read_at: datetime
 ) -> Finding | None:
-    row = conn.execute(select(operation).where(operation.c.id == operation_id)).one()
+    # Locked, because on PostgreSQL another worker may be judging the same read-back.
+    row = conn.execute(select(operation).where(operation.c.id == operation_id).with_for_update()).one()
     if row.state not in (State.ACCEPTED.value, State.UNKNOWN.value):
         return None
     is_accepted = row.state == State.ACCEPTED.value
@@ -325,6 +330,9 @@ def _unproven(
         "parked": (State.PARKED, finding.reason),
         "superseded": (State.SUPERSEDED, finding.reason),
     }[finding.state]
+    if row.epoch != get_epoch(conn):
+        # The database was restored since: what the row was decided on is not what the city was left with.
+        state, reason = State.SUPERSEDED, "EPOCH_BEGUN"
     if state is State.READY and row.attempts >= max_attempts:
         state, reason = State.PARKED, "TOO_MANY_ATTEMPTS"
     conn.execute(

@@ -162,6 +162,15 @@ base = Table(
     UniqueConstraint("place_id", "kind", "city_id"),
 )
 
+epoch_scope = Table(
+    "epoch_scope",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("scope", _SCOPE, primary_key=True),
+    Column("read_at", UtcDateTime, nullable=False),
+)
+
 scope_memo = Table(
     "scope_memo",
     metadata,

@@ -99,6 +99,9 @@ gateway_instance = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("city", String(200)),
     Column("portal", String(200)),
+    Column("epoch_begun_at", UtcDateTime),
+    Column("write_locked_reason", String(40)),
+    Column("pseudonym_key", LargeBinary(32)),
     CheckConstraint("id = 1", name="one_row"),
 )
 

@@ -38,6 +38,7 @@ from gateway.domain.errors import (
     GatewayError,
     IncompleteReadError,
     RecordError,
+    SendingStoppedError,
     UnavailableError,
     UnreachableError,
 )
@@ -61,6 +62,7 @@ class MeshClient:
         door: Way out; its base is scheme, host and port.
         pace: Taken before every request, repeated ones too.
         monotonic: Clock of a write's total time, in seconds.
+        is_stopped: Whether a person has stopped sending; asked before every write, after its turn has come.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class MeshClient:
         clock: Clock,
         retry: Retry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_stopped = is_stopped
         self.settings = settings
         self.profiles = profiles
         self.clock = clock
@@ -341,6 +345,9 @@ class MeshClient:
                 raise UnreachableError(
                     "Журнал: время вызова вышло до отправки, ничего не отправлено", **asked.where(None)
                 )
+        if asked.is_write and self._is_stopped():
+            # asked last: a write let go earlier may have waited here for its turn
+            raise SendingStoppedError("Отправка остановлена человеком, ничего не отправлено", **asked.where(None))
         answer = self._door.call(
             method,
             path,

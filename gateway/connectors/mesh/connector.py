@@ -35,6 +35,7 @@ class MeshConnector:
         pace: The pace shared by all processes; None = one for this process alone, at `settings.rate_per_s`.
         paused: Whether the profile of that name is stopped; such a one is not used.
         confirmed: Whether a person has confirmed writing to (host, profile name); asked only for a real host.
+        is_stopped: Whether a person has stopped sending; asked right before every write.
         retry: Other short retries than the default.
         monotonic: Clock of deadlines, in seconds.
 
@@ -50,6 +51,7 @@ class MeshConnector:
         pace: Pace | None = None,
         paused: IsPaused = lambda _name: False,
         confirmed: IsConfirmed = lambda _host, _profile: False,
+        is_stopped: Callable[[], bool] = lambda: False,
         retry: Retry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +71,7 @@ class MeshConnector:
             clock=clock,
             retry=retry,
             monotonic=monotonic,
+            is_stopped=is_stopped,
         )
         self._sink = MeshSink(self._client, confirmed=confirmed)
 

@@ -81,6 +81,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("city", sa.String(length=200), nullable=True),
         sa.Column("portal", sa.String(length=200), nullable=True),
+        sa.Column("epoch_begun_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("write_locked_reason", sa.String(length=40), nullable=True),
+        sa.Column("pseudonym_key", sa.LargeBinary(length=32), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_gateway_instance_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gateway_instance")),
     )
@@ -124,6 +127,15 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("version", name=op.f("pk_rule_set")),
+    )
+    op.create_table(
+        "sending_stop",
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("note_id", sa.Integer(), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("is_lifted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("city", name=op.f("pk_sending_stop")),
     )
     op.create_table(
         "watermark",
@@ -170,6 +182,15 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_dictionary_entry_place_id")),
         sa.PrimaryKeyConstraint("place_id", "name", "local_value", name=op.f("pk_dictionary_entry")),
+    )
+    op.create_table(
+        "epoch_scope",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("scope", sa.String(length=200), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_epoch_scope_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "epoch", "scope", name=op.f("pk_epoch_scope")),
     )
     op.create_table(
         "intended",
