@@ -1,0 +1,325 @@
+"""Claims, fences and what a dead worker leaves behind; two workers never hold one row or one cell."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.connectors.port import Accepted
+from gateway.domain.clock import VirtualClock
+from gateway.domain.errors import (
+    OutcomeUnknownError,
+    RejectedError,
+    StaleError,
+    UnreachableError,
+)
+from gateway.queue.deliver import load_due, sweep
+from gateway.queue.states import IN_FLIGHT, State
+from gateway.store.transaction import Store
+
+
+class WorkerKilledError(BaseException):
+    """The process is gone: no handler of the product may see it."""
+
+
+def test_an_operation_goes_from_the_queue_to_its_proof(desk: Any) -> None:
+    operation_id = desk.queue_create()
+
+    state = desk.delivery().deliver(operation_id)
+    desk.show(500, "5")
+    settled = desk.settle()
+
+    assert (state, settled.verified) == (State.ACCEPTED, 1)
+    assert desk.states() == [State.VERIFIED]
+    assert desk.agreed() == {"item:1": (500, desk.digest("5"))}
+    assert desk.receipts() == ["accepted", "verified"]
+    assert desk.sink.asked == [("create", None)]
+
+
+def test_delivering_twice_sends_once(desk: Any) -> None:
+    operation_id = desk.queue_create()
+
+    first, second = desk.delivery().deliver(operation_id), desk.delivery().deliver(operation_id)
+
+    assert (first, second) == (State.ACCEPTED, None)
+    assert len(desk.sink.asked) == 1
+
+
+def test_settling_twice_proves_once(desk: Any) -> None:
+    desk.delivery().deliver(desk.queue_create())
+    desk.show(500, "5")
+
+    first, second = desk.settle(), desk.settle()
+
+    assert (first.verified, second.verified) == (1, 0)
+    assert desk.receipts().count("verified") == 1
+
+
+def test_a_row_is_not_taken_before_it_is_due(desk: Any, clock: VirtualClock) -> None:
+    operation_id = desk.queue_create()
+    desk.alter(operation_id, not_before=clock.now() + timedelta(seconds=1))
+
+    early = desk.delivery().deliver(operation_id)
+    with desk.store.read() as conn:
+        due = list(load_due(conn, desk.place_id, clock.now(), limit=10))
+    clock.advance(1)
+
+    assert (early, due) == (None, [])
+    assert desk.delivery().deliver(operation_id) == State.ACCEPTED
+
+
+def test_a_claim_of_a_dead_worker_comes_back_when_its_lease_ends(desk: Any, clock: VirtualClock) -> None:
+    operation_id = desk.queue_create()
+    desk.delivery()._claim(operation_id)
+    early = sweep(desk.store)
+    clock.advance(desk.terms.lease_s)
+
+    moved = sweep(desk.store)
+
+    assert (early, moved) == (0, 1)
+    assert desk.states() == [State.READY]
+    assert desk.delivery().deliver(operation_id) == State.ACCEPTED
+    assert len(desk.sink.asked) == 1
+
+
+def test_a_worker_whose_claim_was_taken_over_sends_nothing(desk: Any, clock: VirtualClock) -> None:
+    operation_id = desk.queue_create()
+    late, other = desk.delivery(), desk.delivery()
+    claimed = late._claim(operation_id)
+    clock.advance(desk.terms.lease_s)
+    sweep(desk.store)
+    other._claim(operation_id)
+
+    outcome = late._mark_sending(claimed, "request-late")
+
+    assert outcome is State.SUPERSEDED
+    assert desk.states() == [State.CLAIMED]
+    assert desk.sink.asked == []
+
+
+def test_a_call_that_outlived_its_lease_is_unknown_and_left_alone_until_it_is_settled(
+    desk: Any, clock: VirtualClock
+) -> None:
+    operation_id = desk.queue_create()
+
+    def die() -> None:
+        raise WorkerKilledError
+
+    desk.sink.during = die
+    with pytest.raises(WorkerKilledError):
+        desk.delivery().deliver(operation_id)
+    desk.sink.during = None
+    sent_at = clock.now()
+    clock.advance(desk.terms.deadline_s)
+    moved = sweep(desk.store)
+
+    row = desk.rows()[0]
+    assert (moved, row.state, row.reason) == (1, State.UNKNOWN, "UNKNOWN_OUTCOME")
+    assert row.not_before == sent_at + desk.terms.untouchable
+    assert desk.delivery().deliver(operation_id) is None
+    assert desk.settle().resent == 0
+
+
+def test_an_answer_that_comes_after_the_sweep_does_not_overrule_it(desk: Any, clock: VirtualClock) -> None:
+    operation_id = desk.queue_create()
+
+    def be_late() -> None:
+        clock.advance(desk.terms.deadline_s)
+        sweep(desk.store)
+
+    desk.sink.during = be_late
+    state = desk.delivery().deliver(operation_id)
+
+    assert state == State.UNKNOWN
+    assert desk.states() == [State.UNKNOWN]
+    assert desk.receipts() == []
+
+
+def test_a_row_that_kills_its_worker_before_sending_is_parked_as_poison(desk: Any, clock: VirtualClock) -> None:
+    operation_id = desk.queue_create()
+    for _ in range(desk.terms.max_claims):
+        desk.delivery()._claim(operation_id)
+        clock.advance(desk.terms.lease_s)
+        sweep(desk.store)
+
+    state = desk.delivery().deliver(operation_id)
+
+    assert state == State.PARKED
+    assert desk.rows()[0].reason == "POISON"
+    assert desk.sink.asked == []
+
+
+def test_a_row_that_kills_its_worker_while_sending_is_parked_after_so_many_attempts(
+    desk: Any, clock: VirtualClock
+) -> None:
+    operation_id = desk.queue_create()
+
+    def die() -> None:
+        raise WorkerKilledError
+
+    desk.sink.during = die
+    for _ in range(desk.terms.max_attempts):
+        with pytest.raises(WorkerKilledError):
+            desk.delivery().deliver(operation_id)
+        clock.advance(desk.terms.deadline_s)
+        sweep(desk.store)
+        clock.advance(desk.terms.settle_s + 1)
+        desk.settle()
+
+    row = desk.rows()[0]
+    assert (row.state, row.reason) == (State.PARKED, "TOO_MANY_ATTEMPTS")
+
+
+@pytest.mark.parametrize("state", IN_FLIGHT)
+def test_a_busy_cell_is_not_claimed(desk: Any, state: State) -> None:
+    holder = desk.queue_create("item:1", "5")
+    waiting = desk.queue_create("item:2", "4")
+    desk.alter(holder, state=state.value)
+
+    assert desk.delivery().deliver(waiting) is None
+    assert desk.states() == [state, State.READY]
+
+
+def race(stores: list[Store], work: Callable[[Store, int], object]) -> list[object]:
+    """Run `work` in a thread a store, all let go at once."""
+    barrier = threading.Barrier(len(stores))
+    results: list[object] = [None] * len(stores)
+
+    def run(number: int) -> None:
+        barrier.wait(10)
+        results[number] = work(stores[number], number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(stores))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
+
+
+def claim_at_once(desk: Any, stores: list[Store], ids: list[int]) -> list[object]:
+    """Let a worker a store claim its operation, all at the same moment."""
+    workers = [desk.delivery(store) for store in stores]
+    return race(stores, lambda _, number: workers[number]._claim(ids[number]))
+
+
+def test_two_workers_never_claim_one_row(desk: Any, open_store: Callable[[], Store]) -> None:
+    stores = [open_store() for _ in range(4)]
+    ids = [desk.queue_create(f"item:{number}", "5", pupil=number) for number in range(1, 9)]
+
+    for operation_id in ids:
+        claimed = claim_at_once(desk, stores, [operation_id] * len(stores))
+        assert sum(1 for row in claimed if row is not None) == 1
+
+    assert [row.claims for row in desk.rows()] == [1] * len(ids)
+
+
+def test_two_workers_never_hold_two_operations_of_one_cell(desk: Any, open_store: Callable[[], Store]) -> None:
+    stores = [open_store() for _ in range(2)]
+    pairs = [
+        [desk.queue_create(f"item:{pupil}/{part}", str(part + 4), pupil=pupil) for part in (0, 1)]
+        for pupil in range(1, 13)
+    ]
+
+    for pair in pairs:
+        claimed = claim_at_once(desk, stores, pair)
+        assert sum(1 for row in claimed if row is not None) == 1
+
+
+def test_two_read_backs_at_once_prove_an_operation_once(desk: Any, open_store: Callable[[], Store]) -> None:
+    for pupil in range(1, 7):
+        desk.sink.answers = [Accepted(city_id=500 + pupil, request_id="r", status=200, profile="main")]
+        desk.delivery().deliver(desk.queue_create(f"item:{pupil}", "5", pupil=pupil))
+        desk.show(500 + pupil, "5", pupil=pupil)
+    stores = [open_store() for _ in range(2)]
+
+    race(stores, lambda store, _: desk.settle_in(store))
+
+    assert desk.states() == [State.VERIFIED] * 6
+    assert desk.receipts().count("verified") == 6
+
+
+def test_an_unanswered_call_is_sent_again_only_after_it_was_looked_for(desk: Any, clock: VirtualClock) -> None:
+    desk.sink.answers = [OutcomeUnknownError("нет ответа")]
+    operation_id = desk.queue_create()
+
+    state = desk.delivery().deliver(operation_id)
+    early = desk.delivery().deliver(operation_id), desk.settle()
+    clock.advance(desk.terms.deadline_s + desk.terms.settle_s)
+    settled = desk.settle()
+    again = desk.delivery().deliver(operation_id)
+
+    assert state == State.UNKNOWN
+    assert (early[0], early[1].resent) == (None, 0)
+    assert (settled.resent, again) == (1, State.ACCEPTED)
+    assert len(desk.sink.asked) == 2
+
+
+def test_an_unanswered_call_that_was_carried_out_is_proven_and_not_repeated(desk: Any, clock: VirtualClock) -> None:
+    desk.sink.answers = [OutcomeUnknownError("нет ответа")]
+    operation_id = desk.queue_create()
+    desk.delivery().deliver(operation_id)
+    clock.advance(desk.terms.deadline_s + desk.terms.settle_s)
+    desk.show(777, "5")
+
+    settled = desk.settle()
+
+    assert settled.verified == 1
+    assert desk.agreed() == {"item:1": (777, desk.digest("5"))}
+    assert len(desk.sink.asked) == 1
+
+
+def test_an_object_that_is_another_records_is_not_taken_for_ours(desk: Any) -> None:
+    """Two records of ours in one cell, and the city answers both with the same object."""
+    desk.agree("item:9", 500, "5")
+    desk.show(500, "5")
+    desk.sink.answers = [Accepted(city_id=500, request_id="r", status=200, profile="main", already_there=True)]
+    desk.delivery().deliver(desk.queue_create("item:1", "5"))
+
+    settled = desk.settle()
+
+    row = desk.rows()[0]
+    assert (settled.parked, row.state, row.reason) == (1, State.PARKED, "CONFLICT")
+    assert desk.agreed() == {"item:9": (500, desk.digest("5"))}
+
+
+@pytest.mark.parametrize("shown", ["2", None])
+def test_a_change_is_not_sent_over_what_a_person_did_since_it_was_queued(desk: Any, shown: str | None) -> None:
+    desk.want("item:1", "5")
+    desk.agree("item:1", 7, "3")
+    desk.show(7, "3")
+    operation_id = desk.queue("item:1", "change", ours="5", base_value="3", theirs="3", city_id=7)
+    desk.show(7, shown)
+
+    state = desk.delivery().deliver(operation_id)
+
+    assert state == State.SUPERSEDED
+    assert desk.rows()[0].reason == "BASE_MOVED"
+    assert desk.sink.asked == []
+
+
+def test_a_create_is_not_sent_where_the_very_mark_was_typed_since_it_was_queued(desk: Any) -> None:
+    operation_id = desk.queue_create()
+    desk.show(7, "5")
+
+    assert desk.delivery().deliver(operation_id) == State.SUPERSEDED
+    assert desk.sink.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (UnreachableError("нет связи"), State.READY, "TRANSPORT"),
+        (RejectedError("не принято"), State.PARKED, "REJECTED_TARGET"),
+        (StaleError("нет такого"), State.SUPERSEDED, "BASE_MOVED"),
+    ],
+)
+def test_an_error_moves_the_row_by_its_type(desk: Any, error: Exception, state: State, reason: str) -> None:
+    desk.sink.answers = [error]
+
+    assert desk.delivery().deliver(desk.queue_create()) == state
+    assert (desk.rows()[0].reason, desk.rows()[0].claims) == (reason, 0)
