@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.audit.read import EntryFilter, iter_entries, verify
 from gateway.bootstrap import open_gateway
 from gateway.connectors.port import Want
-from gateway.domain.clock import VirtualClock
+from gateway.domain.clock import ShiftedClock, VirtualClock
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import year_bounds
 from gateway.flows.sync import Synced, resume, sync
-from gateway.mapping.links import confirm
+from gateway.mapping.links import confirm, load_waiting
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
 from gateway.queue.pauses import lift
@@ -210,7 +211,7 @@ class CitySide(Side):
 class World:
     """A portal, a city and the time, and gateways between them."""
 
-    clock: VirtualClock
+    clock: VirtualClock | RealClock
     portal: PortalSide
     city: CitySide
     like: LikeSchool | None
@@ -313,6 +314,11 @@ class Hand:
             self.world.clock.advance(step_s)
         pytest.fail(f"not quiet after {rounds} rounds: {synced.sentence}")
 
+    def waiting(self) -> dict[str, str]:
+        """People who wait for a link, and why."""
+        with self.gateway.store.read() as conn:
+            return load_waiting(conn, self._place(conn), Kind.PERSON)
+
     def place_id(self) -> int:
         with self.gateway.store.write() as conn:
             return self.gateway.place_id(conn)
@@ -340,8 +346,10 @@ class Hand:
         return count
 
     def operations(self) -> list[Row[Any]]:
+        """Operations of this place."""
         with self.gateway.store.read() as conn:
-            return list(conn.execute(select(operation).order_by(operation.c.id)))
+            query = select(operation).where(operation.c.place_id == self._place(conn)).order_by(operation.c.id)
+            return list(conn.execute(query))
 
     def states(self) -> Counter[str]:
         return Counter(row.state for row in self.operations())
@@ -421,20 +429,28 @@ def assert_sound(hand: Hand) -> None:
     for stream in ("deeds", "access"):
         report = verify(hand.gateway.store, stream)
         assert report.ok, report.sentence
-    verified = [entry for entry in hand.actions() if entry.action == "operation.verified"]
+    operations = {row.id: row for row in hand.operations()}
+    verified = [
+        entry
+        for entry in hand.actions()
+        if entry.action == "operation.verified" and entry.operation_id in operations
+    ]
     per_operation = Counter(entry.operation_id for entry in verified)
     assert all(count == 1 for count in per_operation.values())
-    done = {row.id for row in hand.operations() if row.state == "verified"}
+    done = {row.id for row in operations.values() if row.state == "verified"}
     assert set(per_operation) == done
     effects = Counter((entry["kind"], entry["id"], entry["op"]) for entry in ledger)
     told = Counter(
-        (entry.object_type, int(entry.city_id or 0), _op_of(hand, entry.operation_id)) for entry in verified
+        (entry.object_type, int(entry.city_id or 0), operations[entry.operation_id].op) for entry in verified
     )
     assert effects == told, "effects in the city and verified entries in the audit differ"
 
 
-def _op_of(hand: Hand, operation_id: int | None) -> str:
-    return next(row.op for row in hand.operations() if row.id == operation_id)
+class RealClock(ShiftedClock):
+    """The real pace, for what really takes time; may be moved on as well."""
+
+    def advance(self, seconds: float) -> None:
+        self._shift += timedelta(seconds=seconds)
 
 
 class SmallBook(SchoolBook):
@@ -457,47 +473,64 @@ def recording() -> list[dict[str, Any]]:
 def build_world(recording: list[dict[str, Any]], tmp_path: Path) -> Iterator[BuildWorld]:
     """Builds worlds: the recorded portal, or a made-up school of a few pupils and courses."""
     with ExitStack() as stack:
+        yield partial(build_one, stack, recording, tmp_path)
 
-        def build(
-            *,
-            pupils: int | None = None,
-            courses: int = 1,
-            traps: bool = False,
-            database_url: str | None = None,
-            prepare: Callable[[PortalSide], None] | None = None,
-            own_clock: bool = False,
-        ) -> World:
-            clock = VirtualClock(NOW)
-            book = (
-                RecordedBook(recording)
-                if pupils is None
-                else SmallBook(School(pupils=pupils, seed=1, now=NOW), courses)
-            )
-            app = build_portal_app(book, now=clock.now)
-            recorder = Recorder(app)
-            served = stack.enter_context(serve_in_thread(recorder))
-            portal = PortalSide(served.base_url, recorder, app.state.portal)
-            stack.callback(portal.close)
-            if prepare is not None:
-                prepare(portal)
-            like = build_like(portal.base_url, DEFAULT_TOKEN, traps=traps)
-            recorder.asked.clear()
 
-            def serve_city(seed: int = 1) -> CitySide:
-                city_app = build_city_app(
-                    seed=seed, like=like, now=(lambda: NOW) if own_clock else clock.now, rate_per_s=None
-                )
-                city_recorder = Recorder(city_app)
-                server = stack.enter_context(ExitStack())
-                there = server.enter_context(serve_in_thread(city_recorder))
-                side = CitySide(there.base_url, city_recorder, city_app.state.city, server)
-                stack.callback(side.close)
-                return side
+@pytest.fixture(scope="module")
+def build_module_world(
+    recording: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BuildWorld]:
+    """The same for a world that all tests of a module look at and none changes."""
+    with ExitStack() as stack:
+        yield partial(build_one, stack, recording, tmp_path_factory.mktemp("world"))
 
-            url = database_url or f"sqlite:///{tmp_path / 'gateway.sqlite'}"
-            return World(clock, portal, serve_city(), like, tmp_path, url, stack, serve_city)
 
-        yield build
+def build_one(
+    stack: ExitStack,
+    recording: list[dict[str, Any]],
+    folder: Path,
+    *,
+    pupils: int | None = None,
+    courses: int = 1,
+    traps: bool = False,
+    database_url: str | None = None,
+    prepare: Callable[[PortalSide], None] | None = None,
+    own_clock: bool = False,
+    real_clock: bool = False,
+) -> World:
+    """Serve both sandboxes until the stack ends.
+
+    Args:
+        pupils: Size of the made-up school; None = the recorded portal.
+        courses: How many subjects the made-up school teaches.
+        traps: Everything is typed in the city by hand already, under another control form.
+        prepare: Edits of the portal before the city is made like it.
+        own_clock: The city's time stands still while a gateway in another process has its own.
+        real_clock: Time passes really.
+    """
+    clock = RealClock(NOW) if real_clock else VirtualClock(NOW)
+    book = RecordedBook(recording) if pupils is None else SmallBook(School(pupils=pupils, seed=1, now=NOW), courses)
+    app = build_portal_app(book, now=clock.now)
+    recorder = Recorder(app)
+    served = stack.enter_context(serve_in_thread(recorder))
+    portal = PortalSide(served.base_url, recorder, app.state.portal)
+    stack.callback(portal.close)
+    if prepare is not None:
+        prepare(portal)
+    like = build_like(portal.base_url, DEFAULT_TOKEN, traps=traps)
+    recorder.asked.clear()
+
+    def serve_city(seed: int = 1) -> CitySide:
+        city_app = build_city_app(seed=seed, like=like, now=(lambda: NOW) if own_clock else clock.now, rate_per_s=None)
+        city_recorder = Recorder(city_app)
+        server = stack.enter_context(ExitStack())
+        there = server.enter_context(serve_in_thread(city_recorder))
+        side = CitySide(there.base_url, city_recorder, city_app.state.city, server)
+        stack.callback(side.close)
+        return side
+
+    url = database_url or f"sqlite:///{folder / 'gateway.sqlite'}"
+    return World(clock, portal, serve_city(), like, folder, url, stack, serve_city)
 
 
 @pytest.fixture

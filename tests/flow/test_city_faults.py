@@ -25,7 +25,6 @@ ON_WRITES: dict[str, dict[str, Any]] = {
     "html": {"fault": "html"},
     "truncate": {"fault": "truncate"},
     "429": {"fault": "429"},
-    "slow": {"fault": "slow", "delay_s": 0.6},
 }
 
 ON_READS: dict[str, dict[str, Any]] = {
@@ -71,11 +70,10 @@ def try_sync(hand: Any) -> Any:
 
 @pytest.mark.parametrize("name", ON_WRITES)
 def test_every_third_write_goes_wrong_and_each_object_stands_once(small: Any, name: str) -> None:
-    mesh = {"deadline_s": 0.4} if name == "slow" else {}
-    synced, wanted = go_through(small, **mesh)
+    synced, wanted = go_through(small)
     small.city.fault(**ON_WRITES[name], path=WRITES, method="POST", every=3)
 
-    with small.open(**mesh) as hand:
+    with small.open() as hand:
         hand.approve(synced)
         hand.deliver()
         assert small.city.fired() > 0
@@ -122,6 +120,25 @@ def test_reads_that_go_wrong_after_the_delivery_change_nothing(small: Any, name:
 
     assert small.city.ledger() == ledger
     assert last.planned.plan.counters["unchanged"] == len(ledger)
+
+
+def test_writes_slower_than_the_deadline_are_looked_up_and_not_repeated(build_world: Any) -> None:
+    """Here time is real: the slow call lands after our deadline and before the settle time is over."""
+    world = build_world(pupils=1, real_clock=True)
+    mesh = {"deadline_s": 0.4, "settle_s": 1.0}
+    synced, wanted = go_through(world, **mesh)
+    world.city.fault("slow", path=WRITES, method="POST", every=3, delay_s=0.8)
+
+    with world.open(**mesh) as hand:
+        hand.approve(synced)
+        hand.deliver()
+        assert world.city.fired() > 0
+        explained(hand)
+        world.city.clear()
+        hand.until_quiet()
+
+        assert len(world.city.ledger()) == wanted
+        hand.assert_sound()
 
 
 def test_everything_goes_wrong_at_once_and_the_end_is_the_same(small: Any) -> None:
