@@ -94,11 +94,24 @@ def _iter_base_only(conn: Connection, place_id: int, scope: str) -> Iterator[Tri
             object_key=row.object_key,
             intent=row.intent,
             old=row.intent,
-            on_date=None,
+            on_date=_day_of(row.intent),
             due_on=None,
             gone=row.gone,
             absent_reads=row.absent_reads or 0,
         )
+
+
+class _Dated(msgspec.Struct, frozen=True):
+    """The day in a stored intent: of a mark's or an absence's lesson, or on which homework is set."""
+
+    on: date | None = None
+    assigned_on: date | None = None
+
+
+def _day_of(intent: bytes) -> date | None:
+    """The day of what was agreed: a delete is read back by days like any other operation."""
+    dated = msgspec.json.decode(intent, type=_Dated)
+    return dated.on or dated.assigned_on
 
 
 def iter_foreign(conn: Connection, place_id: int, scope: str) -> Iterator[tuple[str, int, str, bytes, bytes]]:
