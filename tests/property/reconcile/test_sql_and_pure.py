@@ -183,3 +183,18 @@ def replace_item(decided: ScopeDecision, number: int, field: str) -> ScopeDecisi
         other = replace(item, triple=replace(item.triple, **{field: tail if was is None else was + tail}))
     items[number] = other
     return replace(decided, items=items)
+
+
+def test_a_mark_that_a_person_moved_to_another_lesson_is_drift_and_not_unchanged(
+    new_world: Callable[[], Any],
+) -> None:
+    world = new_world()
+    world.put_ours("item:1", 1, 1, "5")
+    world.agree("item:1", 10, world.intent(1, 1, "5"))
+    world.put_theirs(1, 2, "5", city_id=10)
+    world.store_sides()
+
+    decided = world.decide()
+
+    assert [(item.decision.category, item.decision.reason) for item in decided.items] == [(Category.HELD, "DRIFT")]
+    assert decided.shared == []
