@@ -16,7 +16,7 @@ from gateway.domain.records import Group, Person, Subject
 from gateway.flows.gateway import Gateway
 from gateway.mapping.correlate import correlate_groups, correlate_people
 from gateway.mapping.dictionaries import load_subjects
-from gateway.mapping.links import load_links, save_correlation
+from gateway.mapping.links import load_links, load_machine_links, save_correlation
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
 from gateway.store.transaction import upsert
@@ -27,7 +27,7 @@ class WhoIsWho(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         pupils: Local person ref → city pupil id.
-        pupils_waiting: Local person ref → why there is no link.
+        pupils_waiting: Local person ref → why there is no link, or why the one there is waits for a person.
         groups: Local group ref → city group id; `groups_waiting` likewise.
     """
 
@@ -54,7 +54,8 @@ def correlate(gateway: Gateway, directory: CityDirectory) -> WhoIsWho:
         groups = load_records(conn, place_id, Group)
         subjects = {subject.ref: subject for subject in load_records(conn, place_id, Subject)}
         linked = load_links(conn, place_id, Kind.PERSON)
-        found = correlate_people(people, directory.pupils, linked)
+        by_machine = load_machine_links(conn, place_id, Kind.PERSON)
+        found = correlate_people(people, directory.pupils, linked, by_machine=by_machine)
         save_correlation(conn, place_id, Kind.PERSON, found, now)
         rules = load_subjects(conn, place_id, gateway.rules)
         linked_groups = load_links(conn, place_id, Kind.GROUP)

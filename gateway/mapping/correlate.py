@@ -10,7 +10,7 @@ Source: city-journal.md §7.5 (natural keys), S2, S23 (namesakes, null names); d
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -63,22 +63,38 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Mapping[str, str]
 
 
-def correlate_people(local: Iterable[Person], city: Iterable[CityPupil], linked: Mapping[str, int]) -> Correlation:
+def correlate_people(
+    local: Iterable[Person],
+    city: Iterable[CityPupil],
+    linked: Mapping[str, int],
+    *,
+    by_machine: Collection[str] = (),
+) -> Correlation:
     """Link pupils by the city's person id; those without wait with candidates by name.
 
     Args:
         local: All people of the portal; teachers are passed over. Of a part of them a namesake could look unique.
         city: All pupils of the school in the city.
         linked: Links that stand already: local ref → city pupil id; never changed here.
+        by_machine: Refs among them that no person has decided: where name or person id contradict by now, the account may
+            have been given to another child, and the link waits for a person though it stands.
     """
     pupils = {person.ref: person for person in local if person.role == "pupil"}
-    return _People(pupils, tuple(city), linked).correlate()
+    return _People(pupils, tuple(city), linked, by_machine).correlate()
 
 
 class _People:
-    def __init__(self, pupils: Mapping[str, Person], city: Sequence[CityPupil], linked: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        pupils: Mapping[str, Person],
+        city: Sequence[CityPupil],
+        linked: Mapping[str, int],
+        by_machine: Collection[str],
+    ) -> None:
         self._pupils = pupils
         self._linked = linked
+        self._by_machine = by_machine
+        self._city = {pupil.id: pupil for pupil in city}
         self._holders = {city_id: ref for ref, city_id in linked.items()}
         self._id_counts = Counter(key for one in pupils.values() if (key := person_id_key(one.person_id)))
         self._by_person_id: dict[str, list[CityPupil]] = defaultdict(list)
@@ -98,9 +114,13 @@ class _People:
         waiting: dict[str, str] = {}
         unproven: list[Person] = []
         for ref in sorted(self._pupils):
-            if ref in self._linked:
-                continue
             person = self._pupils[ref]
+            if ref in self._linked:
+                there = self._city.get(self._linked[ref])
+                if ref in self._by_machine and there is not None and _contradicts(person, there):
+                    waiting[ref] = PERSON_ID_NAME_MISMATCH
+                    candidates.append(_candidate(person, there, PERSON_ID_NAME_MISMATCH))
+                continue
             same = self._by_person_id.get(person_id_key(person.person_id) or "", [])
             if not same:
                 unproven.append(person)
@@ -140,6 +160,12 @@ class _People:
         if not free:
             return namesakes, AMBIGUOUS_LINK
         return free, NOT_LINKED if len(free) == 1 else AMBIGUOUS_LINK
+
+
+def _contradicts(person: Person, pupil: CityPupil) -> bool:
+    """Whether name or person id speak against a link that was made by the person id."""
+    ids = _same(person_id_key(person.person_id), person_id_key(pupil.person_id))
+    return "differs" in (ids, *_names(person, pupil))
 
 
 def _candidate(person: Person, pupil: CityPupil, reason: str) -> Candidate:

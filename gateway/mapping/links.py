@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from gateway.domain.city import CityLesson, MarkIntent
 from gateway.domain.errors import AmbiguousMatchError
@@ -44,6 +44,14 @@ def load_links(conn: Connection, place_id: int, kind: Kind) -> dict[str, int]:
         select(link.c.local_ref, link.c.city_id).where(link.c.place_id == place_id, link.c.kind == kind.value)
     )
     return {row.local_ref: int(row.city_id) for row in rows}
+
+
+def load_machine_links(conn: Connection, place_id: int, kind: Kind) -> frozenset[str]:
+    """Return the local refs whose link no person has decided."""
+    rows = conn.execute(
+        select(link.c.local_ref).where(link.c.place_id == place_id, link.c.kind == kind.value, link.c.actor == MACHINE)
+    )
+    return frozenset(rows.scalars())
 
 
 def save_correlation(conn: Connection, place_id: int, kind: Kind, correlation: Correlation, now: datetime) -> int:
@@ -113,14 +121,14 @@ def confirm(
         how: `confirmed` by hand, `roster` by an imported list.
 
     Returns:
-        False when exactly this link stands already.
+        False when exactly this link stands already by a person's word; one that a machine made becomes the person's.
 
     Raises:
         AmbiguousMatchError: Either side is linked to another already; nothing is overwritten.
     """
     linked = load_links(conn, place_id, kind)
     if linked.get(local_ref) == city_id:
-        return False
+        return _take_over(conn, place_id, kind, local_ref, actor=actor, how=how, evidence=evidence, now=now)
     if local_ref in linked:
         raise AmbiguousMatchError("Эта запись портала уже связана с другой записью городского журнала")
     if city_id in linked.values():
@@ -145,6 +153,39 @@ def confirm(
         )
     )
     return True
+
+
+def _take_over(
+    conn: Connection,
+    place_id: int,
+    kind: Kind,
+    local_ref: str,
+    *,
+    actor: str,
+    how: str,
+    evidence: Evidence,
+    now: datetime,
+) -> bool:
+    """Put a person's name under a link that a machine made, so that it no longer waits when name or id change."""
+    taken = conn.execute(
+        update(link)
+        .where(
+            link.c.place_id == place_id,
+            link.c.kind == kind.value,
+            link.c.local_ref == local_ref,
+            link.c.actor == MACHINE,
+        )
+        .values(actor=actor, how=how, evidence=evidence, decided_at=now)
+    ).rowcount
+    if taken:
+        conn.execute(
+            delete(link_candidate).where(
+                link_candidate.c.place_id == place_id,
+                link_candidate.c.kind == kind.value,
+                link_candidate.c.local_ref == local_ref,
+            )
+        )
+    return bool(taken)
 
 
 def load_candidates(conn: Connection, place_id: int, kind: Kind) -> list[Candidate]:
@@ -269,6 +310,7 @@ __all__ = [
     "load_candidates",
     "load_chosen_lessons",
     "load_links",
+    "load_machine_links",
     "load_waiting",
     "save_chosen_lessons",
     "save_correlation",

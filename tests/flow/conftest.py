@@ -27,9 +27,10 @@ from gateway.connectors.port import Want
 from gateway.domain.clock import ShiftedClock, VirtualClock
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
+from gateway.flows.links import confirm_link
 from gateway.flows.runs import year_bounds
 from gateway.flows.sync import Synced, resume, sync
-from gateway.mapping.links import confirm, load_waiting
+from gateway.mapping.links import confirm, load_links, load_waiting
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
 from gateway.queue.pauses import lift
@@ -318,6 +319,12 @@ class Hand:
         """People who wait for a link, and why."""
         with self.gateway.store.read() as conn:
             return load_waiting(conn, self._place(conn), Kind.PERSON)
+
+    def confirm(self, local_ref: str) -> bool:
+        """Say by hand that the link which stands is right."""
+        with self.gateway.store.read() as conn:
+            city_id = load_links(conn, self._place(conn), Kind.PERSON)[local_ref]
+        return confirm_link(self.gateway, local_ref, city_id)
 
     def place_id(self) -> int:
         with self.gateway.store.write() as conn:

@@ -412,3 +412,19 @@ def test_a_name_changed_at_the_portal_after_linking_waits_for_a_person(small: An
             synced = hand.through()
             assert reasons(synced)["PERSON_ID_NAME_MISMATCH"] >= len(own)
         assert small.city.ledger() == ledger
+
+
+def test_a_person_who_confirms_the_changed_name_lets_the_marks_go_on(small: Any) -> None:
+    user = 1001
+    with small.open() as hand:
+        hand.through()
+        small.portal.edit("set_name", userid=user, lastname="Совсемдругой")
+        hand.sync()
+        assert hand.waiting()[f"user:{user}"] == "PERSON_ID_NAME_MISMATCH"
+
+        assert hand.confirm(f"user:{user}") is True
+        assert hand.confirm(f"user:{user}") is False
+        synced = hand.sync()
+
+        assert "PERSON_ID_NAME_MISMATCH" not in reasons(synced)
+        assert f"user:{user}" not in hand.waiting()
