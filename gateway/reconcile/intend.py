@@ -29,8 +29,8 @@ def store_intended(conn: Connection, place_id: int, scope: str, mapped: Iterable
     Returns:
         Rows written or removed.
     """
-    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope}).all()
-    known = {(row[0], row[1]): row[2] for row in rows}
+    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope})
+    known = {(kind, ref): digest for kind, ref, digest in rows}
     changed: list[dict[str, object]] = []
     for item in mapped:
         # On an ordinary night nearly every record ends here, so nothing more is made of it than its digest.
