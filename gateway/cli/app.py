@@ -9,6 +9,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli.audit import audit_app
+from gateway.cli.backup import backup_command, restore_command
 from gateway.cli.check import check_command
 from gateway.cli.demo import demo_command
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
@@ -18,6 +19,7 @@ from gateway.cli.plans import plan_app
 from gateway.cli.queue import queue_app
 from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
+from gateway.cli.stop import stop_command
 from gateway.telemetry import configure_logging
 
 app = typer.Typer(
@@ -58,6 +60,9 @@ app.command("sync")(sync_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
 app.add_typer(audit_app, name="audit")
+app.command("stop-sending")(stop_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.add_typer(sandbox_app, name="sandbox")
 app.command("demo")(demo_command)
 

@@ -6,7 +6,7 @@ may have been sent and becomes UNKNOWN. The claim is charged before the work, so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy import Connection, Row, and_, exists, insert, select, update
 
+from gateway.connectors.pace import Pace, Unpaced, in_lane, prepaid
 from gateway.connectors.port import Accepted, CitySink
 from gateway.domain.city import Intent
 from gateway.domain.errors import (
@@ -23,16 +24,21 @@ from gateway.domain.errors import (
     OutcomeUnknownError,
     Recovery,
     StaleError,
+    ThrottledError,
 )
 from gateway.queue.barrier import UNREAD, find_city_obstacle, find_obstacle
+from gateway.queue.breaker import BreakerTerms, load_breaker, note_answer, try_pass
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import still_wanted
+from gateway.queue.lanes import to_lane
+from gateway.queue.pace import find_hold, hold
 from gateway.queue.pauses import pause
 from gateway.queue.redelivery import PAUSE_S, next_attempt_at
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import attempt, operation, receipt
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.tables import shadow
+from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
 
 
@@ -42,6 +48,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         settle_s: How long a call without an answer may still be applied.
         deadline_s: Total time of one call.
+        breaker: When nobody calls the city any more.
     """
 
     lease_s: float
@@ -49,6 +56,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     settle_s: float
     deadline_s: float
+    breaker: BreakerTerms = BreakerTerms()
 
     @property
     def untouchable(self) -> timedelta:
@@ -79,6 +87,8 @@ class Delivery:
         terms: The numbers.
         city: Key of the city, for pauses.
         request_ids: Source of request ids.
+        pace: Where the turn of a call is waited for, while nothing is marked as sent yet.
+        is_stopping: Whether this process is being stopped: nothing is claimed, and a claim not yet sent is given back.
     """
 
     def __init__(
@@ -90,6 +100,8 @@ class Delivery:
         *,
         city: str,
         request_ids: RequestIds = new_request_id,
+        pace: Pace | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._sink = sink
@@ -97,6 +109,8 @@ class Delivery:
         self._terms = terms
         self._city = city
         self._request_ids = request_ids
+        self._pace = pace or Unpaced()
+        self._is_stopping = is_stopping
 
     def deliver(self, operation_id: int) -> State | None:
         """Run one operation as far as it goes now.
@@ -107,27 +121,49 @@ class Delivery:
         Raises:
             AuditError: What was to be done could not be written down; it was not done.
         """
-        row = self._claim(operation_id)
+        row = None if self._is_stopping() else self._claim(operation_id)
         if row is None:
             return None
         if row.state != State.CLAIMED.value:
             return State(row.state)
-        request_id = self._request_ids()
-        sent = self._mark_sending(row, request_id)
-        if isinstance(sent, State):
-            return sent
-        try:
-            accepted = self._call(sent, request_id)
-        except GatewayError as error:
-            return self._record_error(sent, error, request_id)
+        with in_lane(to_lane(row.lane)):
+            if not self._await_turn(row):
+                return State.READY
+            request_id = self._request_ids()
+            sent = self._mark_sending(row, request_id)
+            if isinstance(sent, State):
+                return sent
+            try:
+                with prepaid():
+                    accepted = self._call(sent, request_id)
+            except GatewayError as error:
+                return self._record_error(sent, error, request_id)
         return self._record_accepted(sent, accepted)
+
+    def _await_turn(self, row: Row[Any]) -> bool:
+        """Wait for the call's turn; False where the claim was given back.
+
+        Before the row is marked as sent, so that a kill while waiting costs a lease and not a settle time.
+        """
+        wait_s = 0.0
+        try:
+            self._pace.take()
+            if not self._is_stopping():
+                return True
+        except ThrottledError as error:
+            wait_s = error.retry_after_s
+        with self._store.write() as conn:
+            self._put_back(conn, row, self._store.now(conn), reason=row.reason, wait_s=wait_s)
+        return False
 
     def _claim(self, operation_id: int) -> Row[Any] | None:
         """Take the row, or park one that killed its worker too often; the charge is committed before the work."""
         other = operation.alias()
         with self._store.write() as conn:
             now = self._store.now(conn)
-            if find_city_obstacle(conn, self._city) is not None:
+            if find_city_obstacle(conn, self._city) is not None or find_hold(conn, self._city, now) is not None:
+                return None
+            if not load_breaker(conn, self._city).may_call(now):
                 return None
             if self._store.dialect == "postgresql":
                 self._lock_cell(conn, operation_id)
@@ -165,6 +201,10 @@ class Delivery:
                 return self._move(
                     conn, row, State.PARKED, now, reason="POISON", action="operation.parked", outcome="held"
                 )
+            if not try_pass(conn, self._city, self._terms.breaker, now):
+                # somebody else became the one who tries since we looked
+                self._put_back(conn, row, now, reason=row.reason, wait_s=0.0)
+                return None
             return row
 
     def _lock_cell(self, conn: Connection, operation_id: int) -> None:
@@ -190,9 +230,11 @@ class Delivery:
             if obstacle is not None:
                 self._put_back(conn, row, now, reason=obstacle)
                 return State.READY
-            if not still_wanted(conn, row):
+            is_old = row.epoch != get_epoch(conn)
+            if is_old or not still_wanted(conn, row):
+                reason = "EPOCH_BEGUN" if is_old else "BASE_MOVED"
                 self._move(
-                    conn, row, State.SUPERSEDED, now, reason="BASE_MOVED", action="operation.dropped", outcome="held"
+                    conn, row, State.SUPERSEDED, now, reason=reason, action="operation.dropped", outcome="held"
                 )
                 return State.SUPERSEDED
             ids = conn.execute(
@@ -233,7 +275,9 @@ class Delivery:
             self._ledger.write(conn, sent, "operation.intended", "decided", request_id=request_id)
             return sent
 
-    def _put_back(self, conn: Connection, row: Row[Any], now: datetime, *, reason: str) -> None:
+    def _put_back(
+        self, conn: Connection, row: Row[Any], now: datetime, *, reason: str, wait_s: float = PAUSE_S
+    ) -> None:
         """Give an unsent claim back uncharged: a person or a restore is in the way, not the operation."""
         conn.execute(
             update(operation)
@@ -247,7 +291,7 @@ class Delivery:
                 reason=reason,
                 claims=operation.c.claims - 1,
                 lease_until=None,
-                not_before=now + timedelta(seconds=PAUSE_S),
+                not_before=now + timedelta(seconds=wait_s),
                 changed_at=now,
             )
         )
@@ -263,6 +307,7 @@ class Delivery:
     def _record_accepted(self, row: Row[Any], accepted: Accepted) -> State:
         with self._store.write() as conn:
             now = self._store.now(conn)
+            note_answer(conn, self._city, self._terms.breaker, now)
             city_id = accepted.city_id if accepted.city_id is not None else row.city_id
             moved = self._move(
                 conn,
@@ -296,6 +341,10 @@ class Delivery:
     def _record_error(self, row: Row[Any], error: GatewayError, request_id: str) -> State:
         with self._store.write() as conn:
             now = self._store.now(conn)
+            # breaker and hold before anything that writes to the audit: one order of locks for everybody
+            note_answer(conn, self._city, self._terms.breaker, now, error)
+            if isinstance(error, ThrottledError):
+                hold(conn, self._city, now + timedelta(seconds=error.retry_after_s), now=now)
             attempts = row.attempts if error.recovery is Recovery.PAUSE else row.attempts + 1
             if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
                 pause(conn, self._ledger, self._city, error, now=now)
