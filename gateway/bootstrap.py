@@ -18,7 +18,7 @@ from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
 from gateway.audit.redact import is_code
 from gateway.connectors.mesh.connector import MeshConnector
-from gateway.connectors.pace import PacedByClock
+from gateway.connectors.pace import Pace, PacedByClock
 from gateway.connectors.portal.moodle.source import build_moodle_source
 from gateway.domain.clock import Clock, SystemClock, moscow_day, school_year
 from gateway.domain.errors import ConfigurationError
@@ -27,7 +27,9 @@ from gateway.flows.gateway import Gateway, Progress, silent
 from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import Rules, everything_on, load_rules
 from gateway.queue.barrier import find_stop
+from gateway.queue.breaker import BreakerTerms, GuardedCity
 from gateway.queue.deliver import Terms
+from gateway.queue.pace import StorePace
 from gateway.queue.pauses import load_paused
 from gateway.queue.tables import host_confirmation
 from gateway.reconcile.guard import Limits
@@ -35,6 +37,8 @@ from gateway.settings import GatewaySettings
 from gateway.store.place import bind_place
 from gateway.store.transaction import Store
 
+SHARED_PACE_PER_S = 500.0
+"""Above it a city on this machine is paced by each process for itself: turns in the store cost about a millisecond each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -129,11 +133,13 @@ def open_gateway(
         year = settings.school.year or school_year(moscow_day(now))
         place = Place(city=city_key(settings), portal=settings.portal.name, year=year)
         rules = effective_rules(settings, folder)
+        pace = build_pace(settings, store, place.city)
+        terms = build_terms(settings)
         city = stack.enter_context(
             MeshConnector(
                 settings.mesh,
                 clock=chosen,
-                pace=PacedByClock(chosen, rate_per_s=settings.mesh.rate_per_s, burst_count=settings.mesh.parallel),
+                pace=pace,
                 paused=lambda profile: _is_paused(store, place.city, profile),
                 confirmed=lambda host, profile: _is_confirmed(store, host, profile),
                 is_stopped=lambda: _is_stopped(store, place.city),
@@ -149,11 +155,12 @@ def open_gateway(
             place=place,
             rules=rules,
             sources=(portal,),
-            city=city,
-            terms=build_terms(settings),
+            city=GuardedCity(city, store, place.city, terms.breaker),
+            terms=terms,
             limits=build_limits(settings),
             actor=actor or os_actor(),
             progress=progress,
+            pace=pace,
         )
         with store.write() as conn:
             bind_place(conn, place.city, place.portal)
@@ -169,7 +176,22 @@ def build_terms(settings: GatewaySettings) -> Terms:
         max_attempts=settings.queue.max_attempts,
         settle_s=settings.mesh.settle_s,
         deadline_s=settings.mesh.deadline_s,
+        breaker=BreakerTerms(
+            failures_count=settings.mesh.breaker_failures,
+            open_s=settings.mesh.breaker_open_s,
+            longest_s=settings.mesh.breaker_longest_s,
+            # three calls' time: whoever tries may read with its short retries
+            probe_s=3 * settings.mesh.deadline_s,
+        ),
     )
+
+
+def build_pace(settings: GatewaySettings, store: Store, city: str) -> Pace:
+    """The pace of the city's calls: shared in the store, except at rates that only a sandbox of one's own allows."""
+    rate_per_s = settings.mesh.rate_per_s
+    if is_loopback(settings) and rate_per_s > SHARED_PACE_PER_S:
+        return PacedByClock(store.clock, rate_per_s=rate_per_s, burst_count=settings.mesh.parallel)
+    return StorePace(store, city, rate_per_s=rate_per_s, demand_share=settings.mesh.demand_share)
 
 
 def build_limits(settings: GatewaySettings) -> Limits:

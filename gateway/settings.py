@@ -6,13 +6,25 @@ down. Nothing below reads the environment. Secrets are `SecretStr`; `gateway che
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -22,6 +34,17 @@ from pydantic_settings import (
 )
 
 from gateway.domain.errors import ConfigurationError
+from gateway.domain.slots import check_cron, parse_hours
+
+DEFAULT_SCHEDULES: dict[str, dict[str, Any]] = {
+    "everything": {"cron": "0 2 * * *"},
+    "homework": {"cron": ["30 15 * * *", "0 18 * * *"], "kinds": ["homework"], "school_days_only": True},
+    "marks": {"cron": "0 8-20 * * *", "kinds": ["mark", "absence"], "school_days_only": True},
+}
+"""Schedules that are there unasked: the night reads everything, homework is there when pupils look for it, marks within the hour."""
+RESERVED_SCHEDULES = ("held", "asked")
+"""Names of the scheduler's own two: what is held is decided again, what was asked for beside a running run."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 SECRETS_DIR = "GATEWAY_SECRETS_DIR"
 """Folder of secret files named `portal__token`, `mesh__token`… (systemd credentials, container secrets)."""
@@ -106,8 +129,16 @@ class MeshSettings(_Group):
     """`[mesh.profiles.NAME]`: several profiles; an operation goes by one that may write it."""
     rate_per_s: float = Field(default=5.0, gt=0)
     """Requests a second over all processes together. 5: the city's own clients pace themselves at 2–7."""
+    demand_share: float = Field(default=0.3, ge=0, le=0.9)
+    """Part of the rate kept free while somebody waits for an on-demand run: a button pressed during the night's work answers in seconds."""
     parallel: int = Field(default=3, ge=1, le=16)
-    """Requests at once."""
+    """Requests at once, of one process."""
+    breaker_failures: int = Field(default=5, ge=1)
+    """Silent answers in a row (no connection, 5xx, no answer) after which nobody calls: more than one full set of parallel calls."""
+    breaker_open_s: float = Field(default=30.0, gt=0)
+    """Seconds before one caller tries again; doubles with each failed try. A restart of the city's balancer takes less."""
+    breaker_longest_s: float = Field(default=300.0, gt=0)
+    """Longest time between two tries in seconds: a city that is back is noticed within five minutes."""
     deadline_s: float = Field(default=20.0, gt=0)
     """Total time of one call in seconds."""
     settle_s: float = Field(default=150.0, ge=0)
@@ -135,9 +166,28 @@ class PlannerSettings(_Group):
     """Folder that the planner's files come into; read by its own connector."""
 
 
+class DaySpan(_Group):
+    from_on: date = Field(validation_alias=AliasChoices("from", "from_on"))
+    """First day, `2026-08-25`; `from` in the file."""
+    to_on: date = Field(validation_alias=AliasChoices("to", "to_on"))
+    """Last day, included; `to` in the file."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DaySpan:
+        if self.to_on < self.from_on:
+            raise ValueError("`to` is before `from`")
+        return self
+
+
 class SchoolSettings(_Group):
     timezone: str = "Europe/Moscow"
     """Zone of the school's days."""
+    weekdays: tuple[Annotated[int, Field(ge=1, le=7)], ...] = Field(default=(1, 2, 3, 4, 5), min_length=1)
+    """Working days, Monday is 1. Five of them; a school with lessons on Saturday adds 6."""
+    holidays: tuple[DaySpan, ...] = ()
+    """`[[school.holidays]]` with `from` and `to`: days that are no working days. The city's calendar can't be read before its year begins."""
+    held_until_hour: int = Field(default=12, ge=0, le=23)
+    """What a guard holds waits until this hour of the next working day and is decided afresh then: a morning for the deputy head to look."""
     year: str | None = None
     """School year in every key, `2026/27`; None = that of the day. Fixed only where the past is worked on (the demo)."""
     mapping_file: Path | None = None
@@ -176,11 +226,103 @@ class QueueSettings(_Group):
     """Claims without an outcome (a kill counts) before an operation is parked."""
     max_attempts: int = Field(default=12, ge=1)
     """Refused or unreachable attempts before it is parked."""
+    tick_s: float = Field(default=5.0, gt=0, le=30)
+    """How often a worker looks for what is due where nothing wakes it, in seconds; a lost broker costs as much."""
+    read_back_after_s: float = Field(default=20.0, ge=0)
+    """An accepted mark waits so long at most for the rest of its group before the group is read back, in seconds."""
+    stop_s: float = Field(default=30.0, gt=0)
+    """A worker told to stop finishes or gives back what it holds within this, in seconds; above `mesh.deadline_s`."""
+
+
+class NamedSchedule(_Group):
+    cron: tuple[str, ...] = Field(min_length=1)
+    """One expression or a list of them: minute hour day month weekday, in the school's zone. A fixed hour comes once also on the days the clocks change."""
+    kinds: tuple[Literal["mark", "absence", "homework"], ...] = ()
+    """What is sent; empty = everything. What it hangs on (people, groups, lessons) is read in any case."""
+    classes: tuple[str, ...] = ()
+    """Only these classes; empty = the whole school. Such a run may go on beside a whole one."""
+    from_day: int | None = Field(default=None, ge=-400, le=400)
+    """First lesson day, counted in days from the day of the run: -14 is two weeks ago. None = the school year's first. A run that sees a part never deletes."""
+    to_day: int | None = Field(default=None, ge=-400, le=400)
+    """Last lesson day, counted in days from the day of the run. None = the school year's last."""
+    window: str = ""
+    """Hours in which a run may begin, `08:00-20:00`; empty = any. What was missed and is found outside them goes into the next slot; what runs may finish."""
+    school_days_only: bool = False
+    """Begin on working days of the school only (`school.weekdays`, `school.holidays`)."""
+    mode: Literal["automatic", "approve", "observe", "off"] = "automatic"
+    """automatic: what no guard holds is sent; approve: the whole plan waits for a person; observe: a plan to look at; off: not at all."""
+
+    @field_validator("cron", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) and not value.startswith("[") else _listed(value)
+
+    @field_validator("cron")
+    @classmethod
+    def _known_cron(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            check_cron(one)
+        return value
+
+    @field_validator("window")
+    @classmethod
+    def _known_window(cls, value: str) -> str:
+        parse_hours(value)
+        return value
+
+    @field_validator("kinds", "classes", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return _listed(value)
 
 
 class ScheduleSettings(_Group):
-    nightly: str = "0 2 * * *"
-    """Cron of the nightly run in the school's zone."""
+    """Schedules by name, `[schedule.NAME]`; what a table leaves out of a default one keeps its default value."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, NamedSchedule]
+
+    silent: tuple[DaySpan, ...] = ()
+    """`[schedule.silent]`, or several `[[schedule.silent]]`, with `from` and `to`: days on which nothing begins by itself. None by default: when classes are moved up differs from school to school, and a gateway that goes quiet unasked would be noticed too late."""
+    heartbeat_url: SecretStr | None = None
+    """Address asked (GET) after each scheduled run that came to its end; an outside watcher tells the school when it falls silent. Secret, because whoever knows it can fake the sign."""
+    heartbeat_file: Path | None = None
+    """File written anew after each such run, for a watcher that looks at its time."""
+    run_lease_s: float = Field(default=900.0, gt=0)
+    """A run without a sign of life for so long is over, in seconds; never less than twice its longest wait. On the same machine a killed run is seen at once."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        named = {name: {**table, **_table(tree.get(name))} for name, table in DEFAULT_SCHEDULES.items()}
+        silent = tree.get("silent", ())
+        return {**tree, **named, "silent": (silent,) if isinstance(silent, dict) else silent}
+
+    @model_validator(mode="after")
+    def _known_names(self) -> ScheduleSettings:
+        wrong = [name for name in self.named if name in RESERVED_SCHEDULES or not _NAME.fullmatch(name)]
+        if wrong:
+            raise ValueError("a schedule's name is a word of a-z, 0-9, _ and -, up to 40, and not `held` or `asked`")
+        return self
+
+    @property
+    def named(self) -> dict[str, NamedSchedule]:
+        """All schedules by name, the default ones too."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+def _listed(value: object) -> object:
+    """The environment gives a list as its JSON text where the table's name is the school's own."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as exc:
+        raise ValueError("a list is spelled as JSON here") from exc
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value.model_dump() if isinstance(value, NamedSchedule) else value if isinstance(value, dict) else {}
 
 
 class WebSettings(_Group):

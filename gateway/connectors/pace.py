@@ -1,23 +1,68 @@
 """How fast a connector may ask: one place to wait before every call.
 
 Between a connector's calls and its door. The pace that all processes share lives in the store and implements the same
-protocol; this one counts for one process.
+protocol; this one counts for one process. Whose call it is (lane) and whether its turn was waited for already (prepaid)
+go with the thread's context, so that a connector only ever says `take`.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.domain.clock import Clock
+
+Lane = Literal["demand", "nightly"]
+
+_LANE: ContextVar[Lane] = ContextVar("pace_lane", default="nightly")
+_PREPAID: ContextVar[bool] = ContextVar("pace_prepaid", default=False)
+
+
+@contextmanager
+def in_lane(lane: Lane) -> Iterator[None]:
+    """Calls made inside are of that lane: somebody waits for a `demand` call, nobody for a `nightly` one."""
+    token = _LANE.set(lane)
+    try:
+        yield
+    finally:
+        _LANE.reset(token)
+
+
+def current_lane() -> Lane:
+    """The lane of the calls of this context; nightly unless said otherwise."""
+    return _LANE.get()
+
+
+@contextmanager
+def prepaid() -> Iterator[None]:
+    """The first call made inside goes at once: its turn was waited for before, while nothing was marked as sent."""
+    token = _PREPAID.set(True)
+    try:
+        yield
+    finally:
+        _PREPAID.reset(token)
+
+
+def spend_prepaid() -> bool:
+    """Whether this call's turn was waited for already; true once."""
+    was_paid = _PREPAID.get()
+    _PREPAID.set(False)
+    return was_paid
 
 
 class Pace(Protocol):
     """Says when the next call may go."""
 
     def take(self) -> None:
-        """Wait until a call may go."""
+        """Wait until a call may go.
+
+        Raises:
+            ThrottledError: The city asked for a longer wait than a thread may spend; nothing was sent.
+        """
         ...
 
 
@@ -50,7 +95,8 @@ class PacedByClock:
 
     def take(self) -> None:
         """Wait until a call may go."""
-        self._clock.wait(self._reserve_s())
+        if not spend_prepaid():
+            self._clock.wait(self._reserve_s())
 
     def _reserve_s(self) -> float:
         with self._lock:
@@ -63,4 +109,4 @@ class PacedByClock:
             return (goes_at - now).total_seconds()
 
 
-__all__ = ["Pace", "PacedByClock", "Unpaced"]
+__all__ = ["Lane", "Pace", "PacedByClock", "Unpaced", "current_lane", "in_lane", "prepaid", "spend_prepaid"]

@@ -1,36 +1,39 @@
-"""Deliver and confirm: ring what is due, read back what was answered, until nothing more can be done now.
+"""Deliver: ring what is due, read back what was answered, until nothing more can be done now.
 
-The loop is all there is here: every step is a transaction of `queue`, and what waits stands on its row.
+The loop is all there is here: every step is a transaction of `queue`, and what waits stands on its row. Where Redis is
+set the threads are those of `gateway worker`, and this side rings and watches the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
-from gateway.connectors.port import CityDirectory, CityScope
-from gateway.domain.city import Intent
-from gateway.domain.errors import ConfigurationError
-from gateway.domain.identifiers import Kind
+from gateway.flows.confirm import confirm, find_wait, new_owner
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.queue.barrier import STOPPED, find_city_obstacle
 from gateway.queue.broker import Doorbell
 from gateway.queue.deliver import Delivery, load_due, sweep
+from gateway.queue.lanes import load_due_rows
+from gateway.queue.leases import count_leases
 from gateway.queue.pauses import load_paused
-from gateway.queue.states import State
+from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
-from gateway.queue.verify import load_scopes_due, next_due_at, settle_scope
-from gateway.reconcile.resolve import INTENT_TYPES
-from gateway.reconcile.shadow import store_city_scope
-from gateway.reconcile.tables import city_directory
+from gateway.queue.verify import next_due_at
+from gateway.telemetry import get_logger
 
+LOG = get_logger(__name__)
 BATCH_COUNT = 500
 """Operations rung at once: at five a second, under two minutes of work."""
+WATCH_S = 0.5
+NO_WORKER_S = 20.0
+"""Two of a worker's signs of life: a restarting one is not called absent."""
+WORKER_LEASE = "worker:"
+"""Workers show that they live by a lease of this name and their own."""
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +62,7 @@ def deliver(gateway: Gateway, run_id: int, *, max_wait_s: float) -> Delivered:
 
     Args:
         gateway: The composed gateway.
-        run_id: Run on whose behalf; read-backs are noted under it.
+        run_id: Run on whose behalf; for the log.
         max_wait_s: How long to wait for what is due later (settling, throttled); 0 = not at all.
 
     Raises:
@@ -67,101 +70,101 @@ def deliver(gateway: Gateway, run_id: int, *, max_wait_s: float) -> Delivered:
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-    work = Delivery(gateway.store, gateway.city, gateway.ledger, gateway.terms, city=gateway.place.city)
-    problems: dict[str, Problem] = {}
     since = gateway.now()
-    with Doorbell(work.deliver, threads=_threads(gateway), redis_url=gateway.settings.queue.redis_url) as bell:
+    if gateway.settings.queue.redis_url is not None:
+        problems = _leave_to_workers(gateway, place_id, max_wait_s=max_wait_s)
+    else:
+        problems = _deliver_here(gateway, place_id, since, max_wait_s=max_wait_s)
+    delivered = _count(gateway, place_id, since, problems)
+    LOG.info("delivery.ended", run_id=run_id, sent_count=delivered.sent, open_count=delivered.open_count)
+    return delivered
+
+
+def build_delivery(gateway: Gateway, *, is_stopping: Callable[[], bool] = lambda: False) -> Delivery:
+    """Make the steps of delivery of the composed gateway."""
+    return Delivery(
+        gateway.store,
+        gateway.city,
+        gateway.ledger,
+        gateway.terms,
+        city=gateway.place.city,
+        pace=gateway.pace,
+        is_stopping=is_stopping,
+    )
+
+
+def _deliver_here(gateway: Gateway, place_id: int, since: datetime, *, max_wait_s: float) -> list[Problem]:
+    work = build_delivery(gateway)
+    owner = new_owner()
+    problems: dict[str, Problem] = {}
+    with Doorbell(work.deliver, threads=count_threads(gateway)) as bell:
         rung: Sequence[int] = ()
         while True:
             sweep(gateway.store)
+            wait_until = find_wait(gateway)
             with gateway.store.read() as conn:
                 is_blocked = find_city_obstacle(conn, gateway.place.city) is not None
-                due = () if is_blocked else load_due(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT)
+                is_quiet = is_blocked or wait_until is not None
+                due = () if is_quiet else load_due(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT)
             bell.ring(due)
             bell.wait()
-            settled = confirm(gateway, place_id, run_id, problems)
+            settled = confirm(gateway, place_id, problems, owner=owner)
             _report(gateway, place_id)
             if settled or (due and due != rung):
                 rung = due
                 continue
-            wait_s = None if is_blocked else _seconds_to_next(gateway, place_id, since, max_wait_s)
+            wait_s = None if is_blocked else _seconds_to_next(gateway, place_id, since, max_wait_s, wait_until)
             if wait_s is None:
                 break
             gateway.progress("wait", int(wait_s))
             gateway.clock.wait(wait_s)
-    return _count(gateway, place_id, since, list(problems.values()))
+    return list(problems.values())
 
 
-def confirm(gateway: Gateway, place_id: int, run_id: int, problems: dict[str, Problem]) -> int:
-    """Read back every scope that has something to prove: one list a group.
-
-    Returns:
-        Operations settled one way or another; 0 = nothing moved.
-    """
-    asked_at = gateway.now()
-    with gateway.store.read() as conn:
-        scopes = load_scopes_due(conn, place_id, asked_at)
-    moved = 0
-    for due in scopes:
-        asked_at = gateway.now()
-        read = gateway.city.fetch_scope(_scope_to_read(gateway, place_id, due))
-        if read.problem is not None:
-            problems[due.scope] = Problem(
-                scope=due.scope, reason=read.problem.reason_code, sentence=read.problem.sentence
-            )
-            continue
-        problems.pop(due.scope, None)
-        with gateway.store.write() as conn:
-            store_city_scope(conn, place_id, read, run_id=run_id)
-        settled = settle_scope(
-            gateway.store,
-            gateway.ledger,
-            gateway.terms,
-            place_id=place_id,
-            scope=due.scope,
-            kind=due.kind,
-            read_at=asked_at,
-        )
-        moved += settled.verified + settled.parked + settled.resent + settled.superseded
-    return moved
+def _leave_to_workers(gateway: Gateway, place_id: int, *, max_wait_s: float) -> list[Problem]:
+    """Ring the workers' doorbell and watch the rows until nothing moves for so long; a worker's relay rings what is left."""
+    with (
+        Doorbell(lambda _: None, threads=0, redis_url=gateway.settings.queue.redis_url) as bell,
+        gateway.store.read() as conn,
+    ):
+        if find_wait(gateway) is None:
+            for row in load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT):
+                bell.ring([row.id], lane=row.lane)
+    moved_at, last = gateway.now(), None
+    while max_wait_s > 0:
+        with gateway.store.read() as conn:
+            is_blocked = find_city_obstacle(conn, gateway.place.city) is not None
+            states = _by_state(conn, place_id)
+            worker_count = count_leases(conn, WORKER_LEASE, gateway.store.now(conn))
+        _report(gateway, place_id)
+        if states != last:
+            moved_at, last = gateway.now(), states
+        is_open = any(states.get(state.value, 0) for state in OPEN)
+        if not is_open or is_blocked or (gateway.now() - moved_at).total_seconds() > max_wait_s:
+            return []
+        if worker_count == 0 and (gateway.now() - moved_at).total_seconds() > NO_WORKER_S:
+            sentence = "Очередь на Redis, а ни один gateway worker не работает: запустите его, операции ждут в базе"
+            return [Problem(scope="queue", reason="CONFIGURATION", sentence=sentence)]
+        gateway.clock.wait(WATCH_S)
+    return []
 
 
-def _scope_to_read(gateway: Gateway, place_id: int, due: Row[Any]) -> CityScope:
-    with gateway.store.read() as conn:
-        body = conn.execute(select(operation.c.intent).where(operation.c.id == due.sample_id)).scalar_one()
-        stored = conn.execute(
-            select(city_directory.c.body).where(city_directory.c.place_id == place_id)
-        ).scalar_one_or_none()
-    if stored is None:
-        raise ConfigurationError("Справочники города не прочитаны: выполните gateway plan")
-    intent: Intent = msgspec.json.decode(body, type=INTENT_TYPES[due.kind])
-    directory = msgspec.json.decode(stored, type=CityDirectory)
-    level = next((group.level for group in directory.groups if group.id == intent.group_id), 0)
-    return CityScope(
-        kind=Kind(due.kind),
-        group_id=intent.group_id,
-        subject_id=_subject_of(directory, intent.group_id),
-        level=level,
-        from_on=due.from_on,
-        to_on=due.to_on,
-    )
-
-
-def _subject_of(directory: CityDirectory, group_id: int) -> int:
-    return next((group.subject_id for group in directory.groups if group.id == group_id), 0)
-
-
-def _threads(gateway: Gateway) -> int:
+def count_threads(gateway: Gateway) -> int:
+    """How many calls one process makes at once."""
     return min(gateway.settings.queue.threads, gateway.settings.mesh.parallel)
 
 
-def _seconds_to_next(gateway: Gateway, place_id: int, since: datetime, max_wait_s: float) -> float | None:
+def _seconds_to_next(
+    gateway: Gateway, place_id: int, since: datetime, max_wait_s: float, wait_until: datetime | None
+) -> float | None:
     """How long to wait for the next thing that is due; None = longer than this run may wait, or nothing is open."""
     with gateway.store.read() as conn:
         next_at = next_due_at(conn, place_id)
         now = gateway.store.now(conn)
     if next_at is None or max_wait_s <= 0:
         return None
+    if wait_until is not None:
+        next_at = max(next_at, wait_until)
     wait_s = max((next_at - now).total_seconds(), 0.05)
     return wait_s if (now - since).total_seconds() + wait_s <= max_wait_s else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
+from gateway.connectors.pace import Pace, Unpaced
 from gateway.connectors.port import CityPort, PortalSource
 from gateway.domain.clock import Clock
 from gateway.domain.identifiers import Place
@@ -40,6 +41,7 @@ class Gateway:
 
     Attributes:
         sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
+        pace: The pace of the city's calls; delivery waits for its turn before it marks an operation as sent.
     """
 
     settings: GatewaySettings
@@ -54,6 +56,7 @@ class Gateway:
     limits: Limits
     actor: Actor
     progress: Progress = silent
+    pace: Pace = field(default_factory=Unpaced)
 
     @property
     def ledger(self) -> Ledger:

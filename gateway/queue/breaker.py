@@ -1,0 +1,284 @@
+"""The breaker of a city: after so many silent answers in a row nobody of us calls, then one caller tries.
+
+State stands in the store, so all processes hold it together: a journal that is down is not hammered by each of them in
+turn. Only silence counts (no connection, 5xx, no answer to a write); a refusal is an answer and closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityPort, CityRead, CityScope
+from gateway.domain.city import CityLesson, Intent
+from gateway.domain.errors import (
+    ContractError,
+    GatewayError,
+    OutcomeUnknownError,
+    ThrottledError,
+    UnavailableError,
+    UnreachableError,
+)
+from gateway.queue.tables import city_breaker
+from gateway.store.transaction import Store, upsert
+from gateway.telemetry import get_logger
+
+LOG = get_logger(__name__)
+SILENT = (UnreachableError, UnavailableError, OutcomeUnknownError)
+NEITHER = (ThrottledError, ContractError)
+"""Say nothing of the city's health: a request to wait has its own hold, an unreadable answer its own pause."""
+
+T = TypeVar("T")
+
+
+class BreakerState(StrEnum):
+    """Where a breaker stands."""
+
+    CLOSED = "closed"  # calls go
+    OPEN = "open"  # none goes before `retry_at`
+    HALF_OPEN = "half_open"  # one caller tries, until `retry_at` at the latest
+
+
+class BreakerTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of the breaker, from the settings group `mesh`.
+
+    Attributes:
+        failures_count: Silent answers in a row that open it.
+        open_s: How long it stays open at first; doubles with each failed try.
+        longest_s: Longest it stays open.
+        probe_s: How long the one who tries may take before another may; above a call's deadline.
+    """
+
+    failures_count: int = 5
+    open_s: float = 30.0
+    longest_s: float = 300.0
+    probe_s: float = 60.0
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """A breaker as it stands.
+
+    Attributes:
+        failures: Silent answers in a row.
+        trips: How often in a row it opened without an answer between.
+        retry_at: When somebody may try; of a half-open one, when another may.
+    """
+
+    state: BreakerState = BreakerState.CLOSED
+    failures: int = 0
+    trips: int = 0
+    retry_at: datetime | None = None
+
+    def may_call(self, now: datetime) -> bool:
+        """Whether a call may go now; of an open one the first to ask becomes the one who tries."""
+        return self.state is BreakerState.CLOSED or self.retry_at is None or now >= self.retry_at
+
+
+def after_silence(breaker: Breaker, terms: BreakerTerms, now: datetime) -> Breaker:
+    """The breaker after one more silent answer. Late answers of calls let go before change an open one no more."""
+    if breaker.state is BreakerState.OPEN:
+        return breaker
+    failures = breaker.failures + 1
+    if breaker.state is BreakerState.CLOSED and failures < terms.failures_count:
+        return msgspec.structs.replace(breaker, failures=failures)
+    open_s = min(terms.open_s * 2.0 ** min(breaker.trips, 16), terms.longest_s)
+    return Breaker(
+        state=BreakerState.OPEN,
+        failures=failures,
+        trips=breaker.trips + 1,
+        retry_at=now + timedelta(seconds=open_s),
+    )
+
+
+def load_breaker(conn: Connection, city: str, *, for_update: bool = False) -> Breaker:
+    """Load a city's breaker; closed where nothing ever failed."""
+    query = select(city_breaker).where(city_breaker.c.city == city)
+    row = conn.execute(query.with_for_update() if for_update else query).one_or_none()
+    if row is None:
+        return Breaker()
+    return Breaker(state=BreakerState(row.state), failures=row.failures, trips=row.trips, retry_at=row.retry_at)
+
+
+def try_pass(conn: Connection, city: str, terms: BreakerTerms, now: datetime) -> bool:
+    """Whether a call may go, in the caller's transaction; passing an open breaker makes the caller the one who tries.
+
+    If that transaction is rolled back, nobody tries yet.
+    """
+    breaker = load_breaker(conn, city)
+    if breaker.state is BreakerState.CLOSED:
+        return True
+    breaker = load_breaker(conn, city, for_update=True)
+    if breaker.state is BreakerState.CLOSED:
+        return True
+    if not breaker.may_call(now):
+        return False
+    _store(
+        conn,
+        city,
+        msgspec.structs.replace(breaker, state=BreakerState.HALF_OPEN, retry_at=now + timedelta(seconds=terms.probe_s)),
+        now,
+    )
+    return True
+
+
+def note_answer(
+    conn: Connection, city: str, terms: BreakerTerms, now: datetime, error: GatewayError | None = None
+) -> None:
+    """Note how a call ended, in the caller's transaction.
+
+    Args:
+        conn: The caller's transaction.
+        city: Key of the city.
+        terms: The numbers.
+        now: Aware UTC by the store.
+        error: What the call raised; None = it was answered well.
+    """
+    if isinstance(error, NEITHER):
+        return
+    if not isinstance(error, SILENT):
+        # Nearly always nothing to change, so this finds no row and locks none.
+        closed = conn.execute(
+            update(city_breaker)
+            .where(
+                city_breaker.c.city == city,
+                (city_breaker.c.state != BreakerState.CLOSED.value) | (city_breaker.c.failures > 0),
+            )
+            .values(state=BreakerState.CLOSED.value, failures=0, trips=0, retry_at=None, changed_at=now)
+        ).rowcount
+        if closed:
+            LOG.info("breaker.closed", city=city)
+        return
+    upsert(
+        conn,
+        city_breaker,
+        [
+            {
+                "city": city,
+                "state": BreakerState.CLOSED.value,
+                "failures": 0,
+                "trips": 0,
+                "retry_at": None,
+                "changed_at": now,
+            }
+        ],
+        keys=("city",),
+        update=(),
+    )
+    before = load_breaker(conn, city, for_update=True)
+    after = after_silence(before, terms, now)
+    _store(conn, city, after, now)
+    if after.state is BreakerState.OPEN and before.state is not BreakerState.OPEN:
+        LOG.warning("breaker.opened", city=city, failure_count=after.failures, attempt=after.trips)
+
+
+def _store(conn: Connection, city: str, breaker: Breaker, now: datetime) -> None:
+    conn.execute(
+        update(city_breaker)
+        .where(city_breaker.c.city == city)
+        .values(
+            state=breaker.state.value,
+            failures=breaker.failures,
+            trips=breaker.trips,
+            retry_at=breaker.retry_at,
+            changed_at=now,
+        )
+    )
+
+
+class GuardedCity:
+    """A city whose reads ask the breaker before and tell it after; writes do so in delivery's own transactions.
+
+    Args:
+        city: The connector.
+        store: Where the breaker stands.
+        key: Key of the city.
+        terms: The numbers.
+    """
+
+    def __init__(self, city: CityPort, store: Store, key: str, terms: BreakerTerms) -> None:
+        self._city = city
+        self._store = store
+        self._key = key
+        self._terms = terms
+
+    def check(self) -> Iterator[CheckLine]:
+        """As the connector's: a person who asks what works is let through."""
+        return self._city.check()
+
+    def fetch_directory(self, day: date) -> CityDirectory:
+        """As the connector's; UnavailableError while the breaker is open."""
+        return self._guarded(lambda: self._city.fetch_directory(day))
+
+    def fetch_lessons(self, group_ids: Sequence[int], from_on: date, to_on: date) -> Sequence[CityLesson]:
+        """As the connector's; UnavailableError while the breaker is open."""
+        return self._guarded(lambda: self._city.fetch_lessons(group_ids, from_on, to_on))
+
+    def fetch_scope(self, scope: CityScope) -> CityRead:
+        """As the connector's; while the breaker is open the read comes back with that problem."""
+        try:
+            self._refuse_open()
+        except UnavailableError as error:
+            return CityRead(scope=scope, read_at=self._store.now(), problem=error)
+        read = self._city.fetch_scope(scope)
+        self._note(read.problem)
+        return read
+
+    def create(self, intent: Intent, *, request_id: str) -> Accepted:
+        """As the connector's."""
+        return self._city.create(intent, request_id=request_id)
+
+    def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """As the connector's."""
+        return self._city.change(city_id, intent, request_id=request_id)
+
+    def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """As the connector's."""
+        return self._city.delete(city_id, intent, request_id=request_id)
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        self._refuse_open()
+        try:
+            answer = call()
+        except GatewayError as error:
+            self._note(error)
+            raise
+        self._note(None)
+        return answer
+
+    def _refuse_open(self) -> None:
+        with self._store.read() as conn:
+            if load_breaker(conn, self._key).state is BreakerState.CLOSED:
+                return
+        with self._store.write() as conn:
+            now = self._store.now(conn)
+            if try_pass(conn, self._key, self._terms, now):
+                return
+            retry_at = load_breaker(conn, self._key).retry_at
+        at = retry_at.isoformat(timespec="seconds") if retry_at else "—"
+        raise UnavailableError(f"Журнал не отвечает: до {at} к нему никто не обращается")
+
+    def _note(self, error: GatewayError | None) -> None:
+        if not isinstance(error, SILENT):
+            with self._store.read() as conn:
+                breaker = load_breaker(conn, self._key)
+            if breaker.state is BreakerState.CLOSED and not breaker.failures:
+                return
+        with self._store.write() as conn:
+            note_answer(conn, self._key, self._terms, self._store.now(conn), error)
+
+
+__all__ = [
+    "Breaker",
+    "BreakerState",
+    "BreakerTerms",
+    "GuardedCity",
+    "after_silence",
+    "load_breaker",
+    "note_answer",
+    "try_pass",
+]

@@ -1,0 +1,272 @@
+"""The pace that all processes share: turns of one city, in the store.
+
+Behind the protocol `connectors.pace.Pace`, so connectors know no database. A turn is a moment on one evenly spaced
+timetable of the city; it is handed out once, in one short transaction, and a caller that comes to it late gives it up.
+Threads of one process that wait together are served by one transaction.
+
+Why no second ever holds more calls than the rate: turns stand `SPACING / rate` apart, so `rate` of them span 1.035 s; a
+call leaves at most `LATEST_S` = 0.035 s after its turn; hence the calls of any second have turns within 1.035 s. The
+price is 3.4 % of the rate. What is not bound by it: a process frozen between its turn and its send, one call a thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, select, text, update
+
+from gateway.connectors.pace import Lane, current_lane, spend_prepaid
+from gateway.domain.errors import ThrottledError
+from gateway.queue.tables import pace_bucket
+from gateway.store.transaction import Store, upsert
+
+LATEST_S = 0.035
+"""A turn is lost to whoever comes later than this."""
+SPACING = 1.0 + LATEST_S
+AHEAD_S = 0.05
+"""How far ahead a nightly turn may be taken: so much, and one turn, is all that an on-demand call ever waits behind the night."""
+DEMAND_MEMORY_S = 10.0
+"""How long after an on-demand call its share stays free; with nobody pressing buttons the night has the whole rate."""
+CLOCK_BACK_S = 60.0
+"""A timetable further ahead than this was made before the clock was set back; threads wait seconds, not minutes."""
+LONGEST_HOLD_S = 3600.0
+THREAD_WAIT_S = 5.0
+"""A longer request of the city to wait goes up, so that the row and not a thread waits."""
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """The timetable of a city.
+
+    Attributes:
+        free_at: First turn not yet given.
+        nightly_at: Before this no nightly turn while the demand share is kept.
+        demand_at: When somebody last asked on demand.
+        held_until: The city asked everybody to wait till then.
+    """
+
+    free_at: datetime
+    nightly_at: datetime
+    demand_at: datetime | None = None
+    held_until: datetime | None = None
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """What several callers of one lane get.
+
+    Attributes:
+        waits_s: Seconds until the turn, for each caller that got one; the first callers get them.
+        again_s: When the others ask again.
+        is_held: Nobody got one: the city asked for a wait of `again_s`.
+    """
+
+    bucket: Bucket
+    waits_s: tuple[float, ...]
+    again_s: float = 0.0
+    is_held: bool = False
+
+
+def grant(bucket: Bucket, *, lane: Lane, count: int, now: datetime, rate_per_s: float, demand_share: float) -> Granted:
+    """Give turns to `count` callers of one lane.
+
+    On demand: the next free turns, as many as asked. Nightly: only turns that begin within `AHEAD_S`, and while on-demand
+    work is going on only so many that its share of the rate stays free.
+
+    Args:
+        bucket: The timetable as it stands.
+        lane: Whose calls.
+        count: How many callers, at least 1.
+        now: Aware UTC by the store.
+        rate_per_s: Most calls in any second.
+        demand_share: Part of the rate kept free, 0 to below 1.
+    """
+    if bucket.held_until is not None and now < bucket.held_until:
+        wait_s = min((bucket.held_until - now).total_seconds(), LONGEST_HOLD_S)
+        return Granted(bucket=bucket, waits_s=(), again_s=wait_s, is_held=True)
+    spacing = timedelta(seconds=SPACING / rate_per_s)
+    free_at = bucket.free_at
+    if free_at - now > timedelta(seconds=CLOCK_BACK_S) + spacing:
+        free_at = now
+    turn = max(free_at, now)
+    if lane == "demand":
+        waits = tuple((turn + spacing * number - now).total_seconds() for number in range(count))
+        changed = msgspec.structs.replace(bucket, free_at=turn + spacing * count, demand_at=now)
+        return Granted(bucket=changed, waits_s=waits)
+    is_shared = bucket.demand_at is not None and now - bucket.demand_at < timedelta(seconds=DEMAND_MEMORY_S)
+    step = spacing / (1.0 - demand_share) if is_shared else spacing
+    if is_shared and bucket.nightly_at - now <= timedelta(seconds=CLOCK_BACK_S) + step:
+        turn = max(turn, bucket.nightly_at)
+    waits_s: list[float] = []
+    limit = now + timedelta(seconds=AHEAD_S)
+    nightly_at = bucket.nightly_at
+    while len(waits_s) < count and turn <= limit:
+        waits_s.append((turn - now).total_seconds())
+        free_at = turn + spacing
+        nightly_at = turn = turn + step
+    again_s = (turn - limit).total_seconds() if len(waits_s) < count else 0.0
+    changed = msgspec.structs.replace(bucket, free_at=free_at, nightly_at=nightly_at)
+    return Granted(bucket=changed, waits_s=tuple(waits_s), again_s=again_s)
+
+
+class _Caller:
+    """A thread that waits for a turn."""
+
+    def __init__(self) -> None:
+        self.is_answered = False
+        self.has_turn = False
+        self.is_held = False
+        self.wait_s = 0.0
+        self.asked_at = 0.0
+
+
+class StorePace:
+    """A `Pace` for all threads of all processes that share a store.
+
+    Args:
+        store: Holds the timetable and tells the time by which turns are judged.
+        city: Key of the city.
+        rate_per_s: Most calls in any second, over all processes together.
+        demand_share: Part of the rate kept free while on-demand work goes on.
+        monotonic: Clock of lateness, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        city: str,
+        *,
+        rate_per_s: float,
+        demand_share: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if rate_per_s <= 0 or not 0 <= demand_share < 1:
+            raise ValueError("rate_per_s must be positive and demand_share at least 0 and below 1")
+        self._store = store
+        self._city = city
+        self._rate_per_s = rate_per_s
+        self._demand_share = demand_share
+        self._monotonic = monotonic
+        self._waiting: dict[Lane, list[_Caller]] = {"demand": [], "nightly": []}
+        self._waiting_lock = threading.Lock()
+        self._asking: dict[Lane, threading.Lock] = {"demand": threading.Lock(), "nightly": threading.Lock()}
+
+    def take(self) -> None:
+        """Wait until a call may go.
+
+        Raises:
+            ThrottledError: The city asked everybody to wait longer than 5 s.
+        """
+        if spend_prepaid():
+            return
+        lane = current_lane()
+        while True:
+            caller = self._ask(lane)
+            if caller.is_held and caller.wait_s > THREAD_WAIT_S:
+                raise ThrottledError("Журнал просил подождать: ничего не отправлено", retry_after_s=caller.wait_s)
+            self._store.clock.wait(caller.wait_s)
+            is_late = self._monotonic() - caller.asked_at - caller.wait_s > LATEST_S
+            if caller.has_turn and not is_late:
+                return
+
+    def _ask(self, lane: Lane) -> _Caller:
+        """Ask for this thread, or find that another thread asked for it meanwhile."""
+        caller = _Caller()
+        with self._waiting_lock:
+            self._waiting[lane].append(caller)
+        with self._asking[lane]:
+            if not caller.is_answered:
+                with self._waiting_lock:
+                    callers, self._waiting[lane] = self._waiting[lane], []
+                try:
+                    self._answer(lane, callers)
+                except BaseException:
+                    with self._waiting_lock:
+                        self._waiting[lane] += [one for one in callers if one is not caller]
+                    raise
+        return caller
+
+    def _answer(self, lane: Lane, callers: list[_Caller]) -> None:
+        with self._store.write() as conn:
+            if self._store.dialect == "postgresql":
+                # a crash of the server may lose the last turns given, but not before they have passed
+                conn.execute(text("SET LOCAL synchronous_commit TO OFF"))
+            bucket = _load_bucket(conn, self._store, self._city)
+            # the first moment after the row is ours: an earlier one would grant turns by a time that has passed
+            asked_at = self._monotonic()
+            now = self._store.now(conn)
+            granted = grant(
+                bucket,
+                lane=lane,
+                count=len(callers),
+                now=now,
+                rate_per_s=self._rate_per_s,
+                demand_share=self._demand_share,
+            )
+            if granted.bucket != bucket:
+                conn.execute(
+                    update(pace_bucket)
+                    .where(pace_bucket.c.city == self._city)
+                    .values(
+                        free_at=granted.bucket.free_at,
+                        nightly_at=granted.bucket.nightly_at,
+                        demand_at=granted.bucket.demand_at,
+                    )
+                )
+        for number, caller in enumerate(callers):
+            caller.asked_at = asked_at
+            caller.has_turn = number < len(granted.waits_s)
+            caller.is_held = granted.is_held
+            caller.wait_s = granted.waits_s[number] if caller.has_turn else granted.again_s
+            caller.is_answered = True
+
+
+def hold(conn: Connection, city: str, until: datetime, *, now: datetime) -> None:
+    """Make all processes wait till a moment, because the city asked for it; an earlier hold is never shortened."""
+    until = min(until, now + timedelta(seconds=LONGEST_HOLD_S))
+    upsert(
+        conn,
+        pace_bucket,
+        [{"city": city, "free_at": now, "nightly_at": now, "demand_at": None, "held_until": None}],
+        keys=("city",),
+        update=(),
+    )
+    conn.execute(
+        update(pace_bucket)
+        .where(
+            pace_bucket.c.city == city,
+            (pace_bucket.c.held_until.is_(None)) | (pace_bucket.c.held_until < until),
+        )
+        .values(held_until=until)
+    )
+
+
+def find_hold(conn: Connection, city: str, now: datetime) -> datetime | None:
+    """Until when the city asked everybody to wait; None where it did not."""
+    until: datetime | None = conn.execute(
+        select(pace_bucket.c.held_until).where(pace_bucket.c.city == city)
+    ).scalar_one_or_none()
+    if until is None or until <= now or until - now > timedelta(seconds=LONGEST_HOLD_S):
+        return None
+    return until
+
+
+def _load_bucket(conn: Connection, store: Store, city: str) -> Bucket:
+    query = select(pace_bucket).where(pace_bucket.c.city == city).with_for_update()
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        now = store.now(conn)
+        upsert(
+            conn,
+            pace_bucket,
+            [{"city": city, "free_at": now, "nightly_at": now, "demand_at": None, "held_until": None}],
+            keys=("city",),
+            update=(),
+        )
+        row = conn.execute(query).one()
+    return Bucket(free_at=row.free_at, nightly_at=row.nightly_at, demand_at=row.demand_at, held_until=row.held_until)
+
+
+__all__ = ["Bucket", "Granted", "StorePace", "find_hold", "grant", "hold"]

@@ -1,0 +1,102 @@
+"""Outbox → doorbell: rings what is due, brings back what a dead worker left. Losing the broker costs one round of it.
+
+Every worker has one; one at a time rings, under a lease. It keeps the broker's queue short and refills it in the order
+of lanes and due days, so that a mark on demand never stands behind a night's work, whatever was rung before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from gateway.connectors.pace import Lane
+from gateway.queue.breaker import load_breaker
+from gateway.queue.broker import Doorbell
+from gateway.queue.deliver import sweep
+from gateway.queue.lanes import load_due_rows
+from gateway.queue.leases import take_lease
+from gateway.queue.pace import find_hold
+from gateway.store.transaction import Store
+
+QUEUED_COUNT = 200
+"""Ids kept in the broker: a second of work at the highest rate measured, forty seconds at the default pace."""
+RING_AGAIN_S = 10.0
+"""An id rung and still due is rung again after this: its message is taken for lost."""
+EMPTY_AGAIN_S = 2.0
+"""The same while the broker's queue is empty: it was flushed, or the ids are in a worker's hands."""
+LEASE_S = 10.0
+SWEEP_S = 2.0
+
+
+class Relay:
+    """Rings for one place.
+
+    Args:
+        store: The store.
+        bell: What is rung.
+        place_id: Where.
+        city: Key of the city, for its breaker and its hold.
+        owner: Name of this worker in leases.
+        monotonic: Clock of what was rung when, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bell: Doorbell,
+        *,
+        place_id: int,
+        city: str,
+        owner: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._bell = bell
+        self._place_id = place_id
+        self._city = city
+        self._owner = owner
+        self._monotonic = monotonic
+        self._rung_at: dict[int, float] = {}
+        self._swept_at: float | None = None
+
+    def step(self) -> int:
+        """Sweep where it is time, then ring what is due and not rung lately.
+
+        Returns:
+            How many ids were rung; 0 also where another worker rings.
+        """
+        if not take_lease(self._store, f"relay:{self._place_id}", self._owner, seconds=LEASE_S):
+            self._rung_at.clear()
+            return 0
+        started_at = self._monotonic()
+        if self._swept_at is None or started_at - self._swept_at >= SWEEP_S:
+            sweep(self._store)
+            self._swept_at = started_at
+        waiting = sum(self._bell.count_waiting(lane) for lane in ("demand", "nightly"))
+        self._forget(started_at, EMPTY_AGAIN_S if waiting == 0 else RING_AGAIN_S)
+        room = QUEUED_COUNT - waiting
+        with self._store.read() as conn:
+            now = self._store.now(conn)
+            if find_hold(conn, self._city, now) is not None or not load_breaker(conn, self._city).may_call(now):
+                return 0
+            rows = load_due_rows(conn, self._place_id, now, limit=QUEUED_COUNT + len(self._rung_at))
+        fresh: dict[Lane, list[int]] = defaultdict(list)
+        for row in rows:
+            if row.id not in self._rung_at:
+                fresh[row.lane].append(row.id)
+        # on demand is rung however full the night's queue is
+        return self._ring("demand", fresh["demand"]) + self._ring("nightly", fresh["nightly"][: max(room, 0)])
+
+    def _forget(self, now: float, after_s: float) -> None:
+        for operation_id in [one for one, at in self._rung_at.items() if now - at >= after_s]:
+            del self._rung_at[operation_id]
+
+    def _ring(self, lane: Lane, ids: list[int]) -> int:
+        count = self._bell.ring(ids, lane=lane)
+        at = self._monotonic()
+        self._rung_at.update((one, at) for one in ids[:count])
+        return count
+
+
+__all__ = ["Relay"]
