@@ -72,6 +72,21 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     from_on: date
     to_on: date
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it names classes, subjects or pupils instead of the whole school."""
+        return bool(self.class_names or self.subjects or self.pupils)
+
+    def covers(self, other: Want) -> bool:
+        """Whether a run of this looks at everything that a run of the other looks at."""
+        parts = ((self.class_names, other.class_names), (self.subjects, other.subjects), (self.pupils, other.pupils))
+        return (
+            other.kinds <= self.kinds
+            and all(not mine or (bool(theirs) and theirs <= mine) for mine, theirs in parts)
+            and self.from_on <= other.from_on
+            and self.to_on >= other.to_on
+        )
+
 
 class ScopeRead(msgspec.Struct, frozen=True, kw_only=True):
     """One scope as it was read, complete or not.

@@ -195,6 +195,21 @@ class PlanRefusedError(GatewayError):
     reason = "GUARD_HOLD"
 
 
+class AlreadyRunningError(GatewayError):
+    """A run of the whole school goes on: a second one would do the same work beside it.
+
+    Args:
+        run_id: The one that runs.
+    """
+
+    recovery = Recovery.RETRY
+    reason = "ALREADY_RUNNING"
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"Уже выполняется запуск {run_id}: gateway runs show {run_id}")
+        self.run_id = run_id
+
+
 class AuditError(GatewayError):
     """Never act without being able to write it down."""
 

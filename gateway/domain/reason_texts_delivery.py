@@ -215,4 +215,22 @@ FAULT_TEXTS: tuple[Row, ...] = (
         "The audit entry can't be written, so the deed was not done.",
         "Check the database and free space.",
     ),
+    (
+        "ALREADY_RUNNING",
+        "fault",
+        "admin",
+        "Такой же запуск уже выполняется, второй рядом с ним не начат.",
+        "Дождитесь его конца или попросите ещё один: gateway sync --merge.",
+        "A run of the same reach goes on, a second one beside it was not begun.",
+        "Wait for its end, or ask for one more: gateway sync --merge.",
+    ),
+    (
+        "HEARTBEAT_FAILED",
+        "fault",
+        "admin",
+        "Внешний наблюдатель не получил знака о запуске по расписанию; сам запуск не пострадал.",
+        "Проверьте schedule.heartbeat_url и schedule.heartbeat_file.",
+        "The outside watcher got no sign of the scheduled run; the run itself is well.",
+        "Check schedule.heartbeat_url and schedule.heartbeat_file.",
+    ),
 )

@@ -24,6 +24,7 @@ from gateway.flows.correlate import WhoIsWho, correlate
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.flows.scopes import LocalScope, load_faults, load_of_scopes, load_scopes
+from gateway.flows.turns import find_kept_plans
 from gateway.mapping.correlate import correlate_lessons
 from gateway.mapping.dictionaries import load_subjects, save_rule_set
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
@@ -90,7 +91,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     sealed = draft.seal()
     if not is_dry_run:
         with gateway.store.write() as conn:
-            retire_older(conn, place_id, sealed.id)
+            retire_older(conn, place_id, sealed.id, keep=find_kept_plans(conn, place_id, want))
     if not is_dry_run and not planner.problems and planner.is_whole_place():
         finish_adoption(gateway, run_id)
     return Planned(plan=sealed, problems=planner.problems, skipped_scopes=planner.skipped)

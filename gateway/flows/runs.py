@@ -6,12 +6,13 @@ from datetime import date, datetime
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from gateway.audit.deed import Deed
 from gateway.connectors.port import Want
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
+from gateway.flows.holder import describe_holder
 from gateway.reconcile.tables import run
 from gateway.telemetry import get_logger
 
@@ -27,6 +28,7 @@ class RunState(StrEnum):
     WAITING = "waiting_approval"
     PAUSED = "paused"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,45 +43,54 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, object]
     problems: list[dict[str, object]]
     sentence: str | None
+    heartbeat_at: datetime | None
 
 
 def start_run(gateway: Gateway, form: str, want: Want) -> int:
-    """Begin a run and write it down.
+    """Begin a run and write it down; several of these may go on at once (`turns.begin_run` lets only one whole run).
 
     Args:
         gateway: The composed gateway.
-        form: pull, plan, sync, deliver, verify.
+        form: pull, plan, sync, deliver, verify, schedule.
         want: What it asks for.
     """
     with gateway.store.write() as conn:
-        now = gateway.store.now(conn)
-        run_id: int = conn.execute(
-            insert(run)
-            .values(
-                place_id=gateway.place_id(conn),
-                form=form,
-                state=RunState.RUNNING.value,
-                actor=gateway.actor.name,
-                want=msgspec.to_builtins(want),
-                started_at=now,
-                counters={},
-                problems=[],
-            )
-            .returning(run.c.id)
-        ).scalar_one()
-        gateway.audit.append(
-            conn,
-            Deed(
-                action="run.started",
-                actor=gateway.actor,
-                place=gateway.place,
-                object_type="run",
-                object_id=f"run:{run_id}",
-                run_id=run_id,
-                outcome="decided",
-            ),
-        )
+        run_id = open_run(conn, gateway, form, want)
     LOG.info("run.started", run_id=run_id, form=form)
+    return run_id
+
+
+def open_run(conn: Connection, gateway: Gateway, form: str, want: Want) -> int:
+    """Write a new run in the caller's transaction."""
+    now = gateway.store.now(conn)
+    run_id: int = conn.execute(
+        insert(run)
+        .values(
+            place_id=gateway.place_id(conn),
+            form=form,
+            state=RunState.RUNNING.value,
+            actor=gateway.actor.name,
+            want=msgspec.to_builtins(want),
+            started_at=now,
+            counters={},
+            problems=[],
+            holder=describe_holder(),
+            heartbeat_at=now,
+        )
+        .returning(run.c.id)
+    ).scalar_one()
+    gateway.audit.append(
+        conn,
+        Deed(
+            action="run.started",
+            actor=gateway.actor,
+            place=gateway.place,
+            object_type="run",
+            object_id=f"run:{run_id}",
+            run_id=run_id,
+            outcome="decided",
+        ),
+    )
     return run_id
 
 
@@ -94,30 +105,44 @@ def finish_run(
 ) -> None:
     """End a run with what it counted and one sentence."""
     with gateway.store.write() as conn:
-        conn.execute(
-            update(run)
-            .where(run.c.id == run_id)
-            .values(
-                state=state.value,
-                finished_at=gateway.store.now(conn),
-                counters=counters,
-                problems=problems or [],
-                sentence=sentence,
-            )
-        )
-        gateway.audit.append(
-            conn,
-            Deed(
-                action="run.finished",
-                actor=gateway.actor,
-                place=gateway.place,
-                object_type="run",
-                object_id=f"run:{run_id}",
-                run_id=run_id,
-                outcome=state.value,
-            ),
-        )
+        close_run(conn, gateway, run_id, state, counters=counters, problems=problems, sentence=sentence)
     LOG.info("run.finished", run_id=run_id, state=state.value, problem_count=len(problems or ()))
+
+
+def close_run(
+    conn: Connection,
+    gateway: Gateway,
+    run_id: int,
+    state: RunState,
+    *,
+    counters: dict[str, object],
+    problems: list[dict[str, object]] | None = None,
+    sentence: str | None = None,
+) -> None:
+    """End a run in the caller's transaction."""
+    conn.execute(
+        update(run)
+        .where(run.c.id == run_id)
+        .values(
+            state=state.value,
+            finished_at=gateway.store.now(conn),
+            counters=counters,
+            problems=problems or [],
+            sentence=sentence,
+        )
+    )
+    gateway.audit.append(
+        conn,
+        Deed(
+            action="run.finished",
+            actor=gateway.actor,
+            place=gateway.place,
+            object_type="run",
+            object_id=f"run:{run_id}",
+            run_id=run_id,
+            outcome=state.value,
+        ),
+    )
 
 
 def load_runs(gateway: Gateway, *, limit: int = 20) -> list[RunRow]:
@@ -151,6 +176,7 @@ def _to_run(row) -> RunRow:  # type: ignore[no-untyped-def]  # SQLAlchemy's row 
         counters=row.counters,
         problems=row.problems,
         sentence=row.sentence,
+        heartbeat_at=row.heartbeat_at,
     )
 
 

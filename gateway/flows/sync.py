@@ -1,10 +1,14 @@
 """Sync: pull, plan, deliver and verify in one run, with one sentence at its end.
 
-What a gate holds waits for a person and holds nothing else; what is open afterwards goes on by itself at its time.
+What a gate holds waits for a person and holds nothing else; what is open afterwards goes on by itself at its time. One
+run of the whole school at a time: a second one is refused by its number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from enum import IntEnum
 
 import msgspec
@@ -13,11 +17,13 @@ from gateway.connectors.port import Want
 from gateway.domain.errors import GatewayError, Recovery
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.gateway import Gateway
+from gateway.flows.held import Held, note_held
 from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
 from gateway.flows.runs import RunState, finish_run, start_run
+from gateway.flows.turns import Beating, begin_run
 from gateway.queue.outbox import Released, release, release_approved
-from gateway.reconcile.plan import PlanState, load_plan
+from gateway.reconcile.plan import PlanState, hold_plan, load_plan
 
 
 class Exit(IntEnum):
@@ -39,6 +45,7 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
     planned: Planned | None = None
     released: Released | None = None
     delivered: Delivered | None = None
+    held: Held | None = None
     state: RunState = RunState.DONE
     exit_code: Exit = Exit.DONE
     sentence: str = ""
@@ -49,8 +56,9 @@ def sync(
     want: Want,
     *,
     is_dry_run: bool = False,
+    asks_first: bool = False,
     max_wait_s: float | None = None,
-    form: str = "sync",
+    run_id: int | None = None,
 ) -> Synced:
     """Run the whole way once.
 
@@ -58,48 +66,69 @@ def sync(
         gateway: The composed gateway.
         want: What to read and send.
         is_dry_run: Stop after the plan, which then can't be released.
+        asks_first: The whole plan waits for a person; what was approved before is delivered.
         max_wait_s: How long to wait for unknown outcomes; None = as long as one settle time needs.
-        form: Name of the run's kind.
+        run_id: The run that a schedule has begun in the transaction of its slot; None begins one.
 
     Raises:
+        AlreadyRunningError: A run of the whole school goes on.
         GatewayError: The run failed; it is written down with its sentence before.
     """
-    run_id = start_run(gateway, form, want)
-    try:
+    is_scheduled = run_id is not None
+    if run_id is None:
+        run_id = begin_run(gateway, "sync", want)
+    gateway = replace(gateway, progress=Beating(gateway, run_id))
+    with _written_down(gateway, run_id):
         pulled = pull(gateway, want, run_id)
         planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
-        released, delivered = None, None
+        released, delivered, held = None, None, None
+        if asks_first:
+            with gateway.store.write() as conn:
+                hold_plan(conn, planned.plan.id)
         if not is_dry_run:
-            released = release(
-                gateway.store,
-                gateway.audit,
-                gateway.place,
-                planned.plan.id,
-                lane="demand" if want.pupils or want.class_names else "nightly",
-                actor=gateway.actor,
-            )
+            if not asks_first:
+                released = release(
+                    gateway.store,
+                    gateway.audit,
+                    gateway.place,
+                    planned.plan.id,
+                    lane="demand" if want.is_narrow and not is_scheduled else "nightly",
+                    actor=gateway.actor,
+                )
+            held = note_held(gateway, planned.plan.id)
             delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
-    except GatewayError as error:
-        state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
-        finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
-        raise
-    result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered)
+    result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held)
     return finish_sync(gateway, result)
 
 
 def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None = None) -> Synced:
     """Deliver and verify what is open, without reading or planning anew (`deliver`, `verify`, after an approval)."""
     run_id = start_run(gateway, form, want)
-    try:
+    gateway = replace(gateway, progress=Beating(gateway, run_id))
+    with _written_down(gateway, run_id):
         with gateway.store.write() as conn:
             place_id = gateway.place_id(conn)
         released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
         delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+    return finish_sync(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
+
+
+@contextmanager
+def _written_down(gateway: Gateway, run_id: int) -> Iterator[None]:
+    """End a run that does not come to its own end, and let the error go on."""
+    try:
+        yield
     except GatewayError as error:
         state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
         finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
         raise
-    return finish_sync(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
+    except BaseException as error:
+        # Ctrl-C, or a fault of ours: a run that stood as running would keep the next one waiting for its lease. Where even
+        # this can't be written the lease does it, and the first error is the one to tell.
+        with suppress(Exception):
+            sentence = f"Прерван ({type(error).__name__}): сделанное сохранено, остальное продолжит следующий запуск"
+            finish_run(gateway, run_id, RunState.INTERRUPTED, counters={}, sentence=sentence)
+        raise
 
 
 def _wait_limit(gateway: Gateway, max_wait_s: float | None) -> float:
@@ -186,6 +215,8 @@ def _counters(result: Synced) -> dict[str, object]:
         counters["plan_id"] = result.planned.plan.id
     if result.released is not None:
         counters["released"] = msgspec.to_builtins(result.released)
+    if result.held is not None:
+        counters["held"] = {"count": result.held.count, "due_at": result.held.due_at.isoformat()}
     if result.delivered is not None:
         counters["delivery"] = delivery_counts(result.delivered)
     return counters

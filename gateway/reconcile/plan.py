@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
@@ -235,16 +236,33 @@ def find_plan_id(conn: Connection, place_id: int, hash_prefix: str | None = None
     return conn.execute(query.order_by(plan.c.id.desc()).limit(1)).scalar_one_or_none()
 
 
-def retire_older(conn: Connection, place_id: int, plan_id: int) -> None:
-    """Make every earlier plan of the place that was not used stale: it stays readable and refuses to run."""
+def retire_older(conn: Connection, place_id: int, plan_id: int, *, keep: Collection[int] = ()) -> None:
+    """Make every earlier plan of the place that was not used stale: it stays readable and refuses to run.
+
+    Args:
+        conn: The caller's transaction.
+        place_id: The place.
+        plan_id: The new plan.
+        keep: Plans that the new one does not replace, because it looked at less.
+    """
     conn.execute(
         update(plan)
         .where(
             plan.c.place_id == place_id,
             plan.c.id < plan_id,
+            plan.c.id.not_in(list(keep)),
             plan.c.state.in_((PlanState.DRAFT, PlanState.WAITING, PlanState.READY)),
         )
         .values(state=PlanState.STALE)
+    )
+
+
+def hold_plan(conn: Connection, plan_id: int) -> None:
+    """Let a sealed plan wait for a person even where no gate of it asks for one."""
+    conn.execute(
+        update(plan)
+        .where(plan.c.id == plan_id, plan.c.state == PlanState.READY)
+        .values(state=PlanState.WAITING, needs_approval=True)
     )
 
 

@@ -256,4 +256,7 @@ run = Table(
     Column("counters", Json, nullable=False),
     Column("problems", Json, nullable=False),
     Column("sentence", Text),
+    Column("holder", String(200)),
+    Column("heartbeat_at", UtcDateTime),
+    Index("ix_run_state", "place_id", "state"),
 )

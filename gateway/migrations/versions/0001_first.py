@@ -17,6 +17,19 @@ depends_on = None
 def upgrade() -> None:
     """Make everything."""
     op.create_table(
+        "audit_checkpoint",
+        sa.Column("stream", sa.String(length=10), nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("root", sa.String(length=64), nullable=False),
+        sa.Column("head_hash", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("frontier", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("stream", "size", name=op.f("pk_audit_checkpoint")),
+        info={"append_only": True},
+    )
+    op.create_table(
         "audit_entry",
         sa.Column("stream", sa.String(length=10), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -60,6 +73,12 @@ def upgrade() -> None:
     op.create_index("ix_audit_entry_run", "audit_entry", ["run_id"], unique=False)
     op.create_index("ix_audit_entry_subject", "audit_entry", ["subject"], unique=False)
     op.create_table(
+        "audit_sink",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_audit_sink")),
+    )
+    op.create_table(
         "audit_subject",
         sa.Column("pseudonym", sa.String(length=33), nullable=False),
         sa.Column("city", sa.String(length=200), nullable=False),
@@ -72,6 +91,16 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "city", "portal", "year", "kind", "ref", name=op.f("uq_audit_subject_city_portal_year_kind_ref")
         ),
+    )
+    op.create_table(
+        "city_breaker",
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("trips", sa.Integer(), nullable=False),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("city", name=op.f("pk_city_breaker")),
     )
     op.create_table(
         "gateway_instance",
@@ -102,6 +131,22 @@ def upgrade() -> None:
         sa.Column("salt", sa.LargeBinary(length=16), nullable=True),
         sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_human_note")),
+    )
+    op.create_table(
+        "lease",
+        sa.Column("name", sa.String(length=300), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
+    )
+    op.create_table(
+        "pace_bucket",
+        sa.Column("city", sa.String(length=200), nullable=False),
+        sa.Column("free_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("nightly_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("demand_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("city", name=op.f("pk_pace_bucket")),
     )
     op.create_table(
         "place",
@@ -333,8 +378,39 @@ def upgrade() -> None:
         sa.Column("counters", sa.Text(), nullable=False),
         sa.Column("problems", sa.Text(), nullable=False),
         sa.Column("sentence", sa.Text(), nullable=True),
+        sa.Column("holder", sa.String(length=200), nullable=True),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_run_place_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+    )
+    op.create_index("ix_run_state", "run", ["place_id", "state"], unique=False)
+    op.create_table(
+        "schedule_slot",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("slot_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
+        sa.Column("passed_count", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=30), nullable=True),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_schedule_slot_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "name", "slot_at", name=op.f("pk_schedule_slot")),
+    )
+    op.create_index("ix_schedule_slot_retry", "schedule_slot", ["place_id", "retry_at"], unique=False)
+    op.create_index("ix_schedule_slot_run", "schedule_slot", ["run_id"], unique=False)
+    op.create_table(
+        "schedule_state",
+        sa.Column("place_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("passed_count", sa.Integer(), nullable=False),
+        sa.Column("want", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_schedule_state_place_id")),
+        sa.PrimaryKeyConstraint("place_id", "name", name=op.f("pk_schedule_state")),
     )
     op.create_table(
         "scope_memo",
@@ -507,6 +583,9 @@ def upgrade() -> None:
 
 
 _SQLITE_TRIGGERS = [
+    "CREATE TRIGGER audit_checkpoint_no_update BEFORE UPDATE ON audit_checkpoint BEGIN SELECT RAISE(ABORT, 'audit_checkpoint is append-only'); END",
+    "CREATE TRIGGER audit_checkpoint_no_delete BEFORE DELETE ON audit_checkpoint BEGIN SELECT RAISE(ABORT, 'audit_checkpoint is append-only'); END",
+    "CREATE TRIGGER audit_checkpoint_no_replace BEFORE INSERT ON audit_checkpoint WHEN EXISTS (SELECT 1 FROM audit_checkpoint WHERE stream = NEW.stream AND size = NEW.size) BEGIN SELECT RAISE(ABORT, 'audit_checkpoint is append-only'); END",
     "CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END",
     "CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END",
     "CREATE TRIGGER audit_entry_no_replace BEFORE INSERT ON audit_entry WHEN EXISTS (SELECT 1 FROM audit_entry WHERE stream = NEW.stream AND seq = NEW.seq) BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END",
@@ -514,6 +593,8 @@ _SQLITE_TRIGGERS = [
 
 _POSTGRESQL_TRIGGERS = [
     "CREATE FUNCTION gateway_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
+    "CREATE TRIGGER audit_checkpoint_no_change BEFORE UPDATE OR DELETE ON audit_checkpoint FOR EACH ROW EXECUTE FUNCTION gateway_refuse_change()",
+    "CREATE TRIGGER audit_checkpoint_no_truncate BEFORE TRUNCATE ON audit_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION gateway_refuse_change()",
     "CREATE TRIGGER audit_entry_no_change BEFORE UPDATE OR DELETE ON audit_entry FOR EACH ROW EXECUTE FUNCTION gateway_refuse_change()",
     "CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON audit_entry FOR EACH STATEMENT EXECUTE FUNCTION gateway_refuse_change()",
 ]
