@@ -143,7 +143,7 @@ def _default(field: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return "`" + ", ".join(value) + "`"
+        return "`" + ", ".join(map(str, value)) + "`"
     return f"`{value}`"
 
 
