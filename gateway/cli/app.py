@@ -20,6 +20,8 @@ from gateway.cli.queue import queue_app
 from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
 from gateway.cli.stop import stop_command
+from gateway.cli.support import support_command
+from gateway.cli.worker import worker_command
 from gateway.telemetry import configure_logging
 
 app = typer.Typer(
@@ -57,10 +59,12 @@ app.add_typer(plan_app, name="plan")
 app.command("deliver")(deliver_command)
 app.command("verify")(verify_command)
 app.command("sync")(sync_command)
+app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
 app.add_typer(audit_app, name="audit")
 app.command("stop-sending")(stop_command)
+app.command("support-bundle")(support_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(sandbox_app, name="sandbox")

@@ -58,8 +58,7 @@ def effects(city: Any) -> Counter[tuple[str, str, int]]:
 
 def cells_of(city: Any) -> Counter[tuple[int, int, int]]:
     return Counter(
-        (row["student_profile_id"], row["schedule_lesson_id"], row["control_form_id"])
-        for row in city.standing("marks")
+        (row["student_profile_id"], row["schedule_lesson_id"], row["control_form_id"]) for row in city.standing("marks")
     )
 
 
