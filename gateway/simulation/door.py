@@ -1,0 +1,349 @@
+"""One process's connection to the city: a `CityPort` that meets the weather of calls.
+
+Stands where the city connector stands in production. What it raises is what the connector raises for the same thing
+(city-journal.md §7.4); everything that can happen to a call on its way happens here, by the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Never
+
+from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityRead, CityScope
+from gateway.domain.city import (
+    AbsenceIntent,
+    CityAbsence,
+    CityHomework,
+    CityLesson,
+    CityMark,
+    CityObject,
+    HomeworkIntent,
+    Intent,
+    MarkIntent,
+)
+from gateway.domain.clock import MOSCOW
+from gateway.domain.errors import (
+    AccessDeniedError,
+    IncompleteReadError,
+    LockedPeriodError,
+    OutcomeUnknownError,
+    RejectedError,
+    StaleError,
+    ThrottledError,
+    UnavailableError,
+    UnreachableError,
+)
+from gateway.domain.identifiers import Kind
+from gateway.sandbox.city.city import Order, RefusedError
+from gateway.sandbox.city.homeworks import change_homework, create_homework
+from gateway.sandbox.city.rules import Refusal
+from gateway.sandbox.city.state import Row
+from gateway.sandbox.city.writes import change_mark, create_absence, create_mark, delete_absence, delete_mark
+from gateway.simulation.city import Mail, SimCity
+from gateway.simulation.directory import build_directory
+from gateway.simulation.stage import Stage
+
+PROFILE = "main"
+STATE_KINDS = {Kind.MARK: "marks", Kind.ABSENCE: "attendances", Kind.HOMEWORK: "homeworks"}
+
+
+@dataclass(frozen=True)
+class CityWeather:
+    """Probabilities of what happens to one call while faults are on, and the bound of late arrivals.
+
+    Attributes:
+        late_limit_s: A call without an answer is applied at most that long after it was recorded as sent.
+    """
+
+    p_unreachable: float
+    p_lost: float
+    p_unanswered: float
+    p_late: float
+    p_broken: float
+    p_throttled: float
+    p_partial: float
+    deadline_s: float
+    late_limit_s: float
+
+
+class Sky:
+    """What all processes meet alike: whether the city is closed for repair, and whether the session is alive."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.is_token_dead = False
+
+
+class SimDoor:
+    """A `CityPort` of one process.
+
+    Args:
+        paused: Names of profiles that the store says are paused.
+        recorded_s: Request id → when its sender began to record it as sent, in seconds of the stage.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        city: SimCity,
+        mail: Mail,
+        sky: Sky,
+        weather: CityWeather,
+        *,
+        paused: Callable[[], Collection[str]],
+        recorded_s: dict[str, float],
+    ) -> None:
+        self._stage = stage
+        self._city = city
+        self._mail = mail
+        self._sky = sky
+        self._weather = weather
+        self._paused = paused
+        self._recorded_s = recorded_s
+        self.call_count = 0
+
+    # --- reading
+
+    def check(self) -> Iterator[CheckLine]:
+        """Nothing to check."""
+        return iter(())
+
+    def fetch_directory(self, day: date) -> CityDirectory:
+        """Read the directories; see `CitySource`."""
+        del day
+        self._ask("directory")
+        return build_directory(self._city)
+
+    def fetch_lessons(self, group_ids: Sequence[int], from_on: date, to_on: date) -> Sequence[CityLesson]:
+        """Read the timetable; see `CitySource`."""
+        self._ask("lessons")
+        rows = self._city.visible("schedule_items", set(group_ids))
+        return [_to_lesson(row) for row in rows if from_on.isoformat() <= row["date"] <= to_on.isoformat()]
+
+    def fetch_scope(self, scope: CityScope) -> CityRead:
+        """Read one scope; a failed read comes back with its problem and with what had come before it failed."""
+        try:
+            self._ask(scope.kind.value)
+        except (AccessDeniedError, ThrottledError, UnavailableError, UnreachableError) as exc:
+            return CityRead(scope=scope, read_at=self._stage.now(), problem=exc)
+        rows = self._city.visible(STATE_KINDS[scope.kind], {scope.group_id})
+        objects = [_to_object(scope.kind, row) for row in rows if row["deleted_at"] is None]
+        if self._is_struck(self._weather.p_partial):
+            part = [one for one in objects if self._stage.rng.random() < 0.5]
+            problem = IncompleteReadError("список отдан не весь", system="city", method="GET")
+            return CityRead(scope=scope, read_at=self._stage.now(), objects=part, problem=problem)
+        self._stage.point("city answers")
+        self._stage.note(f"seen {scope.kind.value} {scope.group_id} {len(objects)}")
+        return CityRead(scope=scope, read_at=self._stage.now(), objects=objects)
+
+    def _ask(self, what: str) -> None:
+        self.call_count += 1
+        self._refuse_paused("чтение")
+        self._stage.point(f"ask {what}")
+        if self._sky.is_token_dead:
+            self._deny()
+        if self._sky.is_closed or self._is_struck(self._weather.p_broken / 2):
+            raise UnavailableError("журнал не работает", system="city", method="GET", status=503)
+        if self._is_struck(self._weather.p_unreachable / 2):
+            raise UnreachableError("нет соединения", system="city", method="GET")
+        if self._is_struck(self._weather.p_throttled / 4):
+            raise ThrottledError(
+                "журнал просит подождать", retry_after_s=self._retry_after_s(), system="city", status=429
+            )
+
+    # --- writing
+
+    def create(self, intent: Intent, *, request_id: str) -> Accepted:
+        """Create the object; see `CitySink`."""
+        if isinstance(intent, MarkIntent):
+            return self._send(create_mark, None, _mark_body(intent), request_id)
+        if isinstance(intent, AbsenceIntent):
+            return self._send(create_absence, None, _absence_body(intent), request_id)
+        return self._send(create_homework, None, _homework_body(intent, None), request_id)
+
+    def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """Replace the object's attributes; see `CitySink`."""
+        if isinstance(intent, MarkIntent):
+            return self._send(change_mark, city_id, {**_mark_body(intent), "name": intent.value}, request_id)
+        if isinstance(intent, HomeworkIntent):
+            stored = self._city.state.find("homeworks", city_id)
+            return self._send(change_homework, city_id, _homework_body(intent, stored), request_id)
+        raise RejectedError("пропуск не меняют", reason="OP_NOT_ALLOWED", system="city", method="PUT")
+
+    def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """Delete the object; see `CitySink`."""
+        if isinstance(intent, HomeworkIntent):
+            raise RejectedError("задание не удаляют", reason="OP_NOT_ALLOWED", system="city", method="DELETE")
+        return self._send(delete_mark if isinstance(intent, MarkIntent) else delete_absence, city_id, {}, request_id)
+
+    def _send(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> Accepted:
+        stage, weather = self._stage, self._weather
+        self.call_count += 1
+        self._refuse_paused("запись")
+        stage.point("send")
+        if self._is_struck(weather.p_unreachable):
+            raise UnreachableError("нет соединения", system="city", method="POST", request_id=request_id)
+        if self._is_struck(weather.p_throttled):
+            raise ThrottledError(
+                "журнал просит подождать", retry_after_s=self._retry_after_s(), system="city", status=429
+            )
+        if self._sky.is_token_dead:
+            self._deny()
+        if self._sky.is_closed:
+            raise OutcomeUnknownError(
+                "журнал не работает", system="city", method="POST", request_id=request_id, status=503
+            )
+        if self._is_struck(weather.p_lost):
+            self._time_out(request_id)
+        if self._is_struck(weather.p_late):
+            self._post_late(command, object_id, body, request_id)
+            self._time_out(request_id)
+        is_broken = self._is_struck(weather.p_broken)
+        if is_broken and stage.rng.random() < 0.5:
+            raise OutcomeUnknownError(
+                "журнал ответил 500", system="city", method="POST", request_id=request_id, status=500
+            )
+        try:
+            answer = self._city.order(command, object_id, body, request_id)
+        except RefusedError as exc:
+            stage.note(f"refused {exc.refusal.rule or exc.refusal.code}")
+            return self._refused(exc.refusal, is_known=object_id is not None, is_delete=not body, request_id=request_id)
+        stage.point("applied")
+        if is_broken:
+            raise OutcomeUnknownError(
+                "журнал ответил 500", system="city", method="POST", request_id=request_id, status=500
+            )
+        if self._is_struck(weather.p_unanswered):
+            self._time_out(request_id)
+        return Accepted(city_id=answer.get("id"), request_id=request_id, status=200, profile=PROFILE)
+
+    def _post_late(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> None:
+        waited_s = self._stage.elapsed_s - self._recorded_s[request_id]
+        limit_s = self._weather.late_limit_s - waited_s
+        if limit_s <= 0:
+            return  # so old that nobody would take it any more
+        self._mail.post(
+            self._stage.rng.uniform(0.0, limit_s), lambda: self._arrive(command, object_id, body, request_id)
+        )
+
+    def _arrive(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> None:
+        try:
+            self._city.order(command, object_id, body, request_id)
+        except RefusedError as exc:
+            self._stage.note(f"late, refused {exc.refusal.rule or exc.refusal.code}")
+
+    def _time_out(self, request_id: str) -> Never:
+        self._stage.sleep(self._weather.deadline_s)
+        raise OutcomeUnknownError("журнал не ответил", system="city", method="POST", request_id=request_id)
+
+    def _is_struck(self, probability: float) -> bool:
+        return self._stage.is_stormy and self._stage.rng.random() < probability
+
+    def _retry_after_s(self) -> float:
+        return self._stage.rng.choice((1.0, 30.0, 600.0))
+
+    def _refuse_paused(self, deed: str) -> None:
+        if PROFILE in self._paused():
+            raise AccessDeniedError(f"{deed}: профиль остановлен до решения", profile=PROFILE, system="city")
+
+    def _deny(self) -> Never:
+        raise AccessDeniedError("сессия завершена", is_session_dead=True, profile=PROFILE, system="city", status=401)
+
+    def _refused(self, refusal: Refusal, *, is_known: bool, is_delete: bool, request_id: str) -> Accepted:
+        there = Accepted(city_id=None, request_id=request_id, status=refusal.code, profile=PROFILE, already_there=True)
+        if refusal.rule == "V8" or (refusal.rule == "V13" and is_delete):
+            return there
+        if refusal.rule == "V7":
+            raise LockedPeriodError("период закрыт", system="city", request_id=request_id, status=refusal.code)
+        if refusal.code == 409 or (refusal.code == 404 and is_known):
+            raise StaleError("записи больше нет", system="city", request_id=request_id, status=refusal.code)
+        raise RejectedError("журнал отказал", system="city", request_id=request_id, status=refusal.code)
+
+
+def _to_object(kind: Kind, row: Row) -> CityObject:
+    if kind is Kind.MARK:
+        return CityMark(
+            id=row["id"],
+            pupil_id=row["student_profile_id"],
+            lesson_id=row["schedule_lesson_id"],
+            group_id=row["group_id"],
+            subject_id=row["subject_id"],
+            value=row["name"],
+            weight=row["weight"],
+            form_id=row["control_form_id"],
+            on=date.fromisoformat(row["date"]),
+            teacher_id=row["teacher_id"],
+            created_at=datetime.fromisoformat(row["created_at"]),
+            updated_at=datetime.fromisoformat(row["updated_at"]),
+        )
+    if kind is Kind.ABSENCE:
+        return CityAbsence(
+            id=row["id"],
+            pupil_id=row["student_profile_id"],
+            lesson_id=row["schedule_lesson_id"],
+            on=date.fromisoformat(row["date"]),
+            reason_id=row["absence_reason_id"],
+        )
+    entries = row["homework_entries"]
+    return CityHomework(
+        id=row["id"],
+        group_id=row["group_id"],
+        subject_id=row["subject_id"],
+        teacher_id=row["teacher_id"],
+        assigned_on=date.fromisoformat(row["date_assigned_on"]),
+        prepared_for=date.fromisoformat(row["date_prepared_for"]),
+        text="\n".join(entry["description"] or "" for entry in entries),
+        pupil_ids=tuple(sorted({pupil for entry in entries for pupil in entry["student_ids"]})),
+    )
+
+
+def _to_lesson(row: Row) -> CityLesson:
+    begins = datetime.fromisoformat(f"{row['date']}T{row['time']}").replace(tzinfo=MOSCOW)
+    return CityLesson(
+        id=row["id"],
+        group_id=row["group_id"],
+        subject_id=row["subject_id"],
+        starts_at=begins.astimezone(UTC),
+        duration_min=row["duration"],
+        number=row["lesson_number"],
+        teacher_id=row["teacher_id"],
+        is_cancelled=row["cancelled"],
+    )
+
+
+def _mark_body(intent: MarkIntent) -> Row:
+    return {
+        "schedule_lesson_id": intent.lesson_id,
+        "student_profile_id": intent.pupil_id,
+        "teacher_id": intent.teacher_id,
+        "control_form_id": intent.form_id,
+        "weight": intent.weight,
+        "comment": "",
+        "is_exam": False,
+        "is_criterion": False,
+        "is_point": False,
+        "mark_type_id": 1,
+        "grade_origins": [{"grade_origin": intent.value, "grade_system_id": intent.grade_system_id}],
+    }
+
+
+def _absence_body(intent: AbsenceIntent) -> Row:
+    return {
+        "absence_reason_id": intent.reason_id,
+        "schedule_lesson_id": intent.lesson_id,
+        "student_profile_id": intent.pupil_id,
+    }
+
+
+def _homework_body(intent: HomeworkIntent, stored: Row | None) -> Row:
+    entry = {**stored["homework_entries"][0]} if stored is not None else {}
+    return {
+        "group_id": intent.group_id,
+        "teacher_id": intent.teacher_id,
+        "subject_id": intent.subject_id,
+        "date_assigned_on": f"{intent.assigned_on:%d.%m.%Y}",
+        "date_prepared_for": f"{intent.prepared_for:%d.%m.%Y}",
+        "homework_entries": [{**entry, "description": intent.text, "student_ids": list(intent.pupil_ids)}],
+    }

@@ -1,0 +1,156 @@
+"""The machines on stage: runs that read and plan, workers that deliver and read back. All they do is call production steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.connectors.port import Want
+from gateway.domain.errors import GatewayError
+from gateway.domain.identifiers import Kind
+from gateway.flows.confirm import confirm, find_wait
+from gateway.flows.gateway import Gateway
+from gateway.flows.plan import make_plan
+from gateway.flows.pull import Problem, pull
+from gateway.flows.runs import RunState, finish_run
+from gateway.flows.turns import Beating, begin_run
+from gateway.queue.deliver import Delivery, sweep
+from gateway.queue.lanes import load_due_rows
+from gateway.queue.outbox import release, release_approved
+from gateway.queue.verify import next_due_at
+from gateway.simulation.portal import GRADED, SimSource
+from gateway.simulation.school import NaturalKey
+from gateway.simulation.world import PLACE, WANT, Sending, World
+
+IDLE_S = 1800.0
+"""Longest a worker sleeps unrung: real ones look every few seconds, which would cost the simulation its speed."""
+BATCH_COUNT = 50
+FIRST_NAP_S = 5.0
+
+
+class Runner:
+    """A process that runs the way once: pull, plan, release."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def run(self, want: Want = WANT, *, is_dry_run: bool = False) -> bool:
+        """Run once; False where it failed or another was running."""
+        world = self._world
+        gateway, source = world.open_gateway(self._name)
+        world.counts.runs += 1
+        try:
+            run_id = begin_run(gateway, "sync", want)
+        except GatewayError:
+            return False
+        gateway = replace(gateway, progress=Beating(gateway, run_id))
+        try:
+            self._go(gateway, source, want, run_id, is_dry_run=is_dry_run)
+        except GatewayError as error:
+            world.stage.note(f"run {run_id} failed {error.reason_code}")
+            world.counts.failed_runs += 1
+            finish_run(gateway, run_id, RunState.FAILED, counters={}, sentence=error.sentence)
+            return False
+        finish_run(gateway, run_id, RunState.DONE, counters={})
+        world.stage.note(f"run {run_id} done")
+        return True
+
+    def _go(self, gateway: Gateway, source: SimSource, want: Want, run_id: int, *, is_dry_run: bool) -> None:
+        world = self._world
+        pulled = pull(gateway, want, run_id)
+        self._check_pulled(pulled.kinds)
+        began_s = world.stage.elapsed_s
+        planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
+        world.oracle.note_sealed()
+        if not want.is_narrow:
+            world.oracle.note_planned(self._looks(source), began_s)
+        world.stage.note(f"plan {planned.plan.id} {planned.plan.state} {sorted(planned.plan.by_reason.items())}")
+        if is_dry_run:
+            return
+        release(gateway.store, gateway.audit, gateway.place, planned.plan.id, lane="nightly", actor=gateway.actor)
+        world.wake_workers()
+
+    def _looks(self, source: SimSource) -> dict[NaturalKey, float]:
+        """Place → when it was looked at, for everything that was completely read and could be mapped."""
+        snapshots = source.snapshots
+        return {
+            place.key: snapshots[place.kind, place.group.ref]
+            for place in self._world.school.places
+            if (place.kind, place.group.ref) in snapshots and (Kind.LESSON, place.group.ref) in snapshots
+        }
+
+    def _check_pulled(self, kinds: dict[str, dict[str, int]]) -> None:
+        """I8 of a pull: read = new + changed + unchanged."""
+        for kind in GRADED:
+            counts = kinds.get(kind.value, {})
+            if counts and counts["read"] != counts["new"] + counts["changed"] + counts["unchanged"]:
+                raise AssertionError(f"I8: {kind.value} {counts}")
+
+
+class Worker:
+    """A process that delivers what is due and reads back what was answered, until it is killed."""
+
+    def __init__(self, world: World, name: str, sending: Sending) -> None:
+        self._world = world
+        self._name = name
+        self._sending = sending
+
+    def play(self) -> None:
+        """Work for ever."""
+        world, stage = self._world, self._world.stage
+        self._sending.since_s = None
+        gateway, _ = world.open_gateway(self._name)
+        work = Delivery(
+            gateway.store,
+            gateway.city,
+            gateway.ledger,
+            gateway.terms,
+            city=PLACE.city,
+            request_ids=world.new_request_id(self._sending),
+        )
+        with gateway.store.write() as conn:
+            place_id = gateway.place_id(conn)
+        owner = f"{self._name}-{stage.rng.getrandbits(32):08x}"
+        problems: dict[str, Problem] = {}
+        nap_s = FIRST_NAP_S
+        while True:
+            try:
+                moved = self._step(gateway, work, place_id, problems, owner)
+            except GatewayError as error:
+                stage.note(f"worker met {error.reason_code}")
+                moved = 0
+            nap_s = FIRST_NAP_S if moved else min(2 * nap_s, IDLE_S)
+            stage.sleep(self._nap(gateway, place_id, nap_s), is_idle=True)
+
+    def _step(self, gateway: Gateway, work: Delivery, place_id: int, problems: dict[str, Problem], owner: str) -> int:
+        stage = self._world.stage
+        moved = sweep(gateway.store)
+        if find_wait(gateway) is None:
+            with gateway.store.read() as conn:
+                rows = load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT)
+            ids = [row.id for row in rows]
+            if stage.rng.random() < 0.3:
+                stage.rng.shuffle(ids)  # a broker promises no order
+            for operation_id in ids:
+                state = work.deliver(operation_id)
+                self._sending.since_s = None
+                if state is not None:
+                    stage.note(f"operation {operation_id} {state.value}")
+                    moved += 1
+        return moved + confirm(gateway, place_id, problems, owner=owner)
+
+    def _nap(self, gateway: Gateway, place_id: int, nap_s: float) -> float:
+        """Until the next thing is due by its row, at least a little and at most the idle time."""
+        with gateway.store.read() as conn:
+            next_at = next_due_at(conn, place_id)
+            now = gateway.store.now(conn)
+        if next_at is None:
+            return IDLE_S
+        return min(max((next_at - now).total_seconds(), nap_s), IDLE_S)
+
+
+def let_out_approved(gateway: Gateway) -> None:
+    """Release what a person approved."""
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+    release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)

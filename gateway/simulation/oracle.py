@@ -1,0 +1,287 @@
+"""The judge: what must hold at every effect, by the portal's change log, the city's own ledger and the stored rows.
+
+Knows nothing of how decisions are made. Invariants are named as in the design (I1…I15); those judged at the moment of
+an effect raise inside the city, so that the stack of the violation is the culprit's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from gateway.domain.clock import moscow_day
+from gateway.simulation.city import Effect, SimCity
+from gateway.simulation.portal import SimPortal
+from gateway.simulation.school import NaturalKey, key_of_row
+from gateway.simulation.stage import Stage, Violation
+from gateway.simulation.store import StageStore
+
+LEFT = "\x00left"
+"""Known of a place whose pupil is not enrolled."""
+
+SEEN_KINDS = {"marks": "mark", "attendances": "absence", "homeworks": "homework"}
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What the gateway knew when it began to record a call as sent."""
+
+    at_s: float
+    seen: dict[tuple[str, int], tuple[str, int, int, str]]
+    known: dict[NaturalKey, str | None]
+    closed_known: bool
+    day: date
+
+
+@dataclass
+class Tally:
+    """What a world counts, violations apart.
+
+    Attributes:
+        blind_overwrites: A person's edit written over that no read of ours had seen: the race without a precondition.
+        beyond_bound: Effects applied later than law 4's bound after they were recorded as sent (labelled worlds only).
+        doubled_beyond: Duplicates that came of those, all of them found and listed.
+    """
+
+    effects: int = 0
+    human_effects: int = 0
+    blind_overwrites: int = 0
+    beyond_bound: int = 0
+    doubled_beyond: int = 0
+
+
+@dataclass
+class Oracle:
+    """Judges effects one by one; `closing.check_end` judges the whole.
+
+    Attributes:
+        is_bounded: Calls land within law 4's bound in this world; where not, duplicates are counted and not forbidden.
+        untouchable_s: That bound, in seconds.
+    """
+
+    stage: Stage
+    store: StageStore
+    city: SimCity
+    portal: SimPortal
+    is_bounded: bool
+    untouchable_s: float
+    closes_at_s: float | None = None
+    edit_until: date | None = None
+    tally: Tally = field(default_factory=Tally)
+    recorded_s: dict[str, float] = field(default_factory=dict)
+    touched: set[NaturalKey] = field(default_factory=set)
+    loose: set[NaturalKey] = field(default_factory=set)
+    sealed: dict[int, dict[int, tuple[str, str | None, str | None, bytes | None]]] = field(default_factory=dict)
+    epoch: int = 1
+    _sendings: dict[str, Sending] = field(default_factory=dict)
+    _known: dict[NaturalKey, tuple[float, str | None]] = field(default_factory=dict)
+    _closed_known: bool = False
+    _written: Counter[tuple[NaturalKey, str | None]] = field(default_factory=Counter)
+    _credits: Counter[NaturalKey] = field(default_factory=Counter)
+
+    # --- what the gateway knows
+
+    def note_planned(self, snapshots: dict[NaturalKey, float], began_s: float) -> None:
+        """A plan was built on these looks at the portal (place → second); its directory was read after `began_s`."""
+        for key, at_s in snapshots.items():
+            if key in self._known and self._known[key][0] > at_s:
+                continue
+            self._known[key] = (at_s, self._value_at(key, at_s))
+        if self.closes_at_s is not None and began_s >= self.closes_at_s:
+            self._closed_known = True
+
+    def _value_at(self, key: NaturalKey, at_s: float) -> str | None:
+        place = self.portal.school.by_key[key]
+        return self.portal.causes[key].at(at_s) if self.portal.is_enrolled(place) else LEFT
+
+    def note_sealed(self) -> None:
+        """Keep every plan as it was sealed, the first time it is met."""
+        for (plan_id,) in self.store.raw.execute("SELECT id FROM plan WHERE hash IS NOT NULL").fetchall():
+            if plan_id in self.sealed:
+                continue
+            rows = self.store.raw.execute(
+                "SELECT seq, gate, op, ref, intent FROM decision WHERE plan_id = ?", (plan_id,)
+            ).fetchall()
+            self.sealed[plan_id] = {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+
+    def note_sending(self, request_id: str) -> None:
+        """A worker took a request id: what it knows from now on counts."""
+        seen: dict[tuple[str, int], tuple[str, int, int, str]] = {}
+        for kind, city_id, body in self.store.raw.execute("SELECT kind, city_id, body FROM shadow").fetchall():
+            seen[kind, city_id] = _seen_of(kind, json.loads(body))
+        self.recorded_s[request_id] = self.stage.elapsed_s
+        self._sendings[request_id] = Sending(
+            at_s=self.stage.elapsed_s,
+            seen=seen,
+            known={key: value for key, (_, value) in self._known.items()},
+            closed_known=self._closed_known,
+            day=moscow_day(self.stage.now()),
+        )
+
+    # --- effects
+
+    def watch(self, effect: Effect) -> None:
+        """Judge one accepted write.
+
+        Raises:
+            Violation: Naming the invariant.
+        """
+        if effect.is_human:
+            self._note_human(effect)
+            return
+        self.tally.effects += 1
+        sending = self._sendings.get(effect.request_id)
+        if sending is None:
+            raise Violation("I3", "a call with a request id that nobody recorded")
+        self._judge_operation(effect, sending)
+        self._judge_cause(effect, sending)
+        self._judge_foreign(effect, sending)
+        self._judge_period(effect, sending)
+        self._written[effect.key, effect.value] += 1
+
+    def _note_human(self, effect: Effect) -> None:
+        self.tally.human_effects += 1
+        for key in {effect.key, key_of_row(effect.kind, effect.before or effect.after)}:
+            self.touched.add(key)
+            # Between our call and its read-back a person may undo it, and nobody could tell: one more is justified.
+            self._credits[key] += 1
+
+    def _judge_operation(self, effect: Effect, sending: Sending) -> None:
+        """I5 and I9: the row that stands behind the call, and the plan behind the row."""
+        rows = self.store.raw.execute(
+            "SELECT o.id, o.state, o.plan_id, o.seq, o.op, o.object_key, o.epoch, a.number,"
+            " (SELECT max(number) FROM attempt WHERE operation_id = o.id)"
+            " FROM attempt a JOIN operation o ON o.id = a.operation_id WHERE a.request_id = ?",
+            (effect.request_id,),
+        ).fetchall()
+        if len(rows) != 1:
+            raise Violation("I3", f"{len(rows)} recorded attempts stand behind an effect on {effect.kind}")
+        operation_id, state, plan_id, seq, op, object_key, epoch, number, newest = rows[0]
+        is_late = self.stage.elapsed_s - sending.at_s > self.untouchable_s
+        if is_late:
+            self.tally.beyond_bound += 1
+            self.loose.add(effect.key)
+        if self.is_bounded and not is_late:
+            if state not in ("sending", "unknown") or number != newest:
+                raise Violation(
+                    "I5", f"operation {operation_id} takes effect while it is {state}, attempt {number}/{newest}"
+                )
+            others = self.store.raw.execute(
+                "SELECT id FROM operation WHERE object_key = ? AND id <> ? AND state IN ('sending', 'unknown', 'accepted')",
+                (object_key, operation_id),
+            ).fetchall()
+            if others:
+                raise Violation("I5", f"operations {operation_id} and {others[0][0]} are in flight on one object")
+        if epoch != self.epoch and self.is_bounded and not is_late:
+            raise Violation("I5", f"operation {operation_id} of epoch {epoch} takes effect in epoch {self.epoch}")
+        self._judge_plan(operation_id, plan_id, seq, op)
+
+    def _judge_plan(self, operation_id: int, plan_id: int, seq: int, op: str) -> None:
+        raw = self.store.raw
+        found = raw.execute(
+            "SELECT state, open_gates, is_dry_run, approved_at, hash FROM plan WHERE id = ?", (plan_id,)
+        ).fetchone()
+        rows = raw.execute(
+            "SELECT gate, op, ref, intent FROM decision WHERE plan_id = ? AND seq = ?", (plan_id, seq)
+        ).fetchone()
+        if found is None or rows is None or found[4] is None:
+            raise Violation("I9", f"operation {operation_id} comes from no sealed plan")
+        state, open_gates, is_dry_run, approved_at, _ = found
+        if is_dry_run:
+            raise Violation("I9", f"a dry run's operation {operation_id} takes effect")
+        if plan_id not in self.sealed or self.sealed[plan_id].get(seq) != tuple(rows):
+            raise Violation("I9", f"plan {plan_id} is not what was sealed")
+        gate, planned_op = rows[0], rows[1]
+        if gate not in json.loads(open_gates) or (gate != "none" and approved_at is None):
+            raise Violation(
+                "I9", f"operation {operation_id} takes effect behind the closed gate {gate} of a plan {state}"
+            )
+        if planned_op != op:
+            raise Violation("I9", f"planned {planned_op}, done {op}")
+
+    def _judge_cause(self, effect: Effect, sending: Sending) -> None:
+        """I2 and I4: each effect has a cause of its own, and is what we last knew to be wanted."""
+        causes = self.portal.causes.get(effect.key)
+        if causes is None:
+            raise Violation("I4", f"{effect.op} in a place that nobody asked for: {effect.key[0]}")
+        place = self.portal.school.by_key[effect.key]
+        wanted, allowed = effect.value, causes.count(effect.value) + self._credits[effect.key]
+        is_loose = effect.key in self.loose or not self.is_bounded
+        if wanted is not None and causes.count(wanted) == 0:
+            raise Violation("I4", f"{place.ref}: a value that the portal never held")
+        if self._written[effect.key, wanted] + 1 > allowed and not is_loose:
+            raise Violation(
+                "I4",
+                f"{place.ref}: {effect.op} for the {self._written[effect.key, wanted] + 1}th time, {allowed} causes",
+            )
+        if effect.key in sending.known and sending.known[effect.key] != wanted:
+            known = sending.known[effect.key]
+            if not (known == LEFT and effect.op == "delete"):
+                raise Violation("I4", f"{place.ref}: {effect.op} of what was known to be outdated before it was sent")
+        if effect.kind == "marks" and effect.op != "delete" and effect.after["weight"] != place.weight:
+            raise Violation("I4", f"{place.ref}: another weight than its form's")
+        if effect.op == "create":
+            twins = [row for row in self._ours_standing(effect.kind) if key_of_row(effect.kind, row) == effect.key]
+            if twins and is_loose:
+                self.tally.doubled_beyond += 1
+            elif twins:
+                raise Violation("I2", f"{place.ref}: a second one beside {twins[0]['id']}")
+
+    def _ours_standing(self, kind: str) -> list[dict[str, Any]]:
+        return [row for row in self.city.standing(kind) if not self.city.last_writer[kind, row["id"]].is_human]
+
+    def _judge_foreign(self, effect: Effect, sending: Sending) -> None:
+        """I15: what a person typed there, and we had read, is never written over, deleted or doubled."""
+        kind = SEEN_KINDS[effect.kind]
+        if effect.op == "create":
+            for (seen_kind, city_id), seen in sending.seen.items():
+                row = self.city.state.find(effect.kind, city_id) if seen_kind == kind else None
+                if row is None or row["deleted_at"] is not None or key_of_row(effect.kind, row) != effect.key:
+                    continue
+                writer = self.city.last_writer[effect.kind, city_id]
+                if writer.is_human and seen[3] == effect.value and writer.value == effect.value:
+                    raise Violation(
+                        "I15", f"created beside the same {kind} {city_id}, typed by a person and seen before"
+                    )
+            return
+        writer = self.city.last_writer.get((effect.kind, effect.object_id))
+        if writer is None or not writer.is_human or effect.before is None:
+            return
+        seen_now = sending.seen.get((kind, effect.object_id))
+        stands = _row_as_seen(effect.kind, effect.before)
+        ours = [
+            one
+            for one in self.city.effects
+            if not one.is_human and one.kind == effect.kind and one.object_id == effect.object_id
+        ]
+        if ours and _row_as_seen(effect.kind, ours[-1].after) == stands:
+            return  # the person has put back what we had written
+        if seen_now == stands:
+            raise Violation("I15", f"{effect.op} of {kind} {effect.object_id} over what a person typed and we had read")
+        self.tally.blind_overwrites += 1
+
+    def _judge_period(self, effect: Effect, sending: Sending) -> None:
+        """I10: a period known to be closed, or whose last day of editing is over, takes no write of ours."""
+        if sending.closed_known:
+            raise Violation("I10", f"{effect.op} into a period that was known to be closed")
+        if self.edit_until is not None and sending.day > self.edit_until:
+            raise Violation("I10", f"{effect.op} after the last day of editing")
+
+
+def _seen_of(kind: str, body: dict[str, Any]) -> tuple[str, int, int, str]:
+    if kind == "mark":
+        return (kind, body["form_id"], body["weight"], str(body["value"]))
+    if kind == "absence":
+        return (kind, 0, 0, str(body["reason_id"]))
+    return (kind, 0, 0, body["text"])
+
+
+def _row_as_seen(kind: str, row: dict[str, Any]) -> tuple[str, int, int, str]:
+    if kind == "marks":
+        return ("mark", row["control_form_id"], row["weight"], str(row["name"]))
+    if kind == "attendances":
+        return ("absence", 0, 0, str(row["absence_reason_id"]))
+    return ("homework", 0, 0, "\n".join(str(entry["description"] or "") for entry in row["homework_entries"]))

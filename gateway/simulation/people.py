@@ -1,0 +1,304 @@
+"""The people and the weather on stage: teachers, persons at the city's own pages, the operator, outages; and the last act."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from gateway.audit.deed import Actor as Doer
+from gateway.domain.clock import moscow_day
+from gateway.domain.errors import GatewayError
+from gateway.domain.identifiers import Kind
+from gateway.flows.gateway import Gateway
+from gateway.queue.approval import approve
+from gateway.queue.parking import load_operations, replay
+from gateway.queue.pauses import lift
+from gateway.reconcile.plan import find_plan_id, load_plan
+from gateway.reconcile.tables import decision
+from gateway.sandbox.city.state import Row
+from gateway.simulation.machines import Runner, let_out_approved
+from gateway.simulation.portal import ABSENCE_VALUE
+from gateway.simulation.school import LESSON_DAYS, Place
+from gateway.simulation.stage import Violation
+from gateway.simulation.world import PLACE, World
+
+OPERATOR = Doer(kind="os_user", name="operator")
+MARKS = ("2", "3", "4", "5")
+FIRST_FILL_RATIO = 0.4
+REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS")
+"""What an operator simply lets be decided afresh: no person's question stands behind it."""
+PASS_S = 1200.0
+MAX_PASSES = 8
+SETTLING_S = 900.0
+
+
+class Teacher:
+    """Types in the portal: sets, changes, clears; now and then a pupil leaves and comes back."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def play(self) -> None:
+        world, stage, rng = self._world, self._world.stage, self._world.stage.rng
+        for place in world.school.places:
+            if rng.random() < FIRST_FILL_RATIO or place.kind is Kind.HOMEWORK:
+                world.portal.set(place, self._value(place))
+        while True:
+            stage.sleep(rng.expovariate(1.0 / world.climate.teacher_gap_s))
+            if not stage.is_stormy:
+                return
+            for _ in range(rng.choice((1, 1, 1, 2, 5))):
+                place = rng.choice(world.school.places)
+                is_clearing = place.kind is not Kind.HOMEWORK and rng.random() < 0.25
+                world.portal.set(place, None if is_clearing else self._value(place))
+
+    def _value(self, place: Place) -> str:
+        rng = self._world.stage.rng
+        if place.kind is Kind.MARK:
+            return rng.choice(MARKS)
+        return ABSENCE_VALUE if place.kind is Kind.ABSENCE else f"§ {rng.randrange(1, 6)}"
+
+
+class Office:
+    """Unenrols a pupil at the portal and enrols him again."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def play(self) -> None:
+        stage, portal = self._world.stage, self._world.portal
+        refs = [pupil.ref for group in self._world.school.groups for pupil in group.pupils]
+        while True:
+            stage.sleep(stage.rng.expovariate(1.0 / self._world.climate.leaves_gap_s))
+            if not stage.is_stormy:
+                return
+            ref = stage.rng.choice(refs)
+            if ref in portal.absent_pupils:
+                portal.absent_pupils.discard(ref)
+            else:
+                portal.absent_pupils.add(ref)
+            stage.note(f"enrolment of {ref}")
+
+
+class Stranger:
+    """A person at the city's own pages: types, changes value or form, deletes."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def play(self) -> None:
+        stage = self._world.stage
+        while True:
+            stage.sleep(stage.rng.expovariate(1.0 / self._world.climate.human_gap_s))
+            if not stage.is_stormy:
+                return
+            self._world.city.type_by_hand(self._edit())
+
+    def _edit(self) -> Row:
+        rng, city = self._world.stage.rng, self._world.city
+        kind, singular = rng.choice((("marks", "mark"), ("marks", "mark"), ("attendances", "attendance")))
+        standing = city.standing(kind)
+        if not standing or rng.random() < 0.35:
+            place = rng.choice(
+                [
+                    one
+                    for one in self._world.school.places
+                    if one.kind.value == ("mark" if kind == "marks" else "absence")
+                ]
+            )
+            cell = {"student_profile_id": place.key[1], "schedule_lesson_id": place.key[2]}
+            if kind == "attendances":
+                return {"op": "create", "kind": singular, "cell": cell, "value": 2}
+            form = {"control_form_id": place.form_id, "weight": place.weight}
+            return {"op": "create", "kind": singular, "cell": cell, "value": rng.choice(MARKS), **form}
+        row = rng.choice(standing)
+        if rng.random() < 0.3:
+            return {"op": "delete", "kind": singular, "id": row["id"]}
+        if kind == "attendances":
+            return {"op": "change", "kind": singular, "id": row["id"], "value": 3 - row["absence_reason_id"]}
+        return {"op": "change", "kind": singular, "id": row["id"], "value": rng.choice(MARKS)}
+
+
+class Weather:
+    """Maintenance windows, dead sessions, the closing of the period."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def close_for_repair(self) -> None:
+        """The city is closed for repair, again and again."""
+        stage, sky = self._world.stage, self._world.sky
+        while True:
+            stage.sleep(stage.rng.expovariate(1.0 / self._world.climate.outage_gap_s))
+            if not stage.is_stormy:
+                return
+            sky.is_closed = True
+            stage.note("city closed")
+            stage.sleep(stage.rng.uniform(60.0, 5400.0))
+            sky.is_closed = False
+            stage.note("city open")
+
+    def end_sessions(self) -> None:
+        """The session is superseded by a person's log-in."""
+        stage = self._world.stage
+        while True:
+            stage.sleep(stage.rng.expovariate(1.0 / self._world.climate.token_gap_s))
+            if not stage.is_stormy:
+                return
+            self._world.sky.is_token_dead = True
+            stage.note("token dead")
+
+    def close_period(self) -> None:
+        """The deputy head closes the period."""
+        at_s = self._world.climate.closes_at_s
+        if at_s is None:
+            return
+        self._world.stage.sleep(at_s)
+        self._world.city.close_period(LESSON_DAYS[0].isoformat())
+        self._world.oracle.closes_at_s = self._world.stage.elapsed_s
+        self._world.stage.note("period closed")
+
+
+class Operator:
+    """Approves, renews the token, lets parked operations be decided afresh, restores a backup."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def play(self) -> None:
+        stage = self._world.stage
+        gateway, _ = self._world.open_gateway("operator")
+        while True:
+            stage.sleep(stage.rng.expovariate(1.0 / 5400.0))
+            if not stage.is_stormy:
+                return
+            self.renew(gateway)
+            self.approve(gateway, is_whole=stage.rng.random() < 0.5)
+            if stage.rng.random() < 0.3:
+                self.replay(gateway)
+
+    def renew(self, gateway: Gateway) -> None:
+        """Put a fresh token there and go on."""
+        self._world.sky.is_token_dead = False
+        with gateway.store.write() as conn:
+            lift(conn, PLACE.city)
+
+    def approve(self, gateway: Gateway, *, is_whole: bool) -> bool:
+        """Approve the newest plan, as shown; False where there is nothing to approve or it is refused."""
+        with gateway.store.read() as conn:
+            place_id = conn.exec_driver_sql("SELECT id FROM place").scalar_one_or_none()
+            plan_id = None if place_id is None else find_plan_id(conn, place_id)
+            if plan_id is None:
+                return False
+            shown = load_plan(conn, plan_id)
+            gates = set(conn.execute(select(decision.c.gate).where(decision.c.plan_id == plan_id)).scalars())
+        if not shown.needs_approval and not gates & {"delete", "guard"}:
+            return False
+        self._world.oracle.note_sealed()
+        try:
+            approve(
+                gateway.store,
+                gateway.audit,
+                gateway.place,
+                plan_id,
+                reason="проверено",
+                with_deletes=is_whole,
+                with_held=is_whole,
+                actor=OPERATOR,
+            )
+            self._world.stage.note(f"approved {plan_id} {'whole' if is_whole else 'in part'}")
+            self._world.counts.approvals += 1
+            let_out_approved(gateway)
+        except GatewayError as error:
+            self._world.stage.note(f"approval refused {error.reason_code}")
+            return False
+        self._world.wake_workers()
+        return True
+
+    def replay(self, gateway: Gateway) -> None:
+        """Let what no person has a question about be decided afresh."""
+        with gateway.store.write() as conn:
+            rows = load_operations(conn, gateway.place_id(conn), state="parked", limit=100)
+        for row in rows:
+            if row.reason in REPLAYED:
+                try:
+                    replay(gateway.store, gateway.ledger, row.id, actor=OPERATOR)
+                except GatewayError:
+                    continue
+                self._world.counts.replays += 1
+
+
+class Director:
+    """Ends the faults at the horizon, then runs pass after pass until all is quiet, and lets the curtain fall."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._runner = Runner(world, "director")
+        self._operator = Operator(world)
+
+    def play(self) -> None:
+        world, stage = self._world, self._world.stage
+        stage.sleep(world.climate.horizon_s)
+        stage.is_stormy = False
+        world.sky.is_closed = False
+        stage.note("calm")
+        stage.sleep(self._longest_flight_s())
+        began_s = stage.elapsed_s
+        for _ in range(MAX_PASSES):
+            world.counts.passes += 1
+            if self._pass():
+                world.counts.quiet_s = stage.elapsed_s - began_s
+                stage.end()
+        raise Violation("I7", f"not quiet after {MAX_PASSES} passes: {self._what_moves()}")
+
+    def _longest_flight_s(self) -> float:
+        return 0.0 if self._world.climate.is_bounded else self._world.climate.city.late_limit_s
+
+    def _pass(self) -> bool:
+        """Run once, approve what asks for it, let the workers come to an end; True when nothing moved at all."""
+        world, stage = self._world, self._world.stage
+        gateway, _ = world.open_gateway("director")
+        self._operator.renew(gateway)
+        self._operator.replay(gateway)
+        before = self._count_operations()
+        is_done = self._runner.run()
+        is_approved = is_done and self._operator.approve(gateway, is_whole=True)
+        deadline_s = stage.elapsed_s + PASS_S
+        while stage.elapsed_s < deadline_s and (self._what_moves() or not is_done):
+            stage.sleep(30.0)
+            for worker in world.workers:
+                stage.wake(worker)
+        is_still = is_done and not is_approved and self._count_operations() == before and not self._is_unproven()
+        return is_still and not self._what_moves() and world.mail.is_empty
+
+    def _is_unproven(self) -> bool:
+        """Whether the last plan waits for another read: an absence is proven by two."""
+        newest = "SELECT max(id) FROM plan WHERE hash IS NOT NULL"
+        row = self._world.store.raw.execute(
+            f"SELECT count(*) FROM decision WHERE plan_id = ({newest})"  # noqa: S608  # the text stands in the line above
+            " AND reason IN ('ABSENCE_UNPROVEN', 'IN_FLIGHT', 'UNREAD_TARGET', 'INCOMPLETE_READ')"
+        ).fetchone()
+        return bool(row[0])
+
+    def _count_operations(self) -> int:
+        return int(self._world.store.raw.execute("SELECT count(*) FROM operation").fetchone()[0])
+
+    def _what_moves(self) -> str:
+        rows = self._world.store.raw.execute(
+            "SELECT state, count(*) FROM operation WHERE state IN ('ready', 'claimed', 'sending', 'unknown', 'accepted')"
+            " GROUP BY state ORDER BY state"
+        ).fetchall()
+        return ", ".join(f"{state} {count}" for state, count in rows)
+
+
+def end_editing(world: World) -> None:
+    """Make today the last day of editing: what is still to be sent after midnight may not go."""
+    today = moscow_day(world.stage.now())
+    world.city.set_edit_until(LESSON_DAYS[0].isoformat(), today.isoformat())
+    world.oracle.edit_until = today
+
+
+def days_later(world: World, days: int) -> str:
+    """The Moscow day that much later, ISO."""
+    return (moscow_day(world.stage.now()) + timedelta(days=days)).isoformat()

@@ -1,0 +1,128 @@
+"""Plays seeds: one world from its first edit to the last word of the judge, and many of them into one table."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gateway.simulation.climate import HOUR_S, RUN_POINTS
+from gateway.simulation.closing import check_end
+from gateway.simulation.machines import Runner, Worker
+from gateway.simulation.people import Director, Office, Operator, Stranger, Teacher, Weather, end_editing
+from gateway.simulation.stage import Actor, Violation
+from gateway.simulation.world import Sending, World
+
+WORKERS_COUNT = 2
+
+
+@dataclass
+class Played:
+    """What became of one seed.
+
+    Attributes:
+        violation: Invariant and sentence; empty = all held.
+        differing: Places that differ at the end, each listed: reason → count.
+    """
+
+    seed: int
+    label: str = ""
+    violation: str = ""
+    invariant: str = ""
+    trace_hash: str = ""
+    tail: list[str] = field(default_factory=list)
+    where: str = ""
+    simulated_s: float = 0.0
+    real_s: float = 0.0
+    crashes: int = 0
+    pauses: int = 0
+    points: int = 0
+    calls: int = 0
+    runs: int = 0
+    effects: int = 0
+    human_effects: int = 0
+    passes: int = 0
+    quiet_s: float = 0.0
+    blind_overwrites: int = 0
+    beyond_bound: int = 0
+    doubled_beyond: int = 0
+    restores: int = 0
+    differing: dict[str, int] = field(default_factory=dict)
+
+
+def play(seed: int) -> Played:
+    """Play one seed; a violated invariant is told and not raised."""
+    began = time.perf_counter()
+    world = World(seed)
+    played = Played(seed=seed, label=world.climate.label)
+    differing: Counter[str] = Counter()
+    try:
+        set_stage(world)
+        world.stage.run()
+        differing = check_end(world.oracle, has_restored=world.counts.restores > 0)
+    except Violation as violation:
+        played.violation = violation.sentence
+        played.invariant = violation.invariant
+        played.where = _culprit(violation)
+    except Exception as exc:  # noqa: BLE001  # whatever production code raises where nobody expects it is a finding
+        played.violation = f"{type(exc).__name__}: {exc}"
+        played.invariant = "fault"
+        played.where = "".join(traceback.format_exception(exc)[-4:])
+    _fill(played, world)
+    played.differing = dict(sorted(differing.items()))
+    played.real_s = time.perf_counter() - began
+    return played
+
+
+def set_stage(world: World) -> None:
+    """Put all actors of a world on its stage."""
+    stage, climate = world.stage, world.climate
+    for number in range(WORKERS_COUNT):
+        sending = Sending(climate, stage)
+        actor = Actor(f"worker{number}", p_crash=climate.p_crash, p_pause=climate.p_pause)
+        actor.pause_limit_s = sending.limit_s
+        world.workers.append(actor)
+        stage.add(actor, Worker(world, actor.name, sending).play, at_s=stage.rng.uniform(0.0, 60.0))
+    nightly = Actor("run", p_crash=climate.p_crash / RUN_POINTS, p_pause=climate.p_pause / 4)
+    stage.add(nightly, lambda: _run_again(world), at_s=stage.rng.uniform(0.0, HOUR_S))
+    operator = Actor("operator", p_crash=climate.p_crash / RUN_POINTS)
+    stage.add(operator, Operator(world).play, at_s=HOUR_S / 2)
+    weather = Weather(world)
+    stage.add(Actor("teacher"), Teacher(world).play)
+    stage.add(Actor("office"), Office(world).play)
+    stage.add(Actor("stranger"), Stranger(world).play)
+    stage.add(Actor("repair"), weather.close_for_repair)
+    stage.add(Actor("sessions"), weather.end_sessions)
+    stage.add(Actor("deputy"), weather.close_period)
+    stage.add(world.mail.actor, world.mail.play)
+    stage.add(Actor("director"), Director(world).play)
+    if climate.edits_end:
+        end_editing(world)
+
+
+def _run_again(world: World) -> None:
+    stage, climate = world.stage, world.climate
+    runner = Runner(world, "run")
+    while stage.is_stormy:
+        is_dry_run = climate.has_dry_runs and stage.rng.random() < 0.3
+        runner.run(is_dry_run=is_dry_run)
+        stage.sleep(stage.rng.uniform(0.5, 1.5) * climate.run_gap_s)
+
+
+def _culprit(violation: Violation) -> str:
+    frames = [frame for frame in traceback.extract_tb(violation.__traceback__) if "/gateway/" in frame.filename]
+    return "\n".join(f"  {frame.name} (line {frame.lineno})" for frame in frames[-12:])
+
+
+def _fill(played: Played, world: World) -> None:
+    stage, tally, counts = world.stage, world.oracle.tally, world.counts
+    played.trace_hash = stage.trace_hash
+    played.tail = list(stage.tail)
+    played.simulated_s = stage.elapsed_s
+    played.crashes, played.pauses, played.points = stage.crashes, stage.pauses, stage.points
+    played.calls = sum(door.call_count for door in counts.doors)
+    played.runs, played.passes, played.quiet_s = counts.runs, counts.passes, counts.quiet_s
+    played.effects, played.human_effects = tally.effects, tally.human_effects
+    played.blind_overwrites, played.beyond_bound = tally.blind_overwrites, tally.beyond_bound
+    played.doubled_beyond, played.restores = tally.doubled_beyond, counts.restores

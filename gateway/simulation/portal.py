@@ -1,0 +1,273 @@
+"""The portal of a seed: who holds what since when (the causes), read scope by scope as a source, with its own lapses."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from gateway.connectors.port import CheckLine, ScopeRead, Stored, Want
+from gateway.domain.clock import MOSCOW
+from gateway.domain.errors import IncompleteReadError, UnavailableError, UnreachableError
+from gateway.domain.identifiers import Kind, scope_key
+from gateway.domain.records import (
+    Absence,
+    Group,
+    Homework,
+    Lesson,
+    Mark,
+    Membership,
+    Person,
+    Programme,
+    Record,
+    Scale,
+    Subject,
+)
+from gateway.simulation.school import (
+    ITEMS,
+    LESSON_AT,
+    PROGRAMME,
+    SUBJECT,
+    SUBJECT_REF,
+    NaturalKey,
+    Place,
+    SmallSchool,
+    TaughtGroup,
+)
+from gateway.simulation.stage import Stage
+
+ABSENCE_VALUE = "2"  # the city's plain «н» of the settings
+GRADED = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK)
+
+
+@dataclass
+class Causes:
+    """What the portal held in one place: every change with its time; None = nothing."""
+
+    at_s: list[float] = field(default_factory=list)
+    values: list[str | None] = field(default_factory=list)
+
+    def set(self, now_s: float, value: str | None) -> bool:
+        """Change it; False where it is so already."""
+        if value == self.now:
+            return False
+        self.at_s.append(now_s)
+        self.values.append(value)
+        return True
+
+    @property
+    def now(self) -> str | None:
+        return self.values[-1] if self.values else None
+
+    def at(self, moment_s: float) -> str | None:
+        """What it was at a moment."""
+        count = bisect_right(self.at_s, moment_s)
+        return self.values[count - 1] if count else None
+
+    def count(self, value: str | None) -> int:
+        """How often it became that value."""
+        return self.values.count(value)
+
+
+@dataclass(frozen=True)
+class PortalWeather:
+    """Probabilities of the portal's lapses at one scope, while faults are on."""
+
+    p_incomplete: float
+    p_down: float
+
+
+class SimPortal:
+    """The portal's state; teachers change it, sources read it."""
+
+    name = "portal"
+
+    def __init__(self, stage: Stage, school: SmallSchool) -> None:
+        self._stage = stage
+        self.school = school
+        self.causes: dict[NaturalKey, Causes] = {place.key: Causes() for place in school.places}
+        self.absent_pupils: set[str] = set()
+        """Refs of pupils who are not enrolled now."""
+
+    def set(self, place: Place, value: str | None) -> bool:
+        """A teacher types; False where it changes nothing."""
+        changed = self.causes[place.key].set(self._stage.elapsed_s, value)
+        if changed:
+            self._stage.note(f"portal {place.ref} -> {value if place.kind is not Kind.HOMEWORK else len(value or '')}")
+        return changed
+
+    def is_enrolled(self, place: Place) -> bool:
+        """Whether the portal shows the pupil at all."""
+        return place.pupil is None or place.pupil.ref not in self.absent_pupils
+
+    def records_of(self, group: TaughtGroup, kind: Kind) -> list[Record]:
+        """The records of a group now."""
+        found = [place for place in self.school.places if place.group is group and place.kind is kind]
+        return [
+            _to_record(place, value)
+            for place in found
+            if self.is_enrolled(place) and (value := self.causes[place.key].now) is not None
+        ]
+
+
+class SimSource:
+    """A `PortalSource`: one process's connection to the portal."""
+
+    name = "portal"
+
+    def __init__(self, stage: Stage, portal: SimPortal, weather: PortalWeather) -> None:
+        self._stage = stage
+        self._portal = portal
+        self._weather = weather
+        self.snapshots: dict[tuple[Kind, str], float] = {}
+        """(kind, group) → when the last complete read of this process looked, in seconds of the stage."""
+
+    def check(self) -> Iterator[CheckLine]:
+        """Nothing to check."""
+        return iter(())
+
+    def iter_scopes(self, want: Want, stored: Stored) -> Iterator[ScopeRead]:
+        """Read everything, directories first.
+
+        Raises:
+            UnreachableError: The portal is away.
+            UnavailableError: It went away in the middle.
+        """
+        del stored
+        if self._is_struck(self._weather.p_down):
+            raise UnreachableError("портал недоступен", system="portal", method="POST")
+        yield from self._iter_directories()
+        for group in self._portal.school.groups:
+            for kind in (Kind.LESSON, *GRADED):
+                if kind not in want.kinds:
+                    continue
+                self._stage.point(f"portal {kind.value}")
+                if self._is_struck(self._weather.p_down / 4):
+                    raise UnavailableError("портал не отвечает", system="portal", method="POST")
+                yield self._read(group, kind)
+
+    def _is_struck(self, probability: float) -> bool:
+        return self._stage.is_stormy and self._stage.rng.random() < probability
+
+    def _iter_directories(self) -> Iterator[ScopeRead]:
+        school, portal = self._portal.school, self._portal
+        yield self._scope(
+            Kind.PROGRAMME, "portal", [Programme(ref=PROGRAMME, name=f"{SUBJECT}, 7 класс", short_name="alg7")]
+        )
+        yield self._scope(Kind.SUBJECT, "portal", [Subject(ref=SUBJECT_REF, name=SUBJECT)])
+        people = [
+            Person(
+                ref=pupil.ref,
+                role="pupil",
+                last_name=pupil.last_name,
+                first_name=pupil.first_name,
+                class_name=pupil.class_name,
+                person_id=pupil.person_id,
+            )
+            for group in school.groups
+            for pupil in group.pupils
+        ]
+        yield self._scope(Kind.PERSON, "portal", people)
+        groups = [
+            Group(
+                ref=group.ref,
+                programme=PROGRAMME,
+                subject=SUBJECT_REF,
+                name=group.class_name,
+                class_name=group.class_name,
+            )
+            for group in school.groups
+        ]
+        yield self._scope(Kind.GROUP, PROGRAMME, groups)
+        memberships = [
+            Membership(ref=f"{group.ref}/{pupil.ref}", person=pupil.ref, group=group.ref)
+            for group in school.groups
+            for pupil in group.pupils
+            if pupil.ref not in portal.absent_pupils
+        ]
+        yield self._scope(Kind.MEMBERSHIP, PROGRAMME, memberships)
+
+    def _scope(self, kind: Kind, where: str, records: Iterable[Record]) -> ScopeRead:
+        found = tuple(records)
+        return ScopeRead(
+            scope=scope_key(kind, where),
+            kind=kind,
+            read_at=self._stage.now(),
+            records=found,
+            items_present=frozenset(record.ref for record in found),
+        )
+
+    def _read(self, group: TaughtGroup, kind: Kind) -> ScopeRead:
+        stage, portal = self._stage, self._portal
+        scope = scope_key(kind, PROGRAMME, group.ref)
+        read_at = stage.now()
+        records = portal.records_of(group, kind) if kind in GRADED else _lessons_of(group)
+        looked_s = stage.elapsed_s
+        present = frozenset(pupil.ref for pupil in group.pupils if pupil.ref not in portal.absent_pupils)
+        if self._is_struck(self._weather.p_incomplete):
+            part = tuple(record for record in records if stage.rng.random() < 0.5)
+            problem = IncompleteReadError("часть страниц не отдана", system="portal", method="POST")
+            return ScopeRead(
+                scope=scope, kind=kind, read_at=read_at, records=part, problem=problem, pupils_present=present
+            )
+        stage.point("portal answers")
+        self.snapshots[kind, group.ref] = looked_s
+        stage.note(f"read {scope} {len(records)}")
+        return ScopeRead(
+            scope=scope,
+            kind=kind,
+            read_at=read_at,
+            records=tuple(records),
+            pupils_present=present,
+            items_present=_items_of(group, kind),
+        )
+
+
+def _items_of(group: TaughtGroup, kind: Kind) -> frozenset[str]:
+    if kind is Kind.MARK:
+        return frozenset(f"item:{number}" for number in range(1, len(ITEMS) + 1))
+    if kind is Kind.HOMEWORK:
+        return frozenset({f"{group.ref}/homework:1"})
+    return frozenset(ref for ref, _ in group.lessons.values())
+
+
+def _lessons_of(group: TaughtGroup) -> list[Record]:
+    return [
+        Lesson(
+            ref=ref,
+            group=group.ref,
+            starts_at=datetime.combine(day, LESSON_AT, MOSCOW).astimezone(UTC),
+            duration_min=45,
+            ordinal=1,
+        )
+        for day, (ref, _) in group.lessons.items()
+    ]
+
+
+def _to_record(place: Place, value: str) -> Record:
+    if place.kind is Kind.HOMEWORK or place.pupil is None:
+        return Homework(
+            ref=place.ref,
+            group=place.group.ref,
+            programme=PROGRAMME,
+            title=value,
+            text="",
+            assigned_on=place.lesson_on,
+            prepared_for=place.lesson_on + timedelta(days=2),
+        )
+    if place.kind is Kind.ABSENCE:
+        lesson, _ = place.group.lessons[place.lesson_on]
+        return Absence(ref=place.ref, pupil=place.pupil.ref, lesson=lesson, group=place.group.ref, form="absent")
+    name, day = ITEMS[place.item - 1]
+    return Mark(
+        ref=place.ref,
+        pupil=place.pupil.ref,
+        programme=PROGRAMME,
+        group=place.group.ref,
+        item=f"item:{place.item}",
+        item_name=f"{name} {day:%d.%m.%Y}",
+        item_form="manual",
+        scale=Scale("points", 0.0, 5.0),
+        raw_points=float(value),
+    )

@@ -1,0 +1,218 @@
+"""The made-up school of a seed: two classes of three, three lessons, four items of work; on both sides, and what belongs together.
+
+Small on purpose: few cells meet all races sooner than many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from uuid import UUID
+
+from gateway.domain.identifiers import Kind
+from gateway.sandbox.city.city import LikeSchool
+from gateway.sandbox.city.school import School
+from gateway.sandbox.city.state import Row
+
+SUBJECT = "Алгебра"
+PROGRAMME = "course:2"
+SUBJECT_REF = "subject:2"
+CLASSES = ("7А", "7Б")
+PUPILS_A_CLASS = 3
+LESSON_DAYS = (date(2026, 11, 9), date(2026, 11, 10), date(2026, 11, 12))
+ITEMS = (
+    ("Контрольная работа", LESSON_DAYS[0]),
+    ("Самостоятельная работа", LESSON_DAYS[1]),
+    ("Домашнее задание", LESSON_DAYS[1]),  # two works on one lesson: a cell with two marks
+    ("Контрольная работа", LESSON_DAYS[2]),
+)
+FORMS = [
+    ("Контрольная работа", "КР", 3, "five", False),
+    ("Самостоятельная работа", "СР", 2, "five", False),
+    ("Домашнее задание", "ДЗ", 1, "five", False),
+]
+LESSON_AT = time(9, 30)  # Moscow
+START_AT = datetime(
+    2026, 11, 11, 18, 0, tzinfo=UTC
+)  # the evening before the third lesson, which is not yet to be marked
+NAMES = (
+    ("Берёзова", "Анна"),
+    ("Вязов", "Егор"),
+    ("Клёнов", "Пётр"),
+    ("Липова", "Мария"),
+    ("Осинин", "Олег"),
+    ("Рябинина", "Дарья"),
+)
+
+NaturalKey = tuple[str, int, int, int]
+"""(kind, pupil or group, lesson or day, control form or day): what may stand in the city once."""
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """A child on both sides."""
+
+    ref: str
+    city_id: int
+    person_id: str
+    last_name: str
+    first_name: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class TaughtGroup:
+    """A class in its subject on both sides, with its lessons: day → (our ref, the city's id)."""
+
+    ref: str
+    city_id: int
+    class_name: str
+    pupils: tuple[Pupil, ...]
+    lessons: dict[date, tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One thing that the portal may hold: a cell of the gradebook, an absence, a homework.
+
+    Attributes:
+        key: Where it must stand in the city.
+        lesson_on: Its lesson's day.
+        form_id: Control form of a mark, 0 else.
+    """
+
+    ref: str
+    kind: Kind
+    group: TaughtGroup
+    pupil: Pupil | None
+    key: NaturalKey
+    lesson_on: date
+    item: int = 0
+    form_id: int = 0
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class SmallSchool:
+    """Both sides of the school, and every place that may be filled."""
+
+    like: LikeSchool
+    groups: tuple[TaughtGroup, ...]
+    places: tuple[Place, ...]
+    admin: Row
+    subject_id: int
+    form_ids: dict[str, int]
+
+    @property
+    def by_key(self) -> dict[NaturalKey, Place]:
+        """Where → what."""
+        return {place.key: place for place in self.places}
+
+
+def build_school(rng: Random) -> SmallSchool:
+    """Build the school of a seed; ids and person ids depend on the seed alone."""
+    school = School()
+    admin = school.add_teacher("Ясенева", "Ирина", None, kind="school_admin")
+    teacher = school.add_teacher("Тополев", "Лев", None)
+    groups: list[TaughtGroup] = []
+    forms: dict[str, Row] = {}
+    subject_id = 0
+    names = list(NAMES)
+    rng.shuffle(names)
+    for number, class_name in enumerate(CLASSES, start=1):
+        class_unit = school.add_class(class_name, 7)
+        group = school.add_group(f"{SUBJECT} {class_name}", SUBJECT, [class_unit], [teacher], school.quarters)
+        subject_id = group["subject_id"]
+        school.add_forms(group, FORMS)
+        forms = {form[0]: school.get_form(group, form[0]) for form in FORMS}
+        pupils: list[Pupil] = []
+        for index in range(PUPILS_A_CLASS):
+            last, first = names.pop()
+            person_id = str(UUID(int=rng.getrandbits(128), version=4))
+            row = school.add_pupil(person_id, class_unit, (last, first, None))
+            school.enrol(row, group)
+            ref = f"user:{10 * number + index}"
+            pupils.append(Pupil(ref, row["id"], person_id, last, first, class_name))
+        lessons = {
+            day: (f"session:{number}{at}", school.add_lesson(group, day.isoformat(), f"{LESSON_AT:%H:%M}", 2)["id"])
+            for at, day in enumerate(LESSON_DAYS)
+        }
+        groups.append(TaughtGroup(f"group:{number}", group["id"], class_name, tuple(pupils), lessons))
+    places = [place for group in groups for place in _places_of(group, forms)]
+    return SmallSchool(
+        like=LikeSchool(school),
+        groups=tuple(groups),
+        places=tuple(places),
+        admin=admin,
+        subject_id=subject_id,
+        form_ids={name: form["id"] for name, form in forms.items()},
+    )
+
+
+def _places_of(group: TaughtGroup, forms: dict[str, Row]) -> list[Place]:
+    places: list[Place] = []
+    for pupil in group.pupils:
+        for item, (form_name, day) in enumerate(ITEMS, start=1):
+            form, lesson_id = forms[form_name], group.lessons[day][1]
+            places.append(
+                Place(
+                    ref=f"{group.ref}/item:{item}/{pupil.ref}",
+                    kind=Kind.MARK,
+                    group=group,
+                    pupil=pupil,
+                    key=("mark", pupil.city_id, lesson_id, form["id"]),
+                    lesson_on=day,
+                    item=item,
+                    form_id=form["id"],
+                    weight=form["weight"],
+                )
+            )
+        for day in LESSON_DAYS[:2]:
+            ref, lesson_id = group.lessons[day]
+            places.append(
+                Place(
+                    ref=f"{ref}/{pupil.ref}",
+                    kind=Kind.ABSENCE,
+                    group=group,
+                    pupil=pupil,
+                    key=("absence", pupil.city_id, lesson_id, 0),
+                    lesson_on=day,
+                )
+            )
+    given = LESSON_DAYS[1]
+    places.append(
+        Place(
+            ref=f"{group.ref}/homework:1",
+            kind=Kind.HOMEWORK,
+            group=group,
+            pupil=None,
+            key=homework_key(group.city_id, given, given + timedelta(days=2)),
+            lesson_on=given,
+        )
+    )
+    return places
+
+
+def homework_key(group_id: int, assigned_on: date, prepared_for: date) -> NaturalKey:
+    """Where a homework stands: group and both days."""
+    return ("homework", group_id, assigned_on.toordinal(), prepared_for.toordinal())
+
+
+def key_of_row(kind: str, row: Row) -> NaturalKey:
+    """Where a row of the city's own state stands, worked out from that row alone."""
+    if kind == "marks":
+        return ("mark", row["student_profile_id"], row["schedule_lesson_id"], row["control_form_id"])
+    if kind == "attendances":
+        return ("absence", row["student_profile_id"], row["schedule_lesson_id"], 0)
+    days = [date.fromisoformat(row[name]) for name in ("date_assigned_on", "date_prepared_for")]
+    return homework_key(row["group_id"], *days)
+
+
+def value_of_row(kind: str, row: Row) -> str:
+    """What a row of the city's own state says, as the portal's side would spell it."""
+    if kind == "marks":
+        return str(row["name"])
+    if kind == "attendances":
+        return str(row["absence_reason_id"])
+    return "\n".join(str(entry["description"] or "") for entry in row["homework_entries"])

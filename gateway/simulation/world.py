@@ -1,0 +1,151 @@
+"""One world: a seed's school, city, portal, store and actors, from the first edit to the quiet after the last fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from gateway import __version__
+from gateway.audit.deed import Actor as Doer
+from gateway.audit.log import AuditLog
+from gateway.bootstrap import build_limits, build_terms
+from gateway.connectors.port import Want
+from gateway.domain.identifiers import Kind, Place
+from gateway.flows.gateway import Gateway
+from gateway.mapping.rules import build_rules, everything_on
+from gateway.queue.breaker import GuardedCity
+from gateway.queue.pauses import load_paused
+from gateway.settings import GatewaySettings, MeshSettings
+from gateway.simulation.city import Mail, SimCity
+from gateway.simulation.climate import DEADLINE_S, LEASE_S, SETTLE_S, Climate, draw_climate
+from gateway.simulation.door import SimDoor, Sky
+from gateway.simulation.oracle import Oracle
+from gateway.simulation.portal import SimPortal, SimSource
+from gateway.simulation.school import START_AT, SmallSchool, build_school
+from gateway.simulation.stage import Actor, Stage
+from gateway.simulation.store import StageStore
+
+PLACE = Place(city="127.0.0.1:1/586", portal="portal", year="2026/27")
+WANT = Want(
+    kinds=frozenset(Kind) - {Kind.ATTEMPT, Kind.ASSIGNMENT, Kind.PERIOD},
+    from_on=date(2026, 9, 1),
+    to_on=date(2027, 8, 31),
+)
+
+
+@dataclass
+class Counts:
+    """What a world counts of itself."""
+
+    calls: int = 0
+    runs: int = 0
+    failed_runs: int = 0
+    passes: int = 0
+    quiet_s: float = 0.0
+    restores: int = 0
+    approvals: int = 0
+    replays: int = 0
+    doors: list[SimDoor] = field(default_factory=list)
+
+
+class World:
+    """Everything of one seed, ready to be played; nothing moves yet."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.stage = Stage(seed, start_at=START_AT, lease_s=LEASE_S)
+        self.climate: Climate = draw_climate(self.stage.rng)
+        self.school: SmallSchool = build_school(self.stage.rng)
+        self.portal = SimPortal(self.stage, self.school)
+        self.city = SimCity(self.stage, self.school, is_lenient=self.climate.is_lenient, lag_s=self.climate.lag_s)
+        self.mail = Mail(self.stage)
+        self.sky = Sky()
+        self.store = StageStore(self.stage)
+        self.counts = Counts()
+        self.settings = GatewaySettings.model_construct(
+            mesh=MeshSettings(
+                base_url="http://127.0.0.1:1", school_id=586, settle_s=SETTLE_S, deadline_s=DEADLINE_S, rate_per_s=1000
+            )
+        )
+        self.terms = build_terms(self.settings)
+        self.rules = everything_on(build_rules({}))
+        self.oracle = Oracle(
+            self.stage,
+            self.store,
+            self.city,
+            self.portal,
+            is_bounded=self.climate.is_bounded,
+            untouchable_s=self.terms.untouchable.total_seconds(),
+        )
+        self.city.watcher = self.oracle.watch
+        self.workers: list[Actor] = []
+
+    def open_gateway(self, name: str) -> tuple[Gateway, SimSource]:
+        """Compose what one process composes when it starts; the source beside it tells what it saw."""
+        door = SimDoor(
+            self.stage,
+            self.city,
+            self.mail,
+            self.sky,
+            self.climate.city,
+            paused=self._load_paused,
+            recorded_s=self.oracle.recorded_s,
+        )
+        self.counts.doors.append(door)
+        source = SimSource(self.stage, self.portal, self.climate.portal)
+        gateway = Gateway(
+            settings=self.settings,
+            clock=self.stage,
+            store=self.store,
+            audit=AuditLog(
+                self.store,
+                environment="simulation",
+                code_version=__version__,
+                tick=lambda: int(self.stage.elapsed_s * 1e9),
+            ),
+            place=PLACE,
+            rules=self.rules,
+            sources=(source,),
+            city=GuardedCity(door, self.store, PLACE.city, self.terms.breaker),
+            terms=self.terms,
+            limits=build_limits(self.settings),
+            actor=Doer(kind="service", name=name),
+        )
+        return gateway, source
+
+    def _load_paused(self) -> frozenset[str]:
+        with self.store.read() as conn:
+            return frozenset(load_paused(conn, PLACE.city))
+
+    def new_request_id(self, sending: Sending) -> Callable[[], str]:
+        """Make a source of request ids that tells the judge when one is taken."""
+
+        def make() -> str:
+            request_id = f"{self.stage.rng.getrandbits(128):032x}"
+            sending.since_s = self.stage.elapsed_s
+            self.oracle.note_sending(request_id)
+            return request_id
+
+        return make
+
+    def wake_workers(self) -> None:
+        """Ring, as the relay does; now and then nobody hears it."""
+        for worker in self.workers:
+            if not self.stage.is_stormy or self.stage.rng.random() < 0.8:
+                self.stage.wake(worker)
+
+
+class Sending:
+    """Since when a worker is about to send; bounds how long it may stand still in a world that keeps law 4's bound."""
+
+    def __init__(self, climate: Climate, stage: Stage) -> None:
+        self.since_s: float | None = None
+        self._climate = climate
+        self._stage = stage
+
+    def limit_s(self) -> float | None:
+        """Longest pause now; None = no limit. 25 s stay for the small delays on the way."""
+        if self.since_s is None or not self._climate.is_bounded:
+            return None
+        return self._climate.city.late_limit_s - 25.0 - (self._stage.elapsed_s - self.since_s)
