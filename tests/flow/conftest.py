@@ -28,7 +28,7 @@ from gateway.domain.clock import ShiftedClock, VirtualClock
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.links import confirm_link
-from gateway.flows.runs import year_bounds
+from gateway.flows.runs import RunRow, load_runs, year_bounds
 from gateway.flows.sync import Synced, resume, sync
 from gateway.mapping.links import confirm, load_links, load_waiting
 from gateway.queue.approval import approve
@@ -269,7 +269,12 @@ class Hand:
     def sync(self, **more: Any) -> Synced:
         return sync(self.gateway, more.pop("want", self.want), **more)
 
-    def approve(self, synced: Synced, *, with_deletes: bool = False, with_held: bool = False) -> None:
+    def runs(self) -> list[RunRow]:
+        return load_runs(self.gateway, limit=100)
+
+    def approve(
+        self, synced: Synced, *, with_deletes: bool = False, with_held: bool = False, reason: str = "проверено"
+    ) -> None:
         assert synced.planned is not None
         g, plan_id = self.gateway, synced.planned.plan.id
         approve(
@@ -277,7 +282,7 @@ class Hand:
             g.audit,
             g.place,
             plan_id,
-            reason="проверено",
+            reason=reason,
             with_deletes=with_deletes,
             with_held=with_held,
             actor=g.actor,
