@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -305,6 +306,20 @@ def test_the_constraints_carry_a_hash_for_each_version_and_no_address() -> None:
         assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)) > 30
         assert "://" not in text
         assert not re.search(r"^-", text, re.MULTILINE)
+
+
+def test_every_dependency_of_the_project_is_locked() -> None:
+    project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = {
+        "constraints.txt": [*project["dependencies"], *extras["postgres"], "hatchling"],
+        "constraints-test.txt": [*project["dependencies"], *extras["postgres"], *extras["test"], "hatchling"],
+    }
+
+    for name, requirements in wanted.items():
+        locked = set(re.findall(r"^([a-z0-9][\w.-]*)", read(ROOT / name), re.MULTILINE))
+        asked = {re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+        assert asked <= locked, f"{name}: make lock"
 
 
 def test_what_runs_is_what_is_tested() -> None:
