@@ -19,6 +19,7 @@ from gateway.cli.plans import plan_app
 from gateway.cli.queue import queue_app
 from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
+from gateway.cli.schedule import schedule_app
 from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
 from gateway.cli.worker import worker_command
@@ -62,6 +63,7 @@ app.command("sync")(sync_command)
 app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.command("stop-sending")(stop_command)
 app.command("support-bundle")(support_command)

@@ -16,7 +16,7 @@ from rich.console import Console
 from gateway.bootstrap import open_gateway
 from gateway.connectors.port import Want
 from gateway.domain.clock import Clock, moscow_day
-from gateway.domain.errors import AuditError, ConfigurationError, GatewayError, Recovery
+from gateway.domain.errors import AlreadyRunningError, AuditError, ConfigurationError, GatewayError, Recovery
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import year_bounds
 from gateway.flows.sync import Exit
@@ -70,6 +70,8 @@ def exit_code_of(error: GatewayError) -> Exit:
         return Exit.USAGE
     if isinstance(error, AuditError):
         return Exit.FAULT
+    if isinstance(error, AlreadyRunningError):
+        return Exit.REMARKS
     return {
         Recovery.ASK: Exit.PERSON,
         Recovery.PAUSE: Exit.PAUSED,

@@ -21,11 +21,12 @@ from gateway.cli.context import (
     print_json,
 )
 from gateway.cli.words import delivery_table, guard_table, plan_table, problem_table, pull_table, reason_table
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import AlreadyRunningError, GatewayError
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import pull
 from gateway.flows.runs import RunState, finish_run, start_run
 from gateway.flows.sync import Exit, Synced, delivery_counts, resume, sync
+from gateway.flows.turns import ask_run
 from gateway.queue.pauses import lift
 
 NoWaitOption = Annotated[
@@ -75,13 +76,26 @@ def sync_command(
     to_day: ToOption = None,
     dry_run: DryRunOption = False,
     no_wait: NoWaitOption = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Если такой запуск уже идёт, попросить ещё один сразу после него.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Прочитать, сравнить, отправить и проверить чтением: весь путь за один запуск."""
     with opened(config, is_quiet=as_json) as gateway:
         want = build_want(gateway, classes=classes, subjects=subjects, pupils=pupils, from_day=from_day, to_day=to_day)
-        result = sync(gateway, want, is_dry_run=dry_run, max_wait_s=0.0 if no_wait else None)
-        _report(result, as_json=as_json)
+        try:
+            result = sync(gateway, want, is_dry_run=dry_run, max_wait_s=0.0 if no_wait else None)
+        except AlreadyRunningError as error:
+            if not merge or dry_run:
+                raise
+            ask_run(gateway, want)
+            if as_json:
+                print_json({"run": None, "running": error.run_id, "asked": True})
+            else:
+                OUT.print(f"{error.sentence}. Ваш запуск начнётся после него: gateway schedule list")
+            raise typer.Exit(Exit.REMARKS) from None
+        report(result, as_json=as_json)
         raise typer.Exit(result.exit_code)
 
 
@@ -106,7 +120,7 @@ def _resume(config: ConfigOption, form: str, *, resume_paused: bool, no_wait: bo
             _lift_pauses(gateway)
         want = build_want(gateway)
         result = resume(gateway, want, form=form, max_wait_s=0.0 if no_wait else None)
-        _report(result, as_json=as_json)
+        report(result, as_json=as_json)
         raise typer.Exit(result.exit_code)
 
 
@@ -115,7 +129,8 @@ def _lift_pauses(gateway: Gateway) -> None:
         lift(conn, gateway.place.city)
 
 
-def _report(result: Synced, *, as_json: bool) -> None:
+def report(result: Synced, *, as_json: bool) -> None:
+    """Print what a run did, part by part, or its JSON form."""
     if as_json:
         print_json(to_json(result))
         return
@@ -130,6 +145,9 @@ def _report(result: Synced, *, as_json: bool) -> None:
     if result.delivered is not None:
         OUT.print(delivery_table(result.delivered))
         _print_if(problem_table(result.delivered.problems))
+    if result.held is not None:
+        due = result.held.due_at.isoformat(timespec="minutes")
+        OUT.print(f"Удержано {result.held.count}, решится заново в {due}")
     OUT.print(f"Запуск {result.run_id}: {result.sentence}")
 
 
@@ -142,6 +160,8 @@ def to_json(result: Synced) -> dict[str, object]:
         tree["plan"] = result.planned.plan.counters
         tree["by_reason"] = result.planned.plan.by_reason
         tree["plan_hash"] = result.planned.plan.hash
+    if result.held is not None:
+        tree["held"] = result.held
     if result.delivered is not None:
         tree["delivery"] = delivery_counts(result.delivered)
         tree["open"] = result.delivered.open_count

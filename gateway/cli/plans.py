@@ -26,8 +26,9 @@ from gateway.cli.words import guard_table, plan_table, problem_table, reason_tab
 from gateway.domain.errors import GatewayError, PlanRefusedError
 from gateway.flows.gateway import Gateway
 from gateway.flows.plan import make_plan
-from gateway.flows.runs import RunState, finish_run, start_run
+from gateway.flows.runs import RunState, finish_run
 from gateway.flows.sync import Exit
+from gateway.flows.turns import begin_run
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
 from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_plan
@@ -55,7 +56,7 @@ def plan_command(
         return
     with opened(config, is_quiet=as_json) as gateway:
         want = build_want(gateway, classes=classes, subjects=subjects, pupils=pupils, from_day=from_day, to_day=to_day)
-        run_id = start_run(gateway, "plan", want)
+        run_id = begin_run(gateway, "plan", want)
         try:
             planned = make_plan(gateway, want, run_id, is_dry_run=dry_run)
         except GatewayError as error:

@@ -18,6 +18,7 @@ STATE_WORDS = {
     "waiting_approval": "ждёт утверждения",
     "paused": "приостановлен",
     "failed": "прерван ошибкой",
+    "interrupted": "прерван",
 }
 
 

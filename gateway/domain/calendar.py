@@ -77,6 +77,6 @@ class SchoolCalendar(msgspec.Struct, frozen=True, kw_only=True):
         for number in range(_FAR_DAYS):
             day = first + timedelta(days=number)
             moment = datetime.combine(day, time(hour), ZoneInfo(self.zone)).astimezone(UTC)
-            if self.is_school_day(day) and moment > after:
+            if self.is_school_day(day) and not self.is_silent(day) and moment > after:
                 return moment
         raise ConfigurationError("school.weekdays, school.holidays: за год нет ни одного рабочего дня")

@@ -114,7 +114,7 @@ def iter_slots(rule: SlotRule, calendar: SchoolCalendar, after: datetime) -> Ite
         # In a repeated hour the expression is asked by the clock on the wall and answers with its first pass again.
         if moment <= last:
             continue
-        if _may_begin(rule, calendar, moment):
+        if may_begin(rule, calendar, moment):
             last = moment
             yield moment
 
@@ -142,7 +142,7 @@ def decide(rule: SlotRule, calendar: SchoolCalendar, *, next_at: datetime | None
         slot_at, passed = moment, passed + 1
     judged_at = slot_at if now - slot_at <= ON_TIME else now
     return Decision(
-        verdict="begin" if _may_begin(rule, calendar, judged_at) else "skip",
+        verdict="begin" if may_begin(rule, calendar, judged_at) else "skip",
         slot_at=slot_at,
         passed_count=passed,
         next_at=next_slot(rule, calendar, now),
@@ -154,7 +154,8 @@ def _instant(local: datetime) -> datetime:
     return local.astimezone(UTC)
 
 
-def _may_begin(rule: SlotRule, calendar: SchoolCalendar, moment: datetime) -> bool:
+def may_begin(rule: SlotRule, calendar: SchoolCalendar, moment: datetime) -> bool:
+    """Whether a schedule may begin a run at a moment: no silent day, a working day where it asks for one, in its hours."""
     local = calendar.local(moment)
     if calendar.is_silent(local.date()) or (rule.school_days_only and not calendar.is_school_day(local.date())):
         return False

@@ -145,6 +145,14 @@ def close_run(
     )
 
 
+def add_problem(gateway: Gateway, run_id: int, problem: dict[str, object]) -> None:
+    """Add a remark to a run that has ended; one that was well is done with remarks from then on."""
+    with gateway.store.write() as conn:
+        row = conn.execute(select(run.c.state, run.c.problems).where(run.c.id == run_id).with_for_update()).one()
+        state = RunState.REMARKS.value if row.state == RunState.DONE.value else row.state
+        conn.execute(update(run).where(run.c.id == run_id).values(state=state, problems=[*row.problems, problem]))
+
+
 def load_runs(gateway: Gateway, *, limit: int = 20) -> list[RunRow]:
     """Load the place's newest runs."""
     with gateway.store.read() as conn:

@@ -95,7 +95,7 @@ def sync(
                     lane="demand" if want.is_narrow and not is_scheduled else "nightly",
                     actor=gateway.actor,
                 )
-            held = note_held(gateway, planned.plan.id)
+            held = note_held(gateway, planned.plan.id, want, mode="approve" if asks_first else "automatic")
             delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
     result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held)
     return finish_sync(gateway, result)

@@ -31,7 +31,7 @@ schedule_slot = Table(
     Column("passed_count", Integer, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("run_id", Integer, nullable=False),
-    Column("outcome", String(30)),
+    Column("mode", String(12), nullable=False),
     Column("retry_at", UtcDateTime),
     Index("ix_schedule_slot_run", "run_id"),
     Index("ix_schedule_slot_retry", "place_id", "retry_at"),

@@ -19,7 +19,9 @@ from gateway.flows.holder import is_gone
 from gateway.flows.runs import RunState, close_run, open_run
 from gateway.flows.tables import schedule_slot, schedule_state
 from gateway.mapping.tables import place
+from gateway.reconcile.plan import PlanState
 from gateway.reconcile.tables import plan, run
+from gateway.store.transaction import upsert
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -104,11 +106,7 @@ def end_dead_runs(conn: Connection, gateway: Gateway, place_id: int, now: dateti
             sentence=f"Прерван: процесс запуска исчез, последний знак {seen_at.isoformat(timespec='seconds')}; "
             "сделанное сохранено, остальное продолжит следующий запуск",
         )
-        conn.execute(
-            update(schedule_slot)
-            .where(schedule_slot.c.run_id == row.id)
-            .values(outcome=RunState.INTERRUPTED.value, retry_at=now)
-        )
+        conn.execute(update(schedule_slot).where(schedule_slot.c.run_id == row.id).values(retry_at=now))
         LOG.warning("run.interrupted", run_id=row.id)
         ended.append(row.id)
     return ended
@@ -153,16 +151,24 @@ def ask_run(gateway: Gateway, want: Want) -> None:
         place_id = gateway.place_id(conn)
         take_turn(conn, gateway, place_id, now)
         key = (schedule_state.c.place_id == place_id, schedule_state.c.name == ASKED)
-        stored = conn.execute(select(schedule_state.c.want).where(*key)).one_or_none()
-        if stored is None:
-            conn.execute(
-                schedule_state.insert().values(
-                    place_id=place_id, name=ASKED, rule="", next_at=now, passed_count=0, want=msgspec.to_builtins(want)
-                )
-            )
-            return
-        merged = want if stored.want is None else merge_wants(to_want(stored.want), want)
-        conn.execute(update(schedule_state).where(*key).values(next_at=now, want=msgspec.to_builtins(merged)))
+        stored = conn.execute(select(schedule_state.c.want).where(*key)).scalar_one_or_none()
+        merged = want if stored is None else merge_wants(to_want(stored), want)
+        store_wish(conn, place_id, ASKED, next_at=now, want=merged, mode="automatic")
+
+
+def store_wish(
+    conn: Connection, place_id: int, name: str, *, next_at: datetime | None, want: Want | None, mode: str
+) -> None:
+    """Write what one of the scheduler's own two (`held`, `asked`) waits for; None = nothing."""
+    row = {
+        "place_id": place_id,
+        "name": name,
+        "rule": mode,
+        "next_at": next_at,
+        "passed_count": 0,
+        "want": None if want is None else msgspec.to_builtins(want),
+    }
+    upsert(conn, schedule_state, [row], keys=("place_id", "name"), update=("rule", "next_at", "want"))
 
 
 def forget_asked(conn: Connection, place_id: int, want: Want) -> None:
@@ -201,7 +207,7 @@ def find_kept_plans(conn: Connection, place_id: int, want: Want) -> list[int]:
         .select_from(plan.join(run, run.c.id == plan.c.run_id))
         .where(
             plan.c.place_id == place_id,
-            or_(plan.c.state == "ready", plan.c.state == "waiting_approval", run.c.state == RunState.RUNNING.value),
+            or_(plan.c.state.in_((PlanState.READY, PlanState.WAITING)), run.c.state == RunState.RUNNING.value),
         )
     )
     return [row.id for row in rows if row.state == RunState.RUNNING.value or not want.covers(to_want(row.want))]
@@ -223,6 +229,7 @@ __all__ = [
     "forget_asked",
     "merge_wants",
     "run_lease",
+    "store_wish",
     "take_turn",
     "to_want",
 ]

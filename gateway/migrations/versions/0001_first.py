@@ -394,7 +394,7 @@ def upgrade() -> None:
         sa.Column("passed_count", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("outcome", sa.String(length=30), nullable=True),
+        sa.Column("mode", sa.String(length=12), nullable=False),
         sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_schedule_slot_place_id")),
         sa.PrimaryKeyConstraint("place_id", "name", "slot_at", name=op.f("pk_schedule_slot")),

@@ -1,0 +1,191 @@
+"""gateway schedule: what runs by itself, when it runs next, and running one of them now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from heapq import merge
+from itertools import islice
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.flows import report
+from gateway.cli.runs import STATE_WORDS
+from gateway.cli.words import KIND_WORDS, dense_table
+from gateway.domain.errors import AlreadyRunningError, ConfigurationError
+from gateway.domain.slots import iter_slots
+from gateway.flows.gateway import Gateway
+from gateway.flows.held import HELD, build_calendar
+from gateway.flows.sync import Exit
+from gateway.flows.turns import ASKED
+from gateway.worker.claims import adjust_states, begin_by_hand, iter_last_slots, load_states
+from gateway.worker.schedule import run_claim
+from gateway.worker.wants import build_rule, build_want, load_named
+
+schedule_app = typer.Typer(help="Расписания: список, ближайшие запуски, запуск одного сейчас.", no_args_is_help=True)
+MODE_WORDS = {
+    "automatic": "автоматически",
+    "approve": "план ждёт человека",
+    "observe": "только смотреть",
+    "off": "выключено",
+}
+OWN_WORDS = {HELD: "удержанное решается заново", ASKED: "попрошено рядом с идущим запуском"}
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One schedule as it stands.
+
+    Attributes:
+        next_at: Aware UTC; None = never, or off.
+        last_slot_at: Its newest slot that was begun; with the run, how it ended and how many slots melted into it.
+        problem: Why it can't run as it is written.
+    """
+
+    name: str
+    cron: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    window: str = ""
+    school_days_only: bool = False
+    mode: str = ""
+    next_at: datetime | None = None
+    last_slot_at: datetime | None = None
+    last_run: int | None = None
+    last_state: str | None = None
+    last_passed_count: int | None = None
+    problem: str | None = None
+
+
+@schedule_app.command("list")
+def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Все расписания: что, когда, как, чем кончился последний запуск."""
+    with opened(config, is_quiet=as_json) as gateway:
+        lines = build_lines(gateway)
+        if as_json:
+            print_json({"schedules": lines, "silent": build_calendar(gateway.settings).silent})
+            return
+        table = dense_table(title="Расписания")
+        for head in ("имя", "cron", "что", "классы", "часы", "дни", "порядок", "следующий", "последний"):
+            table.add_column(head)
+        for line in lines:
+            table.add_row(
+                line.name,
+                "\n".join(line.cron) or OWN_WORDS.get(line.name, ""),
+                ", ".join(KIND_WORDS.get(kind, kind) for kind in line.kinds) or "всё",
+                ", ".join(line.classes) or "все",
+                line.window or "любые",
+                "учебные" if line.school_days_only else "все",
+                MODE_WORDS.get(line.mode, line.mode),
+                _local(gateway, line.next_at),
+                _last(gateway, line),
+            )
+        OUT.print(table)
+        for line in lines:
+            if line.problem is not None:
+                OUT.print(f"! {line.name}: {line.problem}")
+
+
+@schedule_app.command("next")
+def next_command(
+    config: ConfigOption = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="Сколько ближайших запусков показать.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Ближайшие запуски по порядку, с учётом тихих дней, учебных дней и часов."""
+    with opened(config, is_quiet=as_json) as gateway:
+        calendar = build_calendar(gateway.settings)
+        now = gateway.now()
+        named = load_named(gateway.settings)
+        streams = [
+            [(slot, name) for slot in islice(iter_slots(build_rule(one), calendar, now), count)]
+            for name, one in named.items()
+        ]
+        slots = list(islice(merge(*streams), count))
+        if as_json:
+            print_json({"next": [{"at": at, "name": name} for at, name in slots]})
+            return
+        table = dense_table(title=f"Ближайшие запуски, {calendar.zone}")
+        table.add_column("когда")
+        table.add_column("расписание")
+        for at, name in slots:
+            table.add_row(_local(gateway, at), name)
+        OUT.print(table)
+
+
+@schedule_app.command("run")
+def run_command(
+    name: Annotated[str, typer.Argument(help="Имя расписания из gateway schedule list.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Выполнить одно расписание сейчас: тот же охват и порядок, вне его часов и тихих дней."""
+    with opened(config, is_quiet=as_json) as gateway:
+        claim = begin_by_hand(gateway, name)
+        if isinstance(claim, int):
+            raise AlreadyRunningError(claim)
+        ran = run_claim(gateway, claim)
+        if ran.synced is None:
+            OUT.print(f"Запуск {ran.run_id} не удался: gateway runs show {ran.run_id}")
+            raise typer.Exit(Exit.FAULT)
+        report(ran.synced, as_json=as_json)
+        raise typer.Exit(ran.synced.exit_code)
+
+
+def build_lines(gateway: Gateway) -> list[Line]:
+    """The schedules of the settings, then the scheduler's own two where they wait for something."""
+    calendar = build_calendar(gateway.settings)
+    with gateway.store.write() as conn:
+        now = gateway.store.now(conn)
+        place_id = gateway.place_id(conn)
+        adjust_states(conn, gateway, place_id, now)
+        states = {row.name: row for row in load_states(conn, place_id)}
+        last = dict(iter_last_slots(conn, place_id))
+    lines: list[Line] = []
+    for name, schedule in load_named(gateway.settings, with_off=True).items():
+        problem = None
+        try:
+            build_want(schedule, calendar, now)
+        except ConfigurationError as error:
+            problem = error.sentence
+        lines.append(
+            Line(
+                name=name,
+                cron=schedule.cron,
+                kinds=schedule.kinds,
+                classes=schedule.classes,
+                window=schedule.window,
+                school_days_only=schedule.school_days_only,
+                mode=schedule.mode,
+                next_at=states[name].next_at if name in states else None,
+                problem=problem,
+            )
+        )
+    own = [states[name] for name in (HELD, ASKED) if name in states]
+    lines += [Line(name=row.name, mode=row.rule, next_at=row.next_at) for row in own if row.next_at is not None]
+    return [
+        msgspec.structs.replace(
+            line,
+            last_slot_at=last[line.name].slot_at,
+            last_run=last[line.name].run_id,
+            last_state=last[line.name].run_state,
+            last_passed_count=last[line.name].passed_count,
+        )
+        if line.name in last
+        else line
+        for line in lines
+    ]
+
+
+def _local(gateway: Gateway, moment: datetime | None) -> str:
+    return "—" if moment is None else f"{build_calendar(gateway.settings).local(moment):%d.%m.%Y %H:%M}"
+
+
+def _last(gateway: Gateway, line: Line) -> str:
+    if line.last_run is None:
+        return "—"
+    passed = line.last_passed_count or 1
+    missed = f", пропущено {passed - 1}" if passed > 1 else ""
+    state = STATE_WORDS.get(line.last_state or "", line.last_state or "")
+    return f"{_local(gateway, line.last_slot_at)}: запуск {line.last_run} {state}{missed}"
