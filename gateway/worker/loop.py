@@ -20,6 +20,7 @@ from gateway.queue.leases import end_lease, take_lease
 from gateway.queue.relay import Relay
 from gateway.queue.states import State
 from gateway.telemetry import get_logger
+from gateway.worker.schedule import Scheduler
 
 LOG = get_logger(__name__)
 BUSY_TICK_S = 0.2
@@ -87,12 +88,16 @@ class Worker:
             threading.Thread(target=self._read_back, args=(place_id, lane), name=f"read-back-{lane}", daemon=True)
             for lane in self._answered
         ]
+        scheduler = Scheduler(gateway)
         try:
             with bell:
                 for reader in () if self._is_once else readers:
                     reader.start()
-                self._beat(bell, relay, place_id)
+                if not self._is_once:
+                    scheduler.start()
+                self._beat(bell, relay, place_id, scheduler)
                 self.stop()
+                scheduler.stop(within_s=self._settings.stop_s / 2)
                 bell.close(within_s=self._settings.stop_s)
                 for reader in readers:
                     if reader.is_alive():
@@ -100,18 +105,19 @@ class Worker:
         finally:
             end_lease(gateway.store, f"{WORKER_LEASE}{self._owner}", self._owner)
         LOG.info("worker.stopped", worker=self._owner)
-        fault = self._fault or bell.fault
+        fault = self._fault or bell.fault or scheduler.fault
         if fault is not None:
             raise fault
 
-    def _beat(self, bell: Doorbell, relay: Relay, place_id: int) -> None:
+    def _beat(self, bell: Doorbell, relay: Relay, place_id: int, scheduler: Scheduler) -> None:
         """Ring what is due, again and again: soon while there is work, every tick where there is none."""
         gateway = self._gateway
         while not self._stopping.is_set():
             self._work_wanted.clear()
             take_lease(gateway.store, f"{WORKER_LEASE}{self._owner}", self._owner, seconds=SIGN_OF_LIFE_S)
             rung = relay.step()
-            if bell.fault is not None or self._fault is not None or self._is_year_over():
+            faults = (bell.fault, self._fault, scheduler.fault)
+            if any(fault is not None for fault in faults) or self._is_year_over():
                 return
             if self._is_once:
                 bell.wait()

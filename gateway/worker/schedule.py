@@ -141,7 +141,8 @@ class Scheduler:
         A run cut off by the process's end is found by the next worker and begun again.
         """
         self._stopping.set()
-        self._thread.join(within_s)
+        if self._thread.ident is not None:
+            self._thread.join(within_s)
         return not self._thread.is_alive()
 
     def look(self) -> list[Ran]:
