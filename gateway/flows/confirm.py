@@ -15,14 +15,14 @@ from sqlalchemy import select
 from gateway.connectors.pace import Lane, in_lane
 from gateway.connectors.port import CityDirectory, CityScope
 from gateway.domain.city import Intent
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import ConfigurationError, ThrottledError
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.queue.breaker import load_breaker
 from gateway.queue.leases import end_lease, holds_lease, take_lease
 from gateway.queue.pace import find_hold
-from gateway.queue.readback import ScopeDue, load_scopes_ripe
+from gateway.queue.readback import ScopeDue, load_scopes_ripe, postpone
 from gateway.queue.tables import operation
 from gateway.queue.verify import settle_scope
 from gateway.reconcile.resolve import INTENT_TYPES
@@ -31,12 +31,14 @@ from gateway.reconcile.tables import city_directory
 
 READ_LEASE_S = 60.0
 """A list of ten pages at half the default pace, each answered in a second, and as much again."""
+READ_AGAIN_S = 15.0
+"""After a read-back that failed; as long as a first failed write waits."""
 ALL_LANES: tuple[Lane, ...] = ("demand", "nightly")
 
 
 def new_owner() -> str:
     """A name for leases, unique to a process and its start."""
-    return uuid4().hex
+    return uuid4().hex[:12]
 
 
 def confirm(
@@ -93,6 +95,9 @@ def _confirm_scope(gateway: Gateway, place_id: int, due: ScopeDue, problems: dic
             problems[due.scope] = Problem(
                 scope=due.scope, reason=read.problem.reason_code, sentence=read.problem.sentence
             )
+            asked_s = read.problem.retry_after_s if isinstance(read.problem, ThrottledError) else 0.0
+            with gateway.store.write() as conn:
+                postpone(conn, place_id, due, gateway.store.now(conn), wait_s=max(asked_s, READ_AGAIN_S))
             return 0
         problems.pop(due.scope, None)
         with gateway.store.write() as conn:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from gateway.connectors.pace import Lane
 from gateway.queue.states import State
@@ -94,6 +94,21 @@ def load_scopes_ripe(
     return found
 
 
+def postpone(conn: Connection, place_id: int, due: ScopeDue, now: datetime, *, wait_s: float) -> None:
+    """Look at a scope that could not be read again later: a journal that is out of order is not asked without a pause."""
+    conn.execute(
+        update(operation)
+        .where(
+            operation.c.place_id == place_id,
+            operation.c.scope == due.scope,
+            operation.c.kind == due.kind,
+            operation.c.state.in_(_ANSWERED),
+            operation.c.not_before <= now,
+        )
+        .values(not_before=now + timedelta(seconds=wait_s))
+    )
+
+
 def _load_growing(conn: Connection, place_id: int, now: datetime, scopes: set[str]) -> set[tuple[str, str]]:
     """Load (scope, kind) of which something is about to be sent."""
     rows = conn.execute(
@@ -111,4 +126,4 @@ def _load_growing(conn: Connection, place_id: int, now: datetime, scopes: set[st
     return {(row[0], row[1]) for row in rows}
 
 
-__all__ = ["ScopeDue", "load_scopes_ripe"]
+__all__ = ["ScopeDue", "load_scopes_ripe", "postpone"]

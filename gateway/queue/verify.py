@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 
 from gateway.queue.deeds import Ledger
 from gateway.queue.deliver import Terms
-from gateway.queue.states import State
+from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation, receipt
 from gateway.reconcile.tables import base, shadow
 from gateway.store.epoch import get_epoch
@@ -158,23 +158,33 @@ def load_scopes_due(conn: Connection, place_id: int, now: datetime) -> Sequence[
 def next_due_at(conn: Connection, place_id: int) -> datetime | None:
     """When the earliest open operation goes on by itself; None where none does.
 
-    What a refused profile holds waits for a person and not for a time.
+    What a refused profile holds waits for a person and not for a time; what waits for another operation in its cell goes on
+    when that one does; what a worker holds comes back when its lease ends.
     """
-    return conn.execute(
-        select(func.min(operation.c.not_before)).where(
+    other = operation.alias()
+    is_busy = exists().where(
+        other.c.place_id == operation.c.place_id,
+        other.c.object_key == operation.c.object_key,
+        other.c.id != operation.c.id,
+        other.c.state.in_(IN_FLIGHT),
+    )
+    ready = conn.execute(
+        select(operation.c.not_before)
+        .where(
             operation.c.place_id == place_id,
+            operation.c.state == State.READY.value,
             operation.c.reason.not_in(("AUTH", "NO_PROFILE", "SENDING_STOPPED")),
-            operation.c.state.in_(
-                (
-                    State.READY.value,
-                    State.CLAIMED.value,
-                    State.SENDING.value,
-                    State.UNKNOWN.value,
-                    State.ACCEPTED.value,
-                )
-            ),
+            ~is_busy,
+        )
+        .order_by(operation.c.not_before)
+        .limit(1)
+    ).scalar_one_or_none()
+    held = conn.execute(
+        select(func.min(func.coalesce(operation.c.lease_until, operation.c.not_before))).where(
+            operation.c.place_id == place_id, operation.c.state.in_(IN_FLIGHT)
         )
     ).scalar_one_or_none()
+    return min((moment for moment in (ready, held) if moment is not None), default=None)
 
 
 class Settled(msgspec.Struct, frozen=True):
