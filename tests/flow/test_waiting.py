@@ -22,7 +22,7 @@ def test_operations_behind_an_unanswered_one_in_their_cell_are_not_polled(small:
     with small.open() as hand:
         hand.link_everybody()
         synced = hand.sync()
-        small.city.fault("drop_after_commit", path="/marks", method="POST", times=1)
+        small.city.fault("drop_after_commit", path="/marks", method="POST", every=2)
         hand.approve(synced)
         waits = count_waits(small)
         hand.deliver()
