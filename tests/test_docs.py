@@ -40,6 +40,7 @@ SKIPPED = {
 }
 
 LOGGING = {"debug", "info", "warning", "error", "exception", "critical"}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 EVENT = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
 
 # spelled with a bracket in each, so that this file is no offender itself
@@ -214,7 +215,7 @@ def test_every_switch_fault_edit_and_control_call_of_the_sandboxes_is_documented
 
 @pytest.mark.parametrize("page", PROSE, ids=[path.relative_to(ROOT).as_posix() for path in PROSE])
 def test_every_local_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", read(page)):
+    for target in LINK.findall(read(page)):
         if target.startswith(("http://", "https://", "mailto:")):
             continue
         name, _, anchor = target.partition("#")
@@ -236,12 +237,15 @@ def test_every_test_and_file_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_every_page_of_docs_can_be_reached_from_the_index() -> None:
-    linked = {
-        (DOCS / target.partition("#")[0]).resolve()
-        for target in re.findall(r"\]\(([^)\s]+)\)", read(DOCS / "index.md"))
-    }
+    reached: set[Path] = set()
+    ahead = [DOCS / "index.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        linked = {(page.parent / target.partition("#")[0]).resolve() for target in LINK.findall(read(page))}
+        ahead += [path for path in linked if path.suffix == ".md" and path.exists() and path not in reached]
 
-    assert {path for path in DOCS.rglob("*.md") if path.name != "index.md"} <= linked
+    assert set(DOCS.rglob("*.md")) <= reached
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.ru.md"])
