@@ -17,6 +17,8 @@ from gateway import __version__
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
 from gateway.audit.redact import is_code
+from gateway.audit.sink import SinkFile
+from gateway.audit.sink_place import find_sink_path
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.connectors.pace import Pace, PacedByClock
 from gateway.connectors.portal.moodle.source import build_moodle_source
@@ -104,6 +106,19 @@ def database_url(settings: GatewaySettings) -> str:
         raise ConfigurationError("database.url_file не читается") from exc
 
 
+def build_audit(settings: GatewaySettings, store: Store) -> AuditLog:
+    """Make the audit log with its second sink; the caller feeds it once with what an earlier process has left."""
+    hours = settings.audit.stop_without_sink_hours
+    path = find_sink_path(settings.audit.sink_file, store)
+    return AuditLog(
+        store,
+        environment=settings.audit.environment,
+        code_version=__version__,
+        sink=None if path is None else SinkFile(path),
+        stop_without_sink_s=None if hours is None else hours * 3600,
+    )
+
+
 @contextmanager
 def open_gateway(
     settings: GatewaySettings,
@@ -147,11 +162,13 @@ def open_gateway(
         )
         portal = build_moodle_source(settings.portal, clock=chosen)
         stack.callback(portal.close)
+        audit = build_audit(settings, store)
+        audit.feed()
         gateway = Gateway(
             settings=settings,
             clock=chosen,
             store=store,
-            audit=AuditLog(store, environment=settings.audit.environment, code_version=__version__),
+            audit=audit,
             place=place,
             rules=rules,
             sources=(portal,),

@@ -1,24 +1,38 @@
-"""The one writer of `audit_entry`. A deed and its entry are committed together or not at all (law 9)."""
+"""The one writer of `audit_entry`. A deed and its entry are committed together or not at all (law 9).
+
+Checkpoints are written with the entry that reaches them; the second sink is fed after the commit.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select
 
 from gateway.audit.chain import FORMAT, GENESIS, entry_hash, to_text
-from gateway.audit.deed import Deed
+from gateway.audit.checkpoint import Seal, is_due, seal
+from gateway.audit.deed import STREAMS, Actor, Deed, Stream
+from gateway.audit.outage import Outage
 from gateway.audit.redact import check_deed, is_code
+from gateway.audit.sink import SinkFile
 from gateway.audit.subjects import place_digest
 from gateway.audit.table import audit_entry
 from gateway.domain.errors import AuditError, ConfigurationError
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
+from gateway.telemetry import get_logger
+
+LOG = get_logger(__name__)
 
 _ADVISORY_KEYS = {"deeds": 0x6761_7465_0101, "access": 0x6761_7465_0102}  # "gate" 257, 258: the two heads
+
+_SELF = Actor(kind="service", name="audit")
 
 
 class AuditLog:
@@ -29,13 +43,23 @@ class AuditLog:
         environment: Written into every entry, so that a sandbox's log is never taken for the real one.
         code_version: Version of the gateway.
         tick: Monotonic nanoseconds, which show a clock that was set back.
+        sink: Where committed entries are copied to; None for tests and for who wants none. Call `feed` at the start:
+            it adds what an earlier process has left.
+        stop_without_sink_s: How long the sink may be unwritable before nothing more is done; None for ever.
 
     Raises:
         ConfigurationError: `environment` or `code_version` is not a code.
     """
 
     def __init__(
-        self, store: Store, *, environment: str, code_version: str, tick: Callable[[], int] = time.monotonic_ns
+        self,
+        store: Store,
+        *,
+        environment: str,
+        code_version: str,
+        tick: Callable[[], int] = time.monotonic_ns,
+        sink: SinkFile | None = None,
+        stop_without_sink_s: float | None = None,
     ) -> None:
         if not is_code(environment):
             raise ConfigurationError("audit.environment: только латинские буквы, цифры и знаки _.:/@+-")
@@ -45,9 +69,14 @@ class AuditLog:
         self._environment = environment
         self._code_version = code_version
         self._tick = tick
+        self._sink = sink
+        self._outage = None if sink is None else Outage(store, sink.name, stop_after_s=stop_without_sink_s)
 
-    def append(self, conn: Connection, deed: Deed) -> int:
+    def append(self, conn: Connection, deed: Deed, *, is_run_end: bool = False) -> int:
         """Append one deed in the caller's transaction.
+
+        Args:
+            is_run_end: Close both chains with a checkpoint after it.
 
         Returns:
             Its number in its stream, from 1 without gaps.
@@ -56,9 +85,9 @@ class AuditLog:
             AuditError: It can't be written. The caller's whole transaction is rolled back already, so that the deed is
                 not done even if the error is swallowed.
         """
-        return self.append_many(conn, [deed])[0]
+        return self.append_many(conn, [deed], is_run_end=is_run_end)[0]
 
-    def append_many(self, conn: Connection, deeds: Sequence[Deed]) -> list[int]:
+    def append_many(self, conn: Connection, deeds: Sequence[Deed], *, is_run_end: bool = False) -> list[int]:
         """Append several deeds in their order; numbers as given by `append`, one for each.
 
         Raises:
@@ -69,8 +98,19 @@ class AuditLog:
         try:
             for deed in deeds:
                 check_deed(deed)
-            rows = self._build_rows(conn, deeds)
+            self._require_sink(conn)
+            streams: set[Stream] = set(STREAMS) if is_run_end else {deed.stream for deed in deeds}
+            # in one order everywhere: two transactions that take the heads crosswise would wait for each other
+            heads = {stream: self._load_head(conn, stream) for stream in sorted(streams)}
+            sizes = {stream: seq for stream, (seq, _) in heads.items()}
+            rows = self._build_rows(conn, deeds, heads)
             conn.execute(insert(audit_entry), rows)
+            seals: list[Seal] = []
+            for stream, (seq, _) in heads.items():
+                if is_run_end or is_due(sizes[stream], seq):
+                    seals += seal(conn, stream, is_end=is_run_end)
+            if self._sink is not None:
+                self._store.after_commit(partial(self.feed, rows, seals))
         except AuditError:
             _undo(conn)
             raise
@@ -80,8 +120,64 @@ class AuditLog:
             raise AuditError("Запись аудита не сделана, поэтому и действие отменено") from exc
         return [row["seq"] for row in rows]
 
-    def _build_rows(self, conn: Connection, deeds: Sequence[Deed]) -> list[dict[str, Any]]:
-        heads = {stream: self._load_head(conn, stream) for stream in sorted({deed.stream for deed in deeds})}
+    @property
+    def sink_path(self) -> Path | None:
+        """The second sink's file; None where there is none."""
+        return None if self._sink is None else self._sink.path
+
+    def find_sink_outage(self) -> datetime | None:
+        """Since when (aware UTC) the second sink can't be written; None while all is well or there is none."""
+        return None if self._outage is None else self._outage.find_since()
+
+    def feed(self, fresh: Sequence[Mapping[str, Any]] = (), seals: Sequence[Seal] = ()) -> bool:
+        """Copy to the sink what has been committed; whether it has everything now.
+
+        Args:
+            fresh: Entries committed a moment ago, as `SinkFile.feed` takes them.
+            seals: Checkpoints committed with them.
+
+        Never raises: what was committed is done, whether its copy is or not. A sink that can't be written is noted in
+        the store and in the chain, and logged, once.
+        """
+        if self._sink is None or self._outage is None:
+            return True
+        try:
+            try:
+                self._sink.feed(self._store, fresh, seals)
+            except (OSError, AuditError) as exc:
+                if self._outage.note_failure():
+                    LOG.error("audit.sink_failed", code=type(exc).__name__)
+                    self._tell(self._outage, "sink.failed", "refused")
+                return False
+            if self._outage.note_success():
+                LOG.info("audit.sink_recovered")
+                self._tell(self._outage, "sink.recovered", "applied")
+        except Exception:
+            # after a commit nothing may raise: the caller would take his deed for undone and do it again
+            LOG.exception("audit.sink_failed")
+            return False
+        return True
+
+    def _tell(self, outage: Outage, action: str, outcome: str) -> None:
+        with self._store.write() as conn:
+            self.append(
+                conn, Deed(action=action, actor=_SELF, object_type="sink", object_id=outage.name, outcome=outcome)
+            )
+
+    def _require_sink(self, conn: Connection) -> None:
+        """Refuse where a school wants no deed without its copy; tried once more before."""
+        if self._outage is None or self._sink is None or not self._outage.is_over(self._store.now(conn)):
+            return
+        try:
+            self._sink.feed(self._store)
+        except (OSError, AuditError) as exc:
+            raise AuditError(
+                "Второй приёмник аудита не пишется дольше, чем разрешает audit.stop_without_sink_hours: действия остановлены"
+            ) from exc
+
+    def _build_rows(
+        self, conn: Connection, deeds: Sequence[Deed], heads: dict[Stream, tuple[int, str]]
+    ) -> list[dict[str, Any]]:
         epoch = get_epoch(conn)
         at = to_text(self._store.now(conn))
         rows = []
@@ -103,7 +199,7 @@ class AuditLog:
             rows.append(row)
         return rows
 
-    def _load_head(self, conn: Connection, stream: str) -> tuple[int, str]:
+    def _load_head(self, conn: Connection, stream: Stream) -> tuple[int, str]:
         """Number and hash of the last entry; on PostgreSQL the next one waits here for our commit."""
         if conn.dialect.name == "postgresql":
             conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEYS[stream])))

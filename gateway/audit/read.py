@@ -1,36 +1,38 @@
 """Reading the chains: verify, look through, export. Flat in memory, in one snapshot each.
 
 A chain alone finds an edit, a removal, a swap and an insertion; it can't find a cut-off tail or a chain hashed anew
-(M19). For those `verify` takes a checkpoint that was kept elsewhere, which is the last line of an export.
+(M19). For those `verify` takes checkpoints that were kept elsewhere; the stored ones it makes anew and compares.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.audit.chain import FORMAT, GENESIS, canonical, entry_hash, from_text, salted_digest, to_text
+from gateway.audit import verifier
+from gateway.audit.chain import GENESIS, entry_hash, from_text, salted_digest, to_text
+from gateway.audit.checkpoint import EVERY_COUNT, Checkpoint, Seal, build_seal, iter_seals
 from gateway.audit.deed import STREAMS, Stream
+from gateway.audit.lines import build_line, build_mark
+from gateway.audit.merkle import Frontier
 from gateway.audit.table import audit_entry, human_note
 from gateway.store.place import load_instance
 from gateway.store.transaction import Store
 
+T = TypeVar("T")
+
+VERIFIER_NAME = "verify_audit.py"
+"""The stand-alone verifier beside an export."""
+
 _ROWS_AT_ONCE_COUNT = 500
-
-
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chain was at a moment: how many entries, and the hash of the last."""
-
-    count: int
-    head_hash: str
 
 
 class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,44 +106,46 @@ class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written: entries, the checkpoint of each stream, SHA-256 of the file in hex."""
+    """What was written: entries, what each stream came to, SHA-256 of the file in hex."""
 
     entries: int
     checkpoints: dict[str, Checkpoint]
     file_sha256: str
 
 
-def verify(store: Store, stream: Stream, *, checkpoint: Checkpoint | None = None) -> VerifyReport:
-    """Walk a chain from its first entry and name the first broken link.
+def verify(store: Store, stream: Stream, *, checkpoints: Iterable[Checkpoint] = ()) -> VerifyReport:
+    """Walk a chain from its first entry, make its checkpoints anew, and name the first broken link.
 
     Args:
-        checkpoint: An earlier state kept elsewhere; finds a cut-off tail and a chain hashed anew.
+        checkpoints: Earlier states kept elsewhere; they find a cut-off tail and a chain hashed anew. Those of another
+            stream are passed over.
     """
+    kept = sorted(
+        # an empty chain is the beginning of every chain
+        (given for given in checkpoints if given.stream == stream and given.count > 0),
+        key=lambda given: given.count,
+    )
     with store.read() as conn:
-        expected, head = 1, GENESIS
+        tree, head = Frontier(), GENESIS
+        seals = _Peekable(iter_seals(conn, stream))
+        outside = _Peekable(kept)
         for row in _iter_rows(conn, stream):
+            expected = tree.size + 1
             fault = "не читается" if row is None else _find_fault(row, expected, head)
             if row is None or fault is not None:
                 # a number below the expected one is an entry pushed in before it
                 broken = expected if row is None else min(expected, row.seq)
                 return _report(stream, expected - 1, head, broken, fault or "")
             head = row.hash
-            if checkpoint is not None and checkpoint.count == expected and checkpoint.head_hash != head:
-                return _report(stream, expected - 1, head, expected, "не совпадает с контрольной точкой")
-            expected += 1
-    if checkpoint is not None and checkpoint.count >= expected:
-        return _report(stream, expected - 1, head, expected, "отсутствует, а в контрольной точке была")
-    return _report(stream, expected - 1, head, None, "")
-
-
-def load_checkpoint(conn: Connection, stream: Stream) -> Checkpoint:
-    """What a chain is now, without verifying it."""
-    table = audit_entry.c
-    count = conn.execute(select(func.count()).where(table.stream == stream)).scalar_one()
-    head = conn.execute(
-        select(table.hash).where(table.stream == stream).order_by(table.seq.desc()).limit(1)
-    ).scalar_one_or_none()
-    return Checkpoint(count=count, head_hash=head or GENESIS)
+            tree.push(head)
+            fault = _find_checkpoint_fault(row, tree, seals, outside)
+            if fault is not None:
+                return _report(stream, expected - 1, head, expected, fault)
+        if seals.next is not None:
+            return _report(stream, tree.size, head, tree.size + 1, "отсутствует, а контрольная точка за ней есть")
+    if outside.next is not None:
+        return _report(stream, tree.size, head, tree.size + 1, "отсутствует, а в контрольной точке была")
+    return _report(stream, tree.size, head, None, "")
 
 
 def iter_entries(store: Store, where: EntryFilter | None = None) -> Iterator[AuditEntry]:
@@ -152,48 +156,80 @@ def iter_entries(store: Store, where: EntryFilter | None = None) -> Iterator[Aud
 
 
 def export(store: Store, path: Path) -> ExportReport:
-    """Write both chains as JSON lines and, last, the checkpoint line; the file appears whole or not at all.
+    """Write both chains as lines and, last, the mark that says how many and what; and the verifier beside them.
 
-    A line is the canonical object plus `hash`; typed notes are not in it. Readable by the owner only.
+    The file appears whole or not at all; typed notes are not in it. Readable by the owner only.
 
     Raises:
         OSError: The file can't be written.
     """
     part = path.with_name(f"{path.name}.part")
-    digest = hashlib.sha256()
-    entries = 0
+    content = hashlib.sha256()
+    heads: dict[str, Checkpoint] = {}
+    lines: list[str] = []
     with (
         store.read() as conn,
         os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
     ):
-
-        def put(line: bytes) -> None:
-            digest.update(line + b"\n")
-            file.write(line + b"\n")
-
-        checkpoints: dict[str, Checkpoint] = {}
         for stream in STREAMS:
-            count, head = 0, GENESIS
+            tree, head = Frontier(), GENESIS
             for row in _stream(conn, _narrow(select(audit_entry), EntryFilter(stream=stream))):
-                fields = dict(row._mapping)
-                put(canonical(fields)[:-1] + f',"hash":"{row.hash}"}}'.encode())
-                count, head = count + 1, row.hash
-            checkpoints[stream] = Checkpoint(count=count, head_hash=head)
-            entries += count
-        put(
-            msgspec.json.encode(
-                {
-                    "checkpoint": checkpoints,
-                    "format": FORMAT,
-                    "instance_id": load_instance(conn).instance_id,
-                    "exported_at": to_text(store.now()),
-                }
-            )
+                line = build_line(dict(row._mapping))
+                content.update(line)
+                file.write(line)
+                head = row.hash
+                tree.push(head)
+            heads[stream] = Checkpoint(stream=stream, count=tree.size, root=tree.root(), head_hash=head)
+            lines += [seal.line for seal in iter_seals(conn, stream)]
+        mark = build_mark(
+            {
+                stream: {"count": end.count, "head_hash": end.head_hash, "root": end.root}
+                for stream, end in heads.items()
+            },
+            lines,
+            exported_at=to_text(store.now()),
+            instance_id=load_instance(conn).instance_id,
+            lines_sha256=content.hexdigest(),
         )
+        content.update(mark)
+        file.write(mark)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    return ExportReport(entries=entries, checkpoints=checkpoints, file_sha256=digest.hexdigest())
+    path.with_name(VERIFIER_NAME).write_text(Path(verifier.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    return ExportReport(
+        entries=sum(end.count for end in heads.values()), checkpoints=heads, file_sha256=content.hexdigest()
+    )
+
+
+class _Peekable(Generic[T]):
+    """An iterator whose next item can be looked at."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
+        self.next = next(self._items, None)
+
+    def take(self) -> T | None:
+        taken, self.next = self.next, next(self._items, None)
+        return taken
+
+
+def _find_checkpoint_fault(
+    row: Row[Any], tree: Frontier, seals: _Peekable[Seal], outside: _Peekable[Checkpoint]
+) -> str | None:
+    """What is wrong with the stored or given checkpoints that close this entry."""
+    is_closed = False
+    while seals.next is not None and seals.next.size <= tree.size:
+        if seals.take() != build_seal(row, tree):
+            return "не совпадает с контрольной точкой в базе"
+        is_closed = True
+    while outside.next is not None and outside.next.count <= tree.size:
+        kept = outside.take()
+        if kept is not None and (kept.count, kept.root) != (tree.size, tree.root()):
+            return "не совпадает с сохранённой контрольной точкой"
+    if tree.size % EVERY_COUNT == 0 and not is_closed:
+        return "должна закрываться контрольной точкой, а её нет"
+    return None
 
 
 def _find_fault(row: Row[Any], expected: int, head: str) -> str | None:

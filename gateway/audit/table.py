@@ -1,8 +1,9 @@
-"""Tables of the audit: the two chains, the people's pseudonyms, and what people typed.
+"""Tables of the audit: the two chains, their checkpoints, what ails the second sink,
+the people's pseudonyms, and what people typed.
 
-Only `audit.log` writes `audit_entry`; triggers refuse everybody else's UPDATE, DELETE and TRUNCATE. Entries hold no
-names and no values: a person is a random pseudonym, a value a digest under that person's salt, so that an erasure
-(salt and link destroyed in `audit_subject`) never breaks a chain.
+Only `audit.log` writes `audit_entry`, and `audit.checkpoint` for it `audit_checkpoint`; triggers refuse everybody
+else's UPDATE, DELETE and TRUNCATE. Entries hold no names and no values: a person is a random pseudonym, a value a
+digest under that person's salt, so that an erasure (salt and link destroyed in `audit_subject`) never breaks a chain.
 """
 
 from __future__ import annotations
@@ -60,6 +61,28 @@ audit_entry = Table(
     Index("ix_audit_entry_operation", "operation_id"),
     Index("ix_audit_entry_subject", "subject"),
     info={"append_only": True},
+)
+
+# No foreign key to the entries: a checkpoint must survive, and tell, the removal of what it closes.
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("stream", String(10), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", String(64), nullable=False),
+    Column("head_hash", String(64), nullable=False),
+    Column("at", String(27), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("run_id", BigInteger),
+    Column("frontier", Text, nullable=False),
+    info={"append_only": True},
+)
+
+audit_sink = Table(
+    "audit_sink",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("failing_since", UtcDateTime, nullable=False),
 )
 
 audit_subject = Table(

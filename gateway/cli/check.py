@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.audit.sink_place import is_on_databases_disk
 from gateway.bootstrap import is_loopback
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.connectors.port import CheckLine, CheckState
@@ -71,9 +72,26 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
         state=CheckState.OK if is_loopback(gateway.settings) else CheckState.WARNING,
         sentence="песочница на этой машине" if is_loopback(gateway.settings) else "НАСТОЯЩИЙ городской журнал",
     )
+    yield _tell_sink(gateway)
     for source in gateway.sources:
         yield from _guarded_lines(source.name, source.check())
     yield from _guarded_lines("mesh", gateway.city.check())
+
+
+def _tell_sink(gateway: Gateway) -> CheckLine:
+    path, since = gateway.audit.sink_path, gateway.audit.find_sink_outage()
+    if path is None:
+        state = CheckState.WARNING
+        sentence = "второго приёмника нет: при восстановлении базы её журнал теряет хвост; задайте audit.sink_file"
+    elif since is not None:
+        state = CheckState.FAILED
+        sentence = f"второй приёмник {path.name} не пишется с {since:%d.%m %H:%M} UTC; записи ждут в базе"
+    elif is_on_databases_disk(path, gateway.store):
+        state = CheckState.WARNING
+        sentence = f"второй приёмник {path.name} на том же диске, что и база: задайте audit.sink_file на другом"
+    else:
+        state, sentence = CheckState.OK, f"второй приёмник {path.name} не на диске базы и пишется"
+    return CheckLine(subject="audit.sink", state=state, sentence=sentence)
 
 
 def _guarded_lines(subject: str, lines: Iterator[CheckLine]) -> Iterator[CheckLine]:

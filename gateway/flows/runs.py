@@ -142,6 +142,7 @@ def close_run(
             run_id=run_id,
             outcome=state.value,
         ),
+        is_run_end=True,
     )
 
 

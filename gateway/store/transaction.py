@@ -84,6 +84,8 @@ class Store:
         """
         if self._depth("write") or (self._shares_connection and self._depth("read")):
             raise GatewayError("Запись в базу внутри другой незавершённой записи")
+        calls: list[Callable[[], object]] = []
+        self._mine.after_commit = calls
         with (
             self._in_turn(self.dialect == "sqlite"),
             self._counted("write"),
@@ -93,6 +95,21 @@ class Store:
             yield conn
             if not transaction.is_active:
                 raise GatewayError("Запись отменена: один из её шагов не удался, ничего не сохранено")
+        for call in calls:
+            call()
+
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Have something called once the write that this thread is in has been committed; never after a rollback.
+
+        Args:
+            call: Must not raise: what was committed is done, and its author must not hear otherwise.
+
+        Raises:
+            GatewayError: Outside of a write.
+        """
+        if not self._depth("write"):
+            raise GatewayError("Вне записи в базу нечего ждать")
+        self._mine.after_commit.append(call)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

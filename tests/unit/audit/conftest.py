@@ -1,4 +1,4 @@
-"""A log on an empty store, and deeds to put into it."""
+"""A log on an empty store, deeds to put into it, and the power of somebody who owns the database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
@@ -40,3 +41,29 @@ def filled(store: Store, log: AuditLog, build_deed: Callable[[int], Deed]) -> St
         actor = Actor("os_user", "root")
         log.append_many(conn, [Deed(stream="access", action="passport.seen", actor=actor) for _ in range(3)])
     return store
+
+
+@pytest.fixture
+def drop_triggers() -> Callable[[Store], None]:
+    """Does what only the database's owner can: away with what keeps the audit's tables append-only."""
+
+    def drop(store: Store) -> None:
+        is_sqlite = store.dialect == "sqlite"
+        names = ("no_update", "no_delete", "no_replace") if is_sqlite else ("no_change", "no_truncate")
+        with store.write() as conn:
+            for table in ("audit_entry", "audit_checkpoint"):
+                for name in names:
+                    conn.execute(text(f"DROP TRIGGER {table}_{name}" + ("" if is_sqlite else f" ON {table}")))
+
+    return drop
+
+
+@pytest.fixture
+def grow(log: AuditLog, build_deed: Callable[[int], Deed]) -> Callable[..., None]:
+    """Appends so many deeds, the first of them with the number given."""
+
+    def append(store: Store, count: int, *, first: int = 1, by: AuditLog = log) -> None:
+        with store.write() as conn:
+            by.append_many(conn, [build_deed(number) for number in range(first, first + count)])
+
+    return append

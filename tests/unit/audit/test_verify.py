@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import BigInteger, Connection, Integer, Row, insert, select, text, update
 
 from gateway.audit.chain import FORMAT, GENESIS, entry_hash
+from gateway.audit.checkpoint import load_checkpoint
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
 from gateway.audit.notes import erase_note, get_note, write_note
-from gateway.audit.read import Checkpoint, EntryFilter, export, iter_entries, load_checkpoint, verify
+from gateway.audit.read import EntryFilter, export, iter_entries, verify
 from gateway.audit.table import audit_entry, human_note
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import AuditError
@@ -116,7 +117,7 @@ def test_a_cut_off_tail_is_found_only_with_a_checkpoint(open_to_all: Store) -> N
         conn.execute(text("DELETE FROM audit_entry WHERE stream = 'deeds' AND seq > 8"))
 
     assert verify(open_to_all, "deeds").ok
-    assert verify(open_to_all, "deeds", checkpoint=checkpoint).first_broken_seq == 9
+    assert verify(open_to_all, "deeds", checkpoints=[checkpoint]).first_broken_seq == 9
 
 
 def test_a_chain_hashed_anew_is_found_only_with_a_checkpoint(open_to_all: Store) -> None:
@@ -131,7 +132,7 @@ def test_a_chain_hashed_anew_is_found_only_with_a_checkpoint(open_to_all: Store)
             )
 
     assert verify(open_to_all, "deeds").ok
-    assert verify(open_to_all, "deeds", checkpoint=checkpoint).first_broken_seq == 10
+    assert verify(open_to_all, "deeds", checkpoints=[checkpoint]).first_broken_seq == 10
 
 
 def test_a_checkpoint_of_a_chain_that_went_on_still_fits(
@@ -141,8 +142,8 @@ def test_a_checkpoint_of_a_chain_that_went_on_still_fits(
         checkpoint = load_checkpoint(conn, "deeds")
         log.append(conn, build_deed(11))
 
-    assert checkpoint == Checkpoint(count=10, head_hash=checkpoint.head_hash)
-    assert verify(filled, "deeds", checkpoint=checkpoint).ok
+    assert (checkpoint.stream, checkpoint.count) == ("deeds", 10)
+    assert verify(filled, "deeds", checkpoints=[checkpoint]).ok
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -227,7 +228,9 @@ def test_an_export_is_complete_and_is_verified_with_the_standard_library_alone(f
         heads[line["stream"]] = found
         counts[line["stream"]] += 1
     assert counts == {"deeds": 10, "access": 3}
-    assert last["checkpoint"] == {name: {"count": counts[name], "head_hash": heads[name]} for name in counts}
+    assert {name: (part["count"], part["head_hash"]) for name, part in last["streams"].items()} == {
+        name: (counts[name], heads[name]) for name in counts
+    }
     assert last["format"] == FORMAT
     assert report.entries == 13
     assert report.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
