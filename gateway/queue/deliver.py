@@ -22,7 +22,6 @@ from gateway.domain.errors import (
     ContractError,
     GatewayError,
     OutcomeUnknownError,
-    Recovery,
     StaleError,
     ThrottledError,
 )
@@ -345,7 +344,9 @@ class Delivery:
             note_answer(conn, self._city, self._terms.breaker, now, error)
             if isinstance(error, ThrottledError):
                 hold(conn, self._city, now + timedelta(seconds=error.retry_after_s), now=now)
-            attempts = row.attempts if error.recovery is Recovery.PAUSE else row.attempts + 1
+            # A dead session and a request to wait say nothing of this operation; everything else must come to an end.
+            is_charged = not isinstance(error, AccessDeniedError | ThrottledError)
+            attempts = row.attempts + int(is_charged)
             if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
                 pause(conn, self._ledger, self._city, error, now=now)
             values: dict[str, Any] = {"claims": 0, "attempts": attempts, "sentence": error.sentence}

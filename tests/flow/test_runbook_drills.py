@@ -6,7 +6,7 @@ import re
 import shlex
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,9 @@ class Desk:
         assert found is not None
         return found[1]
 
-    def finish(self) -> None:
+    def finish(self, *, only_if_asked: Collection[str] = ()) -> None:
         """Nothing on the page was left untried."""
-        assert self._wanted == self._done
+        assert self._wanted - set(only_if_asked) <= self._done
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_held_plan(open_desk: Callable[[str], Desk]) -> None:
     desk.type(["sync"], expect=PERSON)
     stale = desk.waiting_plan()
 
-    assert "первое заполнение" in desk.do("gateway plan show").stdout
+    assert "ждёт утверждения" in desk.do("gateway plan show").stdout
     courseid = desk.world.portal.courses()[0]
     userid, item = desk.world.portal.cells(courseid)[0]
     desk.world.portal.edit("set_grade", courseid=courseid, userid=userid, itemid=item["id"], grade=2)
@@ -169,7 +169,7 @@ def test_held_plan(open_desk: Callable[[str], Desk]) -> None:
 def test_wrong_mapping(open_desk: Callable[[str], Desk]) -> None:
     """Every mark goes with a fivefold weight; the rule is mended and the same objects are changed, none is added."""
     desk = open_desk("wrong-mapping.md")
-    wrong = '[[items]]\nmatch = "item_form"\npattern = "^manual$"\nform = "Работа на уроке"\nweight = 5\n\n'
+    wrong = '[[items]]\nmatch = "item_form"\npattern = ".*"\nform = "Работа на уроке"\nweight = 5\n\n'
     at = DEFAULT_MAPPING_TOML.index("[[items]]")
     Path("mapping.toml").write_text(DEFAULT_MAPPING_TOML[:at] + wrong + DEFAULT_MAPPING_TOML[at:], encoding="utf-8")
     fill(desk)
@@ -185,11 +185,10 @@ def test_wrong_mapping(open_desk: Callable[[str], Desk]) -> None:
     desk.do("gateway stop-sending --lift --reason WHY", WHY="исправлено")
     desk.world.clock.advance(120)
     desk.do("gateway sync", expect=(DONE, REMARKS, PERSON))
-    held = desk.type(["plan", "show"]).stdout
-    if "GUARD_HOLD" in held:
-        words = {"HASH": desk.waiting_plan(), "WHY": "исправление веса"}
-        desk.do("gateway plan approve HASH --reason WHY --with-held", **words)
-        desk.do("gateway deliver")
+    assert "GUARD_HOLD" in desk.type(["plan", "show"]).stdout
+    words = {"HASH": desk.waiting_plan(), "WHY": "исправление веса"}
+    desk.do("gateway plan approve HASH --reason WHY --with-held", **words)
+    desk.do("gateway deliver")
 
     desk.finish()
     settle(desk)
@@ -233,11 +232,15 @@ def test_wrong_child(open_desk: Callable[[str], Desk]) -> None:
         desk.do("gateway plan approve HASH --reason WHY", HASH=desk.waiting_plan(), WHY="тот ребёнок")
         desk.do("gateway deliver")
 
-    owners = Counter(row["student_profile_id"] for row in desk.world.city.standing("marks"))
-    assert owners[right] > 0
-    assert owners[wrong] == 0
-    desk._done |= {"gateway plan approve HASH --reason WHY", "gateway deliver"}  # typed only if asked
-    desk.finish()
+    desk.finish(only_if_asked={"gateway plan approve HASH --reason WHY", "gateway deliver"})
+    with desk.world.open() as hand:
+        hand.until_quiet()
+        bases = hand.base_rows()
+    end = first.replace("user", "")
+    mine = {row.object_key.split("/")[1] for row in bases if row.kind == "mark" and row.ref.endswith(end)}
+    assert mine == {str(right)}
+    known = {row.city_id for row in bases if row.kind == "mark"}
+    assert {row["id"] for row in desk.world.city.standing("marks")} == known, "an entry that no record is behind"
 
 
 def test_disk_full(open_desk: Callable[[str], Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +293,9 @@ def test_restore(open_desk: Callable[[str], Desk], tmp_path: Path) -> None:
     desk.do("gateway audit verify")
 
     desk.finish()
-    settle(desk)
+    with desk.world.open() as hand:
+        hand.until_quiet()
+        assert len(hand.base_rows()) == len(ledger)
     assert desk.world.city.machine_ledger() == ledger
 
 
@@ -314,4 +319,5 @@ def test_upgrade(open_desk: Callable[[str], Desk], tmp_path: Path) -> None:
     desk.do("gateway restore FILE --yes", FILE=copy)
 
     desk.finish()
-    settle(desk)
+    with desk.world.open() as hand:
+        hand.until_quiet()
