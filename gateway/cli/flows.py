@@ -27,6 +27,7 @@ from gateway.flows.pull import pull
 from gateway.flows.runs import RunState, finish_run, start_run
 from gateway.flows.sync import Exit, Synced, delivery_counts, resume, sync
 from gateway.flows.turns import ask_run
+from gateway.queue.barrier import wake
 from gateway.queue.pauses import lift
 
 NoWaitOption = Annotated[
@@ -127,6 +128,7 @@ def _resume(config: ConfigOption, form: str, *, resume_paused: bool, no_wait: bo
 def _lift_pauses(gateway: Gateway) -> None:
     with gateway.store.write() as conn:
         lift(conn, gateway.place.city)
+        wake(conn, gateway.place_id(conn), now=gateway.store.now(conn))
 
 
 def report(result: Synced, *, as_json: bool) -> None:

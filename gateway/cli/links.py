@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
-from gateway.cli.words import dense_table
+from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, import_roster
 from gateway.flows.sync import Exit
+from gateway.flows.unlink import drop_link
 from gateway.mapping.links import load_candidates, load_links, load_waiting
 from gateway.mapping.roster import REFUSAL_SENTENCES, Refusal
 from gateway.mapping.roster_file import read_roster, write_template
@@ -63,6 +64,29 @@ def confirm_command(
     with opened(config) as gateway:
         made = confirm_link(gateway, local_ref, city_id)
         OUT.print("Связано" if made else "Эта связь уже есть")
+
+
+@links_app.command("drop")
+def drop_command(
+    local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
+    reason: Annotated[str, typer.Option("--reason", help="Почему; хранится рядом с журналом аудита.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Убрать неверную связь и назвать записи, которые из-за неё стоят в журнале у другого ученика."""
+    with opened(config, is_quiet=as_json) as gateway:
+        dropped = drop_link(gateway, local_ref, reason=reason)
+        if as_json:
+            print_json(dropped)
+            return
+        OUT.print(f"Связь убрана, не отправлено и не будет {dropped.dropped}.")
+        if dropped.left:
+            OUT.print(
+                f"У ученика {dropped.city_id} в журнале осталось чужих записей {len(dropped.left)}, удалите их там:"
+            )
+            for one in dropped.left:
+                OUT.print(f"  {KIND_WORDS.get(one.kind, one.kind)} № {one.city_id}")
+        OUT.print("Дальше: gateway links confirm КОД НОМЕР")
 
 
 @links_app.command("list")

@@ -159,6 +159,15 @@ DELIVERY_TEXTS: tuple[Row, ...] = (
         "Run gateway sync without limits: it reads the journal and lifts the lock.",
     ),
     (
+        "EPOCH_STRANGER",
+        "out_of_scope",
+        "deputy_head",
+        "Появилась в журнале города между копией и её восстановлением; чья она, база не помнит.",
+        "Проверьте запись в журнале: если она лишняя, удалите её там.",
+        "Appeared in the journal between a backup and its restore; the database does not remember whose it is.",
+        "Look at it in the journal; if nobody needs it, delete it there.",
+    ),
+    (
         "EPOCH_BEGUN",
         "delivery",
         "admin",

@@ -35,7 +35,7 @@ def await_late_writes(gateway: Gateway) -> None:
 def finish_adoption(gateway: Gateway, run_id: int) -> None:
     """Say that the whole place was read in this epoch, and allow sending; nothing happens where nothing is locked."""
     with gateway.store.write() as conn:
-        count = finish_place(conn, gateway.place_id(conn), read_at=gateway.store.now(conn))
+        count = finish_place(conn, gateway.place_id(conn), read_at=gateway.store.now(conn), run_id=run_id)
         if count is None:
             return
         gateway.audit.append(

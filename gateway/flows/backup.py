@@ -13,9 +13,10 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from gateway import __version__
+from gateway.audit.checkpoint import Checkpoint, load_checkpoint
 from gateway.audit.deed import STREAMS, Actor, Deed
 from gateway.audit.log import AuditLog
-from gateway.audit.read import Checkpoint, load_checkpoint, verify
+from gateway.audit.read import verify
 from gateway.domain.clock import Clock
 from gateway.domain.errors import ConfigurationError, GatewayError
 from gateway.store import backup as copies
@@ -125,7 +126,8 @@ def check_backup(path: Path, clock: Clock) -> BackupReport:
     copy = Store(copies.open_copy(path), clock)
     try:
         for stream in STREAMS:
-            report = verify(copy, stream, checkpoint=manifest.audit[stream])
+            head = manifest.audit[stream]
+            report = verify(copy, stream, checkpoints=[head] if head.count else ())
             if not report.ok:
                 raise GatewayError(f"Копия {path.name}: {report.sentence}")
     finally:

@@ -215,7 +215,7 @@ class _Planner:
         with self._gateway.store.write() as conn:
             store_city_scope(conn, self._place_id, read, run_id=self._run_id)
             if read.is_complete and self._is_whole():
-                note_covered(conn, self._place_id, scope, read_at=read.read_at)
+                note_covered(conn, self._place_id, scope, read_at=read.read_at, run_id=self._run_id)
             inputs = self._inputs(conn, group, city_group, kind, lessons)
             memo = find_memo(conn, self._place_id, scope, inputs) if read.is_complete and self._is_whole() else None
         if memo is not None:

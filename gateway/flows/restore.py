@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, make_url, select, update
+from sqlalchemy import Connection, delete, func, insert, make_url, select, update
 from sqlalchemy.exc import DBAPIError
 
 from gateway.audit.deed import Actor, Deed
@@ -129,10 +129,9 @@ def _load_standing(url: str, clock: Clock) -> Standing | None:
     try:
         if schema.current_revision(engine) is None:
             return None
-        if schema.is_newer(engine):
-            raise ConfigurationError(
-                "База данных новее программы: восстановите копию той версией, что работала последней"
-            )
+        if schema.is_newer(engine) and parsed.get_backend_name() != "sqlite":
+            # A file is replaced whole; in a schema, tables that this version does not know would be left behind.
+            raise ConfigurationError("База данных новее программы: удалите её схему в PostgreSQL и повторите")
         store = Store(engine, clock)
         with store.read() as conn:
             return _standing(conn, store)
@@ -244,7 +243,8 @@ class _Step:
         audit = AuditLog(store, environment=self._environment, code_version=self._code_version)
         with store.write() as conn:
             now = store.now(conn)
-            begin_locked_epoch(conn, self._epoch, reason=LOCK_REASON, now=now)
+            last_run = conn.execute(select(func.max(run.c.id))).scalar_one() or 0
+            begin_locked_epoch(conn, self._epoch, after_run=last_run, reason=LOCK_REASON, now=now)
             dropped = conn.execute(
                 update(operation)
                 .where(operation.c.state.in_((State.READY.value, State.CLAIMED.value)))

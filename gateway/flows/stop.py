@@ -13,7 +13,7 @@ from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
-from gateway.queue.barrier import STOPPED, Stop, find_stop, lift_stop, set_stop
+from gateway.queue.barrier import STOPPED, Stop, find_stop, lift_stop, set_stop, wake
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.telemetry import get_logger
@@ -79,6 +79,7 @@ def allow_sending(gateway: Gateway, *, reason: str) -> Stopped:
         now = gateway.store.now(conn)
         is_changed = lift_stop(conn, gateway.place.city)
         if is_changed:
+            wake(conn, gateway.place_id(conn), now=now)
             gateway.audit.append(
                 conn,
                 Deed(

@@ -13,11 +13,14 @@ from sqlalchemy import Connection, insert, select, update
 
 from gateway.audit.notes import Note
 from gateway.queue.pauses import is_everyone_paused
-from gateway.queue.tables import sending_stop
+from gateway.queue.states import State
+from gateway.queue.tables import operation, sending_stop
 from gateway.reconcile.coverage import is_locked
 
 PAUSED, STOPPED, UNREAD = "AUTH", "SENDING_STOPPED", "EPOCH_UNREAD"
 """Reason codes of the three obstacles."""
+NO_PROFILE = "NO_PROFILE"
+"""A paused profile leaves its operations without one that may write."""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,19 @@ def lift_stop(conn: Connection, city: str) -> bool:
         .values(is_lifted=True)
     )
     return changed.rowcount == 1
+
+
+def wake(conn: Connection, place_id: int, *, now: datetime) -> int:
+    """Make what waited for a person due at once: he has just said that it may go; how many there were."""
+    return conn.execute(
+        update(operation)
+        .where(
+            operation.c.place_id == place_id,
+            operation.c.state == State.READY.value,
+            operation.c.reason.in_((PAUSED, NO_PROFILE, STOPPED)),
+        )
+        .values(reason="", not_before=now, changed_at=now)
+    ).rowcount
 
 
 def find_city_obstacle(conn: Connection, city: str) -> str | None:

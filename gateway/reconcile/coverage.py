@@ -9,29 +9,67 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
-from gateway.reconcile.tables import base, epoch_scope
+from gateway.reconcile.tables import base, epoch_scope, shadow, shadow_version
 from gateway.store.epoch import find_write_lock, get_epoch, lift_write_lock
+from gateway.store.metadata import gateway_instance
 from gateway.store.transaction import upsert
 
 WHOLE_PLACE = "*"
 """Pseudo-scope: every scope of the place was read."""
+NO_RUN_YET = 2**31 - 1
+"""Stands for the run that will first read a scope whole."""
 
 
-def note_covered(conn: Connection, place_id: int, scope: str, *, read_at: datetime) -> None:
-    """Note a complete read of a whole scope; nothing is noted while nothing is locked.
+def note_covered(conn: Connection, place_id: int, scope: str, *, read_at: datetime, run_id: int) -> None:
+    """Note the first complete read of a whole scope in this epoch; nothing is noted while nothing is locked.
 
     Args:
         conn: The transaction that stored the read.
         place_id: Where we are.
         scope: Scope of the city's side, or `WHOLE_PLACE`.
         read_at: Moment of the read, aware UTC.
+        run_id: The run that read it.
     """
     if find_write_lock(conn) is None:
         return
-    row = {"place_id": place_id, "epoch": get_epoch(conn), "scope": scope, "read_at": read_at}
-    upsert(conn, epoch_scope, [row], keys=("place_id", "epoch", "scope"), update=("read_at",))
+    row = {"place_id": place_id, "epoch": get_epoch(conn), "scope": scope, "read_at": read_at, "run_id": run_id}
+    upsert(conn, epoch_scope, [row], keys=("place_id", "epoch", "scope"), update=())
+
+
+def load_lost(conn: Connection, place_id: int, scope: str) -> frozenset[int]:
+    """Load the ids of objects that appeared in the city in the time that the restored database has lost.
+
+    Seen for the first time after the restore and not after the scope's first complete read: nobody here can tell whether
+    a person typed them or the gateway delivered them, so nothing is created beside one of them without a person.
+    """
+    instance = conn.execute(select(gateway_instance.c.epoch, gateway_instance.c.epoch_after_run)).one()
+    if instance.epoch_after_run is None:
+        return frozenset()
+    first_run = func.min(shadow_version.c.run_id)
+    covered_by = (
+        select(epoch_scope.c.run_id)
+        .where(epoch_scope.c.place_id == place_id, epoch_scope.c.epoch == instance.epoch, epoch_scope.c.scope == scope)
+        .scalar_subquery()
+    )
+    seen = (
+        select(shadow.c.city_id)
+        .select_from(
+            shadow.join(
+                shadow_version,
+                and_(
+                    shadow_version.c.place_id == shadow.c.place_id,
+                    shadow_version.c.kind == shadow.c.kind,
+                    shadow_version.c.city_id == shadow.c.city_id,
+                ),
+            )
+        )
+        .where(shadow.c.place_id == place_id, shadow.c.scope == scope)
+        .group_by(shadow.c.city_id)
+        .having(first_run > instance.epoch_after_run, first_run <= func.coalesce(covered_by, NO_RUN_YET))
+    )
+    return frozenset(conn.execute(seen).scalars())
 
 
 def is_locked(conn: Connection, place_id: int, scope: str) -> bool:
@@ -50,7 +88,7 @@ def is_locked(conn: Connection, place_id: int, scope: str) -> bool:
     return found is None
 
 
-def finish_place(conn: Connection, place_id: int, *, read_at: datetime) -> int | None:
+def finish_place(conn: Connection, place_id: int, *, read_at: datetime, run_id: int) -> int | None:
     """Note that all of a place was read; the lock falls when no place with something delivered is left unread.
 
     Returns:
@@ -58,7 +96,7 @@ def finish_place(conn: Connection, place_id: int, *, read_at: datetime) -> int |
     """
     if find_write_lock(conn) is None:
         return None
-    note_covered(conn, place_id, WHOLE_PLACE, read_at=read_at)
+    note_covered(conn, place_id, WHOLE_PLACE, read_at=read_at, run_id=run_id)
     epoch = get_epoch(conn)
     here = (epoch_scope.c.place_id == place_id, epoch_scope.c.epoch == epoch, epoch_scope.c.scope != WHOLE_PLACE)
     count: int = conn.execute(select(func.count()).select_from(epoch_scope).where(*here)).scalar_one()

@@ -47,6 +47,7 @@ def store_memo(
         return
     shared = {item.reason: item.count for item in decided.shared}
     reasons = Counter(item.decision.reason for item in decided.items)
+    reasons.update({reason: count for reason, count in shared.items() if reason not in ("NO_CHANGE", "FOREIGN")})
     upsert(
         conn,
         scope_memo,

@@ -5,7 +5,7 @@ Reads only; what it returns is written by `reconcile.plan`. A scope is a kind of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -25,6 +25,7 @@ from gateway.domain.identifiers import Kind
 from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
+from gateway.reconcile.coverage import load_lost
 from gateway.reconcile.gone import DELETABLE, PROOF_READS, Gone
 from gateway.reconcile.guard import GuardRow, Limits, ScopeShare, judge
 from gateway.reconcile.snapshot import CITY_SIDE
@@ -32,6 +33,8 @@ from gateway.reconcile.tables import base, intended, scope_state
 from gateway.reconcile.triples import Triple, iter_foreign, iter_unequal
 from gateway.reconcile.twins import Likeness, Seat, find_twins
 
+LOST_REASON = "EPOCH_STRANGER"
+"""Objects that appeared between a backup and its restore and belong to no record."""
 Gate = Literal["none", "approval", "delete", "guard", "refused"]
 
 
@@ -142,6 +145,11 @@ def decide_scope(
                 for kind, city_id, key, digest, body in strangers
             ],
         )
+    lost = (
+        load_lost(conn, place_id, scope) - {int(key) for key in likeness.equal.values()} if strangers else frozenset()
+    )
+    if lost:
+        likeness = _beside_lost(fresh, strangers, lost, likeness)
     decided = [
         (triple, _held_by_delivery(triple, busy) or _decide(triple, is_read=is_read, likeness=likeness))
         for triple in triples
@@ -166,10 +174,10 @@ def decide_scope(
         # Equal to what the city held when it was last read; where that was not now, unknown is not unchanged.
         category, reason = (Category.UNCHANGED, "NO_CHANGE") if is_read else (Category.WAITING, "UNREAD_TARGET")
         shared.append(Shared(category=category, reason=reason, count=unchanged, digest=seen_digest))
-    if foreign_count:
-        shared.append(
-            Shared(category=foreign().category, reason=foreign().reason, count=foreign_count, digest=bytes(16))
-        )
+    lost_count = sum(1 for stranger in all_strangers if stranger[1] in lost)
+    for reason, count in ((foreign().reason, foreign_count - lost_count), (LOST_REASON, lost_count)):
+        if count:
+            shared.append(Shared(category=foreign().category, reason=reason, count=count, digest=bytes(16)))
     return ScopeDecision(
         scope=scope,
         items=items,
@@ -177,6 +185,25 @@ def decide_scope(
         guards=guards,
         read=live + base_only + foreign_count,
     )
+
+
+def _beside_lost(
+    fresh: Sequence[Triple],
+    strangers: Sequence[tuple[str, int, str, bytes, bytes]],
+    lost: Collection[int],
+    likeness: Likeness,
+) -> Likeness:
+    """Hold every record that would be created beside an object of the time that a restore has lost, whatever its value.
+
+    It may be this very record as it was delivered then, changed at the portal since.
+    """
+    cells = {(kind, key): str(city_id) for kind, city_id, key, _, _ in strangers if city_id in lost}
+    held = {
+        triple.ref: cells[triple.kind, triple.object_key or ""]
+        for triple in fresh
+        if triple.ref not in likeness.equal and (triple.kind, triple.object_key or "") in cells
+    }
+    return Likeness(equal=likeness.equal, twin={**held, **likeness.twin})
 
 
 def _sizes(conn: Connection, place_id: int, scope: str) -> tuple[int, int, bytes]:

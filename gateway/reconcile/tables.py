@@ -169,6 +169,7 @@ epoch_scope = Table(
     Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("scope", _SCOPE, primary_key=True),
     Column("read_at", UtcDateTime, nullable=False),
+    Column("run_id", Integer, nullable=False),
 )
 
 scope_memo = Table(

@@ -37,15 +37,20 @@ def bump_epoch(conn: Connection) -> int:
     return get_epoch(conn)
 
 
-def begin_locked_epoch(conn: Connection, epoch: int, *, reason: str, now: datetime) -> None:
+def begin_locked_epoch(conn: Connection, epoch: int, *, after_run: int, reason: str, now: datetime) -> None:
     """Begin the given epoch with the write lock on.
 
     Args:
         epoch: Greater than every earlier one, that of the replaced database included.
+        after_run: The last run that the restored database knows: what later ones see is new to it.
         reason: Code.
         now: Aware UTC.
     """
-    conn.execute(update(gateway_instance).values(epoch=epoch, epoch_begun_at=now, write_locked_reason=reason))
+    conn.execute(
+        update(gateway_instance).values(
+            epoch=epoch, epoch_begun_at=now, epoch_after_run=after_run, write_locked_reason=reason
+        )
+    )
 
 
 def find_write_lock(conn: Connection) -> WriteLock | None:

@@ -100,6 +100,7 @@ gateway_instance = Table(
     Column("city", String(200)),
     Column("portal", String(200)),
     Column("epoch_begun_at", UtcDateTime),
+    Column("epoch_after_run", Integer),
     Column("write_locked_reason", String(40)),
     Column("pseudonym_key", LargeBinary(32)),
     CheckConstraint("id = 1", name="one_row"),

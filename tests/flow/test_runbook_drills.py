@@ -93,9 +93,9 @@ def fill(desk: Desk) -> None:
     desk.type(["deliver"])
 
 
-def settle(desk: Desk) -> None:
+def settle(desk: Desk, **mesh: Any) -> None:
     """Everything is in the city once, and the database, the audit and the city tell the same."""
-    with desk.world.open() as hand:
+    with desk.world.open(**mesh) as hand:
         hand.until_quiet()
         hand.assert_sound()
 
@@ -123,7 +123,7 @@ def test_token_dead(open_desk: Callable[[str], Desk]) -> None:
     desk.do("gateway verify")
 
     desk.finish()
-    settle(desk)
+    settle(desk, token_file="token.txt")
 
 
 def test_city_down(open_desk: Callable[[str], Desk]) -> None:

@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("city", sa.String(length=200), nullable=True),
         sa.Column("portal", sa.String(length=200), nullable=True),
         sa.Column("epoch_begun_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("epoch_after_run", sa.Integer(), nullable=True),
         sa.Column("write_locked_reason", sa.String(length=40), nullable=True),
         sa.Column("pseudonym_key", sa.LargeBinary(length=32), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_gateway_instance_one_row")),
@@ -234,6 +235,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("scope", sa.String(length=200), nullable=False),
         sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["place_id"], ["place.id"], name=op.f("fk_epoch_scope_place_id")),
         sa.PrimaryKeyConstraint("place_id", "epoch", "scope", name=op.f("pk_epoch_scope")),
     )

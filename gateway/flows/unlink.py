@@ -1,0 +1,115 @@
+"""A link that was wrong: taken away by a person, with what it made forgotten, so that the right child gets his own.
+
+What stands in the city under the wrong child is not touched: it is told, and a person removes it in the journal. Without
+its base it is foreign to us from then on, and the record, without a base, is created anew for the child that it is of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, or_, select, update
+
+from gateway.audit.deed import Deed
+from gateway.audit.notes import write_note
+from gateway.audit.subjects import pseudonym_of
+from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.domain.identifiers import Kind
+from gateway.flows.gateway import Gateway
+from gateway.mapping.links import load_links
+from gateway.mapping.tables import link
+from gateway.queue.states import IN_FLIGHT, State
+from gateway.queue.tables import operation
+from gateway.reconcile.tables import base, scope_memo
+
+
+class Left(msgspec.Struct, frozen=True):
+    """An object that stands in the city under the wrong child, by its number there."""
+
+    kind: str
+    city_id: int
+
+
+class Unlinked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a wrong link.
+
+    Attributes:
+        city_id: The wrong child's number in the city.
+        left: What a person has to remove in the journal.
+        dropped: Operations that had not been sent and never will be.
+    """
+
+    city_id: int
+    left: list[Left]
+    dropped: int
+
+
+def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
+    """Take a pupil's link away.
+
+    Args:
+        gateway: The composed gateway.
+        local_ref: The portal's code, `user:3`.
+        reason: Why, as typed; kept beside the audit.
+
+    Raises:
+        ConfigurationError: There is no such link.
+        PlanRefusedError: No reason, or something of this child is on its way: first stop sending and let it be read back.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Связь убирается только с причиной: --reason")
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        city_id = load_links(conn, place_id, Kind.PERSON).get(local_ref)
+        if city_id is None:
+            raise ConfigurationError("Такой связи нет: gateway links list")
+        # homework has no single pupil: its list of pupils changes as any other value does
+        ours = (operation.c.place_id == place_id, _of_pupil(operation.c.object_key, city_id))
+        if conn.execute(select(operation.c.id).where(*ours, operation.c.state.in_(IN_FLIGHT)).limit(1)).one_or_none():
+            raise PlanRefusedError(
+                "Отметки этого ученика сейчас в пути: gateway stop-sending, затем gateway verify, и повторите"
+            )
+        left = _load_left(conn, place_id, city_id)
+        dropped = conn.execute(
+            update(operation)
+            .where(*ours, operation.c.state.in_((State.READY.value, State.PARKED.value)))
+            .values(state=State.SUPERSEDED.value, reason="MANUAL_CANCEL", changed_at=now)
+        ).rowcount
+        conn.execute(delete(base).where(base.c.place_id == place_id, _of_pupil(base.c.object_key, city_id)))
+        conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id))
+        conn.execute(
+            delete(link).where(
+                link.c.place_id == place_id, link.c.kind == Kind.PERSON.value, link.c.local_ref == local_ref
+            )
+        )
+        gateway.audit.append(
+            conn,
+            Deed(
+                action="link.dropped",
+                actor=gateway.actor,
+                place=gateway.place,
+                object_type="link",
+                subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),
+                city_id=city_id,
+                outcome="undone",
+                counts={"left": len(left), "dropped": dropped},
+                note=write_note(conn, reason, now=now),
+            ),
+        )
+    return Unlinked(city_id=city_id, left=left, dropped=dropped)
+
+
+def _of_pupil(column: Any, city_id: int) -> Any:
+    """Cells of one pupil: their keys begin with the kind and his number."""
+    return or_(*(column.startswith(f"{kind}/{city_id}/", autoescape=True) for kind in ("mark", "absence")))
+
+
+def _load_left(conn: Connection, place_id: int, city_id: int) -> list[Left]:
+    rows = conn.execute(
+        select(base.c.kind, base.c.city_id)
+        .where(base.c.place_id == place_id, _of_pupil(base.c.object_key, city_id))
+        .order_by(base.c.kind, base.c.city_id)
+    )
+    return [Left(row.kind, row.city_id) for row in rows]
