@@ -67,16 +67,15 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
             print_json({"schedules": lines, "silent": build_calendar(gateway.settings).silent})
             return
         table = dense_table(title="Расписания")
-        for head in ("имя", "cron", "что", "классы", "часы", "дни", "порядок", "следующий", "последний"):
+        table.add_column("имя", no_wrap=True)
+        table.add_column("когда", no_wrap=True)
+        for head in ("что", "порядок", "следующий", "последний"):
             table.add_column(head)
         for line in lines:
             table.add_row(
                 line.name,
-                "\n".join(line.cron) or OWN_WORDS.get(line.name, ""),
-                ", ".join(KIND_WORDS.get(kind, kind) for kind in line.kinds) or "всё",
-                ", ".join(line.classes) or "все",
-                line.window or "любые",
-                "учебные" if line.school_days_only else "все",
+                _times(line),
+                _reach(line),
                 MODE_WORDS.get(line.mode, line.mode),
                 _local(gateway, line.next_at),
                 _last(gateway, line),
@@ -176,6 +175,18 @@ def build_lines(gateway: Gateway) -> list[Line]:
         else line
         for line in lines
     ]
+
+
+def _times(line: Line) -> str:
+    parts = [*line.cron, line.window, "учебные дни" if line.school_days_only else ""]
+    return "\n".join(part for part in parts if part) or "само"
+
+
+def _reach(line: Line) -> str:
+    if line.name in OWN_WORDS:
+        return OWN_WORDS[line.name]
+    kinds = ", ".join(KIND_WORDS.get(kind, kind) for kind in line.kinds) or "всё"
+    return f"{kinds}; {', '.join(line.classes)}" if line.classes else kinds
 
 
 def _local(gateway: Gateway, moment: datetime | None) -> str:

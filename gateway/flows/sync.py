@@ -21,7 +21,7 @@ from gateway.flows.held import Held, note_held
 from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
 from gateway.flows.runs import RunState, finish_run, start_run
-from gateway.flows.turns import Beating, begin_run
+from gateway.flows.turns import Beating, begin_run, forget_asked
 from gateway.queue.outbox import Released, release, release_approved
 from gateway.reconcile.plan import PlanState, hold_plan, load_plan
 
@@ -98,6 +98,8 @@ def sync(
             held = note_held(gateway, planned.plan.id, want, mode="approve" if asks_first else "automatic")
             delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
     result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held)
+    if not is_dry_run:
+        forget_asked(gateway, run_id)
     return finish_sync(gateway, result)
 
 

@@ -52,8 +52,6 @@ def begin_run(gateway: Gateway, form: str, want: Want) -> int:
         busy = None if want.is_narrow else find_whole_run(conn, place_id)
         if busy is None:
             run_id = open_run(conn, gateway, form, want)
-            if form == "sync":
-                forget_asked(conn, place_id, want)
     # outside, because the ends of dead runs above are true in any case
     if busy is not None:
         raise AlreadyRunningError(busy)
@@ -171,12 +169,16 @@ def store_wish(
     upsert(conn, schedule_state, [row], keys=("place_id", "name"), update=("rule", "next_at", "want"))
 
 
-def forget_asked(conn: Connection, place_id: int, want: Want) -> None:
-    """A run that looks at everything that was asked for answers it."""
-    key = (schedule_state.c.place_id == place_id, schedule_state.c.name == ASKED)
-    stored = conn.execute(select(schedule_state.c.want).where(*key)).scalar_one_or_none()
-    if stored is not None and want.covers(to_want(stored)):
-        conn.execute(update(schedule_state).where(*key).values(next_at=None, want=None))
+def forget_asked(gateway: Gateway, run_id: int) -> None:
+    """A run that came to its end answers what was asked for before it began, where it looked at all of that."""
+    with gateway.store.write() as conn:
+        key = (schedule_state.c.place_id == gateway.place_id(conn), schedule_state.c.name == ASKED)
+        asked = conn.execute(select(schedule_state).where(*key, schedule_state.c.next_at.is_not(None))).one_or_none()
+        if asked is None:
+            return
+        ended = conn.execute(select(run.c.want, run.c.started_at).where(run.c.id == run_id)).one()
+        if asked.next_at <= ended.started_at and to_want(ended.want).covers(to_want(asked.want)):
+            conn.execute(update(schedule_state).where(*key).values(next_at=None, want=None))
 
 
 def merge_wants(one: Want, other: Want) -> Want:

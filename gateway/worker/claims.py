@@ -23,7 +23,7 @@ from gateway.flows.held import HELD, build_calendar
 from gateway.flows.holder import describe_holder
 from gateway.flows.runs import RunState, open_run
 from gateway.flows.tables import schedule_slot, schedule_state
-from gateway.flows.turns import ASKED, find_whole_run, forget_asked, store_wish, take_turn, to_want
+from gateway.flows.turns import ASKED, find_whole_run, store_wish, take_turn, to_want
 from gateway.reconcile.tables import run
 from gateway.telemetry import get_logger
 from gateway.worker.wants import Mode, build_rule, build_want, describe_rule, load_named
@@ -292,8 +292,6 @@ def _begin(conn: Connection, gateway: Gateway, place_id: int, name: str, due: _D
             run_id=run_id,
         )
     )
-    if due.mode == "automatic":
-        forget_asked(conn, place_id, due.want)
     return Claim(
         name=name,
         slot_at=due.slot_at,

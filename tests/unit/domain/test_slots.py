@@ -168,6 +168,7 @@ def test_asked_at_every_minute_of_a_changing_night_no_slot_comes_twice_and_none_
         next_at = decision.next_at
         if decision.verdict == "begin":
             assert decision.passed_count == 1
+            assert decision.slot_at is not None
             begun.append(decision.slot_at)
 
     assert begun == whole

@@ -6,10 +6,12 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from sqlalchemy import select, update
 
@@ -22,7 +24,7 @@ from gateway.flows.held import HELD
 from gateway.flows.holder import describe_holder, is_gone
 from gateway.flows.runs import RunState, finish_run, get_run, load_runs
 from gateway.flows.tables import schedule_slot, schedule_state
-from gateway.flows.turns import ASKED, Beating, ask_run, begin_run, run_lease, store_wish, to_want
+from gateway.flows.turns import ASKED, Beating, ask_run, begin_run, forget_asked, run_lease, store_wish, to_want
 from gateway.reconcile.tables import run
 from gateway.store.transaction import Store
 from gateway.worker.claims import MAX_TRIES, Claim, begin_by_hand, claim_next, give_back
@@ -365,8 +367,6 @@ def test_the_lease_is_never_shorter_than_the_longest_silence_of_a_living_run(mak
 
 
 def load_slow(gateway: Gateway, *, rate_per_s: float) -> Gateway:
-    from dataclasses import replace
-
     mesh = gateway.settings.mesh.model_copy(update={"rate_per_s": rate_per_s})
     return replace(gateway, settings=gateway.settings.model_copy(update={"mesh": mesh}))
 
@@ -451,18 +451,34 @@ def test_a_later_run_of_everything_answers_what_was_asked_for(make_gateway: Make
     gateway = make_gateway()
     ask_run(gateway, build_whole(kinds=frozenset({Kind.MARK})))
 
-    finish_run(gateway, begin_run(gateway, "sync", build_whole()), RunState.DONE, counters={})
+    run_id = begin_run(gateway, "sync", build_whole())
+    finish_run(gateway, run_id, RunState.DONE, counters={})
+    forget_asked(gateway, run_id)
 
     assert claim_next(gateway, gateway.now()) is None
+
+
+def test_what_was_asked_for_while_a_run_goes_on_is_not_answered_by_its_end(
+    make_gateway: Make, clock: VirtualClock
+) -> None:
+    gateway = make_gateway()
+    run_id = begin_run(gateway, "sync", build_whole())
+    clock.advance(1)
+    ask_run(gateway, build_whole())
+    finish_run(gateway, run_id, RunState.DONE, counters={})
+
+    forget_asked(gateway, run_id)
+
+    assert claim_next(gateway, gateway.now()) is not None
 
 
 def test_a_later_run_of_less_does_not_answer_it(make_gateway: Make) -> None:
     gateway = make_gateway()
     ask_run(gateway, build_whole())
 
-    finish_run(
-        gateway, begin_run(gateway, "sync", build_whole(kinds=frozenset({Kind.MARK}))), RunState.DONE, counters={}
-    )
+    run_id = begin_run(gateway, "sync", build_whole(kinds=frozenset({Kind.MARK})))
+    finish_run(gateway, run_id, RunState.DONE, counters={})
+    forget_asked(gateway, run_id)
 
     assert claim_next(gateway, gateway.now()) is not None
 
@@ -524,8 +540,6 @@ def test_an_unknown_schedule_is_said_with_those_that_there_are(make_gateway: Mak
 
 
 def test_a_stored_want_comes_back_as_it_was() -> None:
-    import msgspec
-
     want = build_whole(class_names=frozenset({"7А"}), pupils=frozenset({"user:3"}))
 
     assert to_want(msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(want)))) == want
