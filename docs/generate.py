@@ -11,6 +11,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ UNITS = (
     ("days_back", "days"),
     ("parallel", "calls"),
     ("threads", "threads"),
+    ("from_day", "days from the run's day"),
+    ("to_day", "days from the run's day"),
+    ("_hour", "hour of the day"),
     ("max_claims", "claims"),
     ("max_attempts", "attempts"),
 )
@@ -108,6 +112,10 @@ def iter_settings(group: type[BaseModel], prefix: str) -> Iterator[tuple[str, An
             yield from iter_settings(nested, f"{prefix}.{name}.NAME")
         else:
             yield from iter_settings(nested, f"{prefix}.{name}")
+    if group.model_config.get("extra") == "allow":
+        # tables by a name of the school's own stand beside the group's fields
+        named = typing.get_args(typing.get_type_hints(group)["__pydantic_extra__"])[1]
+        yield from iter_settings(named, f"{prefix}.NAME")
 
 
 def _nested_model(annotation: Any) -> type[BaseModel] | None:
@@ -129,8 +137,8 @@ def _kind(annotation: Any) -> str:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return " or ".join(kind for kind in map(_kind, typing.get_args(annotation)) if kind)
     if typing.get_origin(annotation) is tuple:
-        return "list of texts"
-    names = {str: "text", int: "number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
+        return "list of texts" if typing.get_args(annotation)[0] is str else "list"
+    names = {date: "day", str: "text", int: "number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
     return names.get(annotation, str(annotation))
 
 

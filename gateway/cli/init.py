@@ -51,6 +51,17 @@ mapping_file = "mapping.toml"
 # guard_minimum_count = 5               # доли защиты считаются только выше этого числа
 # guard_change_ratio = 0.75
 # guard_delete_ratio = 0.10
+# weekdays = [1, 2, 3, 4, 5]            # рабочие дни школы; с субботними уроками добавьте 6
+
+# Расписания: everything в 02:00, homework в 15:30 и 18:00, marks каждый час с 8 до 20; выполняет их gateway worker.
+# [schedule.marks]                      # таблица меняет только то, что в ней написано
+# mode = "approve"                      # automatic, approve, observe или off
+# [schedule.seventh]                    # или своё расписание
+# cron = "0 7 * * 1-5"                  # минута час день месяц день-недели, по часам школы
+# classes = ["7А"]
+# [[schedule.silent]]                   # дни, в которые ничего не начинается само
+# from = "2027-08-25"
+# to = "2027-09-05"
 
 [queue]
 # redis_url = "redis://127.0.0.1:6379/0"  # без него очередь внутри процесса
