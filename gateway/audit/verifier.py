@@ -109,10 +109,9 @@ def main() -> int:
                 raise Broken("в --checkpoint нет ни одной контрольной точки")
         with options.export.open("rb") as file:
             told, code = f"ЦЕЛ: {verify(file, kept)}", 0
-    except Broken as broken:
-        told, code = f"НАРУШЕН: {broken}", 1
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        told, code = f"НАРУШЕН: не читается ({type(error).__name__})", 1
+    except (Broken, OSError, ValueError, KeyError, TypeError) as error:
+        why = str(error) if isinstance(error, Broken) else f"не читается ({type(error).__name__})"
+        told, code = f"НАРУШЕН: {why}", 1
     sys.stdout.buffer.write(f"{told}\n".encode())
     return code
 
