@@ -32,6 +32,7 @@ class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         words: What would be done, e.g. «поставить 5 (Проект, вес 2)».
         note: Why it is not sent, and whose move it is; empty where it is sent.
+        due_on: Day on which what is held is decided afresh; None where nothing waits.
     """
 
     seq: int
@@ -47,6 +48,7 @@ class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     owner: str
     outcome: str | None
+    due_on: date | None
     ref: str
 
 
@@ -138,6 +140,7 @@ class _Words:
             note="" if is_sent or reason is None else f"{reason.what_ru} {reason.todo_ru}".strip(),
             owner="" if is_sent or reason is None else _OWNERS.get(reason.owner, reason.owner),
             outcome=row.outcome,
+            due_on=row.due_on,
             ref=row.ref or "",
         )
 

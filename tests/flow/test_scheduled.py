@@ -29,6 +29,7 @@ from gateway.flows.turns import begin_run
 from gateway.queue.outbox import release
 from gateway.reconcile.plan import PlanState, load_plan
 from gateway.reconcile.tables import decision
+from gateway.report.plan_view import iter_plan_lines
 from gateway.sandbox.serve import serve_in_thread
 from gateway.worker.schedule import Ran, run_due
 
@@ -84,6 +85,11 @@ def test_what_is_held_is_counted_with_its_noon_decided_again_there_and_never_los
         assert night.state == RunState.WAITING
         assert rows
         assert {row.due_on for row in rows} == {date(2026, 11, 24)}
+        assert night.synced is not None
+        assert night.synced.planned is not None
+        with hand.gateway.store.read() as conn:
+            lines = list(iter_plan_lines(conn, hand.place_id(), night.synced.planned.plan.id))
+        assert {line.due_on for line in lines if line.seq in {row.seq for row in rows}} == {date(2026, 11, 24)}
         assert get_run(hand.gateway, night.run_id).counters["held"] == {
             "count": len(rows),
             "due_at": at("2026-11-24 12:00").isoformat(),
