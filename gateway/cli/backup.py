@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.audit.log import AuditLog
-from gateway.bootstrap import database_url, open_store, os_actor
+from gateway.audit.sink_place import find_sink_path
+from gateway.bootstrap import build_audit, database_url, open_store, os_actor
 from gateway.cli.context import OUT, ConfigOption, JsonOption, guarded, load, print_json
 from gateway.domain.clock import SystemClock
 from gateway.flows.backup import check_backup, make_backup
 from gateway.flows.restore import restore
+from gateway.settings import GatewaySettings
+from gateway.store.engine import make_engine
+from gateway.store.transaction import Store
 
 FileArgument = Annotated[Path, typer.Argument(help="Файл копии; рядом стоит его опись .manifest.json.")]
 
@@ -31,8 +34,9 @@ def backup_command(
         else:
             settings = load(config)
             store = open_store(settings, SystemClock())
-            audit = AuditLog(store, environment=settings.audit.environment, code_version=__version__)
             try:
+                audit = build_audit(settings, store)
+                audit.feed()
                 report = make_backup(store, audit, file, actor=os_actor())
             finally:
                 store.close()
@@ -50,7 +54,11 @@ def restore_command(
         bool, typer.Option("--abandon-runs", help="Незаконченные запуски мертвы: их процесс убит.")
     ] = False,
     sink: Annotated[
-        Path | None, typer.Option("--sink", help="Выгрузка аудита вне базы: кто в ней стёрт, стирается снова.")
+        Path | None,
+        typer.Option(
+            "--sink",
+            help="Выгрузка аудита вне базы: кто в ней стёрт, стирается снова. Без неё читается второй приёмник аудита.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,7 +74,7 @@ def restore_command(
             code_version=__version__,
             is_sure=yes,
             abandon_runs=abandon_runs,
-            sink_file=sink,
+            sink_file=sink or _find_sink(settings),
         )
         if as_json:
             print_json(result)
@@ -80,3 +88,12 @@ def restore_command(
         if not result.is_old_known:
             OUT.print("Прежняя база не прочитана: стёртые после копии лица известны только из --sink.")
         OUT.print("Отправка закрыта, пока город не прочитан. Дальше: gateway sync")
+
+
+def _find_sink(settings: GatewaySettings) -> Path | None:
+    """Where the second sink stands, without opening a database that may be broken."""
+    store = Store(make_engine(database_url(settings)), SystemClock())
+    try:
+        return find_sink_path(settings.audit.sink_file, store)
+    finally:
+        store.close()

@@ -10,7 +10,9 @@ import pytest
 
 from gateway import __version__
 from gateway.audit.deed import Actor
+from gateway.audit.erased import load_erased
 from gateway.audit.read import verify
+from gateway.audit.subjects import erase, pseudonym_of
 from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
 from gateway.flows.backup import check_backup, make_backup, manifest_path
 from gateway.flows.restore import restore
@@ -233,3 +235,26 @@ def test_a_backup_never_takes_the_place_of_an_older_one(school: Any, tmp_path: P
             back_up(hand, copy)
 
     assert copy.read_bytes() == before
+
+
+@pytest.mark.parametrize("witness", ["database", "sink"])
+def test_whoever_was_erased_after_the_backup_is_erased_again(school: Any, tmp_path: Path, witness: str) -> None:
+    """The replaced database tells who was erased; where it is gone, the exported lines of the audit do."""
+    sink = tmp_path / "lines.jsonl"
+    with school.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        copy = back_up(hand, tmp_path / "one.backup")
+        pupil = hand.city.standing("marks")[0]["student_profile_id"]
+    with school.open() as hand, hand.gateway.store.write() as conn:
+        known = pseudonym_of(conn, hand.gateway.place, f"city-pupil:{pupil}")
+        if witness == "database":
+            erase(conn, known)
+        else:
+            sink.write_text(f'{{"action":"subject.erased","subject":"{known}"}}\n{{"action":"subject.era')
+
+    restored = put_back(school, copy, sink_file=sink)
+
+    assert restored.erased_again == 1
+    with school.open() as hand, hand.gateway.store.read() as conn:
+        assert known in load_erased(conn)
