@@ -128,7 +128,7 @@ class Scheduler:
         self._gateway = gateway
         self._look_s = look_s
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="schedule", daemon=True)
         self.fault: BaseException | None = None
 
     def start(self) -> None:
@@ -149,7 +149,8 @@ class Scheduler:
         """One look, by the store's clock."""
         return run_due(lambda: nullcontext(self._gateway), self._gateway.now(), is_stopping=self._stopping.is_set)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Look until told to stop, or until a fault that only the worker can raise."""
         while not self._stopping.is_set():
             try:
                 self.look()
