@@ -411,6 +411,12 @@ def intent_cell(row: Any) -> tuple[Any, ...]:
     return ("homework", intent["group_id"], intent["assigned_on"], intent["prepared_for"], intent["text"])
 
 
+def to_day(dotted: str) -> date:
+    """The day in the city's spelling, dd.mm.yyyy."""
+    day, month, year = dotted.split(".")
+    return date(int(year), int(month), int(day))
+
+
 def standing_by_id(state: dict[str, Any]) -> dict[tuple[str, int], tuple[Any, ...]]:
     """Everything that stands in the city, by kind and id, in the terms of `intent_cell`."""
     found: dict[tuple[str, int], tuple[Any, ...]] = {}
@@ -423,7 +429,7 @@ def standing_by_id(state: dict[str, Any]) -> dict[tuple[str, int], tuple[Any, ..
             found["absence", row["id"]] = ("absence", row["student_profile_id"], row["schedule_lesson_id"])
     for row in state["homeworks"]:
         if row["deleted_at"] is None:
-            days = [datetime.strptime(row[name], "%d.%m.%Y").date() for name in ("date_assigned_on", "date_prepared_for")]
+            days = [to_day(row[name]) for name in ("date_assigned_on", "date_prepared_for")]
             text = "\n".join(entry["description"] or "" for entry in row["homework_entries"])
             found["homework", row["id"]] = ("homework", row["group_id"], *map(str, days), text)
     return found
@@ -449,9 +455,7 @@ def assert_sound(hand: Hand) -> None:
         assert report.ok, report.sentence
     operations = {row.id: row for row in hand.operations()}
     verified = [
-        entry
-        for entry in hand.actions()
-        if entry.action == "operation.verified" and entry.operation_id in operations
+        entry for entry in hand.actions() if entry.action == "operation.verified" and entry.operation_id in operations
     ]
     per_operation = Counter(entry.operation_id for entry in verified)
     assert all(count == 1 for count in per_operation.values())

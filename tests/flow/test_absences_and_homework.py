@@ -233,7 +233,9 @@ class TestSeveralProfiles:
         ledger = world.city.ledger()
         assert len({entry["actor"] for entry in ledger}) == 2
         assert all(entry["actor"] == teacher_of[entry["group_id"]] for entry in ledger)
-        written = [asked for asked in world.city.writes() if asked.headers["profile-id"] not in map(str, teacher_of.values())]
+        written = [
+            asked for asked in world.city.writes() if asked.headers["profile-id"] not in map(str, teacher_of.values())
+        ]
         assert written == []
 
     def test_one_dead_token_pauses_its_own_profile_and_no_other(self, world: Any) -> None:
@@ -265,7 +267,9 @@ class TestSeveralProfiles:
 
     def test_a_group_whose_teacher_has_no_profile_waits_for_one(self, world: Any) -> None:
         teachers = [one for one in world.city.profiles if one["role"] == "teacher"]
-        only = {name: one for name, one in self.profiles(world).items() if name.endswith(str(teachers[0]["profile_id"]))}
+        only = {
+            name: one for name, one in self.profiles(world).items() if name.endswith(str(teachers[0]["profile_id"]))
+        }
         with world.open(profiles=only) as hand:
             hand.link_everybody()
             synced = hand.sync()

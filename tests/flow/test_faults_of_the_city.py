@@ -60,11 +60,10 @@ def explained(hand: Any) -> None:
 
 
 def try_sync(hand: Any) -> Any:
-    """A night run in bad weather: it may fail, and then says so."""
+    """A night run in bad weather: it may fail, and then its row says so (`explained`)."""
     try:
         return hand.through()
-    except GatewayError as error:
-        assert RUSSIAN.search(error.sentence)
+    except GatewayError:
         return None
 
 

@@ -134,7 +134,7 @@ def leave_few(portal: Any) -> None:
     """Leave a column of classwork, a homework, a test and the absences of one lesson, so that every step can be tried."""
     courseid = portal.courses()[0]
     rows = portal.sandbox.book.course(courseid)
-    columns = {module: [] for module in (None, "assign", "quiz")}
+    columns: dict[str | None, list[int]] = {module: [] for module in (None, "assign", "quiz")}
     for _, item in portal.cells(courseid):
         if item["id"] not in columns[item["itemmodule"]]:
             columns[item["itemmodule"]].append(item["id"])

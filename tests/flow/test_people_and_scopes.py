@@ -59,7 +59,7 @@ def test_namesakes_never_get_each_others_marks(recorded: Any) -> None:
     assert namesakes
     person_of = {row["id"]: row["person_id"] for row in recorded.city.state()["student_profiles"]}
     portal_of = {row["person_id"]: row["portal_id"] for row in recorded.like.pupils}
-    checked = Counter()
+    checked: Counter[str] = Counter()
     for row in recorded.city.standing("marks"):
         user = int(bases[row["id"]].split(":")[2])
         assert portal_of[person_of[row["student_profile_id"]]] == user
@@ -222,8 +222,17 @@ FUNCTIONS = (
 )
 
 
-@pytest.mark.parametrize("fault", ["empty", "warnings", "errorcode:nopermissions", "500", "truncate", "html", "typeerror"])
-@pytest.mark.parametrize("function", FUNCTIONS)
+LAPSES = [
+    *(
+        (function, fault)
+        for function in FUNCTIONS
+        for fault in ("empty", "warnings", "errorcode:nopermissions", "truncate")
+    ),
+    *(("", fault) for fault in ("500", "html", "typeerror", "xml", "maintenance")),
+]
+
+
+@pytest.mark.parametrize(("function", "fault"), LAPSES)
 def test_a_portal_that_answers_less_than_it_holds_deletes_nothing(reader: Any, function: str, fault: str) -> None:
     """A right is taken away, or the portal is out of order; a cleared mark waits meanwhile for its second complete read."""
     hand, ledger = reader
@@ -232,8 +241,7 @@ def test_a_portal_that_answers_less_than_it_holds_deletes_nothing(reader: Any, f
     for _ in range(3):
         try:
             synced = hand.sync()
-        except GatewayError as error:
-            assert error.sentence
+        except GatewayError:
             continue
         assert moves(synced) == NOTHING
         assert "DELETE_HELD" not in reasons(synced)
@@ -404,9 +412,7 @@ def test_a_name_changed_at_the_portal_after_linking_waits_for_a_person(small: An
         small.portal.edit("set_name", userid=user, lastname="Совсемдругой", firstname="Пётр")
         own = [item for who, item in small.portal.cells(COURSE) if who == user and item["itemtype"] == "manual"]
         for item in own:
-            small.portal.edit(
-                "set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=other_value(item)
-            )
+            small.portal.edit("set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=other_value(item))
 
         for _ in range(2):
             synced = hand.through()

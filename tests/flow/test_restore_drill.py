@@ -258,3 +258,47 @@ def test_whoever_was_erased_after_the_backup_is_erased_again(school: Any, tmp_pa
     assert restored.erased_again == 1
     with school.open() as hand, hand.gateway.store.read() as conn:
         assert known in load_erased(conn)
+
+
+def test_a_mark_of_the_lost_time_that_changed_since_waits_for_a_person(school: Any, tmp_path: Path) -> None:
+    """Delivered as 5 after the backup, 2 at the portal when the file is back: a second mark beside it would be a double."""
+    with school.open() as hand:
+        hand.link_everybody()
+        copy = back_up(hand, tmp_path / "before.backup")
+        for index in range(4):
+            set_mark(school.portal, index, 5)
+        hand.through()
+    ledger = effects(school.city)
+    for index in range(4):
+        set_mark(school.portal, index, 2)
+
+    put_back(school, copy)
+    with school.open() as hand:
+        last = hand.until_quiet()
+
+        held = [row for row in hand.decisions(last) if row.reason == "PROBABLE_TWIN"]
+        assert len(held) == 4
+        assert last.planned.plan.by_reason["EPOCH_STRANGER"] == 4
+        assert effects(school.city) == ledger
+    for row in held:
+        school.city.human("delete", "mark", id=row.city_id)
+    with school.open() as hand:
+        hand.until_quiet()
+
+        assert Counter(row["name"] for row in school.city.standing("marks"))["2"] >= 4
+        assert len(hand.base_rows()) == len(ledger)
+
+
+def test_a_missing_tool_is_said_in_one_sentence_and_leaves_no_file(
+    school: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL is copied by its own tools; SQLite needs none."""
+    monkeypatch.setattr("gateway.store.backup.shutil.which", lambda name: None)
+    with school.open() as hand:
+        if hand.gateway.store.dialect == "sqlite":
+            back_up(hand, tmp_path / "one.backup")
+            return
+        with pytest.raises(ConfigurationError, match="pg_dump"):
+            back_up(hand, tmp_path / "one.backup")
+
+    assert list(tmp_path.glob("one.backup*")) == []
