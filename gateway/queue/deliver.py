@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, and_, exists, insert, select, update
 from gateway.connectors.pace import Pace, Unpaced, in_lane, prepaid
 from gateway.connectors.port import Accepted, CitySink
 from gateway.domain.city import Intent
+from gateway.domain.clock import moscow_day
 from gateway.domain.errors import (
     AccessDeniedError,
     ContractError,
@@ -35,6 +36,7 @@ from gateway.queue.pauses import pause
 from gateway.queue.redelivery import PAUSE_S, next_attempt_at
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import attempt, operation, receipt
+from gateway.queue.window import Windows
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.tables import shadow
 from gateway.store.epoch import get_epoch
@@ -110,6 +112,7 @@ class Delivery:
         self._request_ids = request_ids
         self._pace = pace or Unpaced()
         self._is_stopping = is_stopping
+        self._windows = Windows()
 
     def deliver(self, operation_id: int) -> State | None:
         """Run one operation as far as it goes now.
@@ -232,9 +235,11 @@ class Delivery:
             is_old = row.epoch != get_epoch(conn)
             if is_old or not still_wanted(conn, row):
                 reason = "EPOCH_BEGUN" if is_old else "BASE_MOVED"
-                self._move(
-                    conn, row, State.SUPERSEDED, now, reason=reason, action="operation.dropped", outcome="held"
-                )
+                self._move(conn, row, State.SUPERSEDED, now, reason=reason, action="operation.dropped", outcome="held")
+                return State.SUPERSEDED
+            closed = self._windows.find_closed(conn, row.place_id, _to_intent(row), moscow_day(now))
+            if closed is not None:
+                self._move(conn, row, State.SUPERSEDED, now, reason=closed, action="operation.dropped", outcome="held")
                 return State.SUPERSEDED
             ids = conn.execute(
                 select(shadow.c.city_id).where(
@@ -296,7 +301,7 @@ class Delivery:
         )
 
     def _call(self, row: Row[Any], request_id: str) -> Accepted:
-        intent: Intent = msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind])
+        intent = _to_intent(row)
         if row.op == "create":
             return self._sink.create(intent, request_id=request_id)
         if row.op == "change":
@@ -420,6 +425,11 @@ _ACTIONS = {
     State.SUPERSEDED: "dropped",
 }
 _OUTCOMES = {State.READY: "held", State.UNKNOWN: "unknown", State.PARKED: "refused", State.SUPERSEDED: "held"}
+
+
+def _to_intent(row: Row[Any]) -> Intent:
+    intent: Intent = msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind])
+    return intent
 
 
 def _close_attempt(
