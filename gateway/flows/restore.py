@@ -120,6 +120,22 @@ def restore(
     return step.into_postgresql(url, path)
 
 
+def begin_epoch(
+    store: Store, manifest: Manifest, *, epoch: int, actor: Actor, environment: str, code_version: str
+) -> Restored:
+    """Begin a locked epoch in a database whose tables were just put back: the last step of every restore.
+
+    Args:
+        store: The restored database.
+        manifest: What was restored.
+        epoch: Greater than that of the backup and that of the replaced database.
+        actor: Who.
+        environment: `audit.environment`.
+        code_version: Version of the gateway.
+    """
+    return _Step(manifest, epoch, (), None, store.clock, actor, environment, code_version).begin(store)
+
+
 def _load_standing(url: str, clock: Clock) -> Standing | None:
     """Look at the database that is to be replaced; None where there is none or it can't be read."""
     parsed = make_url(url)
@@ -211,7 +227,7 @@ class _Step:
             engine.dispose()
         store = Store.open(f"sqlite:///{fresh}", self._clock)
         try:
-            result = self._begin(store)
+            result = self.begin(store)
         finally:
             store.close()
         copies.release_sqlite(fresh)
@@ -234,11 +250,11 @@ class _Step:
             engine.dispose()
         store = Store.open(url, self._clock)
         try:
-            return self._begin(store)
+            return self.begin(store)
         finally:
             store.close()
 
-    def _begin(self, store: Store) -> Restored:
+    def begin(self, store: Store) -> Restored:
         """Begin the epoch: drop what was queued, forget what was settled, erase again, write it down."""
         audit = AuditLog(store, environment=self._environment, code_version=self._code_version)
         with store.write() as conn:

@@ -92,22 +92,33 @@ def _load_listed(oracle: Oracle) -> dict[tuple[str, str], set[str]]:
     ).fetchall():
         if category in LISTED:
             found.setdefault((kind, ref), set()).add(reason)
+    # a scope of which nothing has moved is remembered by its counts, a row a reason
+    for scope, reason in oracle.store.raw.execute(
+        "SELECT scope, reason FROM decision_scope WHERE plan_id = ? AND reason <> 'NO_CHANGE'", (newest,)
+    ).fetchall():
+        for place in oracle.portal.school.places:
+            if scope == f"{place.kind.value}|city-group:{place.group.city_id}":
+                found.setdefault((place.kind.value, place.ref), set()).add(reason)
     return found
 
 
 def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
     allowed: frozenset[str] = frozenset()
-    if place.key in oracle.loose or _neighbours(oracle, place) & oracle.touched:
+    if place.key in oracle.loose or place.key in oracle.torn or _neighbours(oracle, place) & oracle.touched:
         allowed |= HUMAN_REASONS
     if oracle.closes_at_s is not None or oracle.edit_until is not None:
         allowed |= PERIOD_REASONS
     if datetime.combine(place.lesson_on, LESSON_AT, MOSCOW) > oracle.stage.now():
         allowed |= {"LESSON_NOT_YET"}
-    if not oracle.portal.is_enrolled(place):
-        allowed |= {"PUPIL_LEFT", "SCOPE_RESET"}
-    others = [one for one in oracle.portal.school.places if one.kind is place.kind and one.group is place.group]
-    if all(oracle.portal.causes[one.key].now is None or not oracle.portal.is_enrolled(one) for one in others):
+    if place.pupil is not None and place.pupil.ref in oracle.portal.left_once:
+        allowed |= {"PUPIL_LEFT", "SCOPE_RESET"}  # also after a return: what he had before is a person's question
+    if (place.kind, place.group.ref) in oracle.portal.emptied:
         allowed |= {"SCOPE_RESET"}
+    others = [one for one in oracle.portal.school.places if one.kind is place.kind and one.group is place.group]
+    live = sum(1 for one in others if oracle.portal.causes[one.key].now is not None and oracle.portal.is_enrolled(one))
+    ever = sum(1 for one in others if any(value is not None for value in oracle.portal.causes[one.key].values))
+    if live < ever / 2:
+        allowed |= {"GUARD_HOLD"}  # a source that shrank to less than half is refused as short
     return allowed
 
 

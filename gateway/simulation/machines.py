@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from gateway.connectors.port import Want
 from gateway.domain.errors import GatewayError
-from gateway.domain.identifiers import Kind
 from gateway.flows.confirm import confirm, find_wait
 from gateway.flows.gateway import Gateway
 from gateway.flows.plan import make_plan
@@ -17,8 +16,7 @@ from gateway.queue.deliver import Delivery, sweep
 from gateway.queue.lanes import load_due_rows
 from gateway.queue.outbox import release, release_approved
 from gateway.queue.verify import next_due_at
-from gateway.simulation.portal import GRADED, SimSource
-from gateway.simulation.school import NaturalKey
+from gateway.simulation.portal import GRADED
 from gateway.simulation.world import PLACE, WANT, Sending, World
 
 IDLE_S = 1800.0
@@ -37,7 +35,7 @@ class Runner:
     def run(self, want: Want = WANT, *, is_dry_run: bool = False) -> bool:
         """Run once; False where it failed or another was running."""
         world = self._world
-        gateway, source = world.open_gateway(self._name)
+        gateway = world.open_gateway(self._name)
         world.counts.runs += 1
         try:
             run_id = begin_run(gateway, "sync", want)
@@ -45,7 +43,7 @@ class Runner:
             return False
         gateway = replace(gateway, progress=Beating(gateway, run_id))
         try:
-            self._go(gateway, source, want, run_id, is_dry_run=is_dry_run)
+            self._go(gateway, want, run_id, is_dry_run=is_dry_run)
         except GatewayError as error:
             world.stage.note(f"run {run_id} failed {error.reason_code}")
             world.counts.failed_runs += 1
@@ -55,29 +53,18 @@ class Runner:
         world.stage.note(f"run {run_id} done")
         return True
 
-    def _go(self, gateway: Gateway, source: SimSource, want: Want, run_id: int, *, is_dry_run: bool) -> None:
+    def _go(self, gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool) -> None:
         world = self._world
         pulled = pull(gateway, want, run_id)
         self._check_pulled(pulled.kinds)
-        began_s = world.stage.elapsed_s
+        world.oracle.note_planning()
         planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
         world.oracle.note_sealed()
-        if not want.is_narrow:
-            world.oracle.note_planned(self._looks(source), began_s)
         world.stage.note(f"plan {planned.plan.id} {planned.plan.state} {sorted(planned.plan.by_reason.items())}")
         if is_dry_run:
             return
         release(gateway.store, gateway.audit, gateway.place, planned.plan.id, lane="nightly", actor=gateway.actor)
         world.wake_workers()
-
-    def _looks(self, source: SimSource) -> dict[NaturalKey, float]:
-        """Place → when it was looked at, for everything that was completely read and could be mapped."""
-        snapshots = source.snapshots
-        return {
-            place.key: snapshots[place.kind, place.group.ref]
-            for place in self._world.school.places
-            if (place.kind, place.group.ref) in snapshots and (Kind.LESSON, place.group.ref) in snapshots
-        }
 
     def _check_pulled(self, kinds: dict[str, dict[str, int]]) -> None:
         """I8 of a pull: read = new + changed + unchanged."""
@@ -99,7 +86,7 @@ class Worker:
         """Work for ever."""
         world, stage = self._world, self._world.stage
         self._sending.since_s = None
-        gateway, _ = world.open_gateway(self._name)
+        gateway = world.open_gateway(self._name)
         work = Delivery(
             gateway.store,
             gateway.city,

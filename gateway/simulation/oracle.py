@@ -14,13 +14,16 @@ from typing import Any
 
 from gateway.domain.clock import moscow_day
 from gateway.simulation.city import Effect, SimCity
-from gateway.simulation.portal import SimPortal
+from gateway.simulation.portal import ABSENCE_VALUE, SimPortal
 from gateway.simulation.school import NaturalKey, key_of_row
 from gateway.simulation.stage import Stage, Violation
 from gateway.simulation.store import StageStore
 
 LEFT = "\x00left"
-"""Known of a place whose pupil is not enrolled."""
+"""Known of a place whose pupil or whole scope is not there any more: unknown, and no reason to delete."""
+
+CLEARED = ("cleared", "item_removed")
+"""Absences of a record that may become a delete."""
 
 SEEN_KINDS = {"marks": "mark", "attendances": "absence", "homeworks": "homework"}
 
@@ -76,29 +79,34 @@ class Oracle:
     loose: set[NaturalKey] = field(default_factory=set)
     sealed: dict[int, dict[int, tuple[str, str | None, str | None, bytes | None]]] = field(default_factory=dict)
     epoch: int = 1
+    restored_s: float = -1.0
+    torn: set[NaturalKey] = field(default_factory=set)
+    """Places whose writes a restore made the database forget: a person may have to decide about them."""
     _sendings: dict[str, Sending] = field(default_factory=dict)
-    _known: dict[NaturalKey, tuple[float, str | None]] = field(default_factory=dict)
+    _known: dict[NaturalKey, str | None] = field(default_factory=dict)
     _closed_known: bool = False
+    _planning: tuple[dict[NaturalKey, str | None], bool] = field(default_factory=lambda: ({}, False))
     _written: Counter[tuple[NaturalKey, str | None]] = field(default_factory=Counter)
     _credits: Counter[NaturalKey] = field(default_factory=Counter)
 
     # --- what the gateway knows
 
-    def note_planned(self, snapshots: dict[NaturalKey, float], began_s: float) -> None:
-        """A plan was built on these looks at the portal (place → second); its directory was read after `began_s`."""
-        for key, at_s in snapshots.items():
-            if key in self._known and self._known[key][0] > at_s:
-                continue
-            self._known[key] = (at_s, self._value_at(key, at_s))
-        if self.closes_at_s is not None and began_s >= self.closes_at_s:
-            self._closed_known = True
+    def load_read(self) -> dict[NaturalKey, str | None]:
+        """What the gateway has read of the portal so far, by its own records."""
+        by_ref = {place.ref: place for place in self.portal.school.places}
+        found: dict[NaturalKey, str | None] = {}
+        for ref, body, gone in self.store.raw.execute("SELECT ref, body, gone FROM record").fetchall():
+            place = by_ref.get(ref)
+            if place is not None:
+                found[place.key] = _read_value(json.loads(body)) if gone is None else None if gone in CLEARED else LEFT
+        return found
 
-    def _value_at(self, key: NaturalKey, at_s: float) -> str | None:
-        place = self.portal.school.by_key[key]
-        return self.portal.causes[key].at(at_s) if self.portal.is_enrolled(place) else LEFT
+    def note_planning(self) -> None:
+        """A plan is begun: it decides on what has been read of the portal by now, and reads the directory after now."""
+        self._planning = (self.load_read(), self.closes_at_s is not None)
 
     def note_sealed(self) -> None:
-        """Keep every plan as it was sealed, the first time it is met."""
+        """Keep every plan as it was sealed, the first time it is met; what it was built on is known from now on."""
         for (plan_id,) in self.store.raw.execute("SELECT id FROM plan WHERE hash IS NOT NULL").fetchall():
             if plan_id in self.sealed:
                 continue
@@ -106,6 +114,7 @@ class Oracle:
                 "SELECT seq, gate, op, ref, intent FROM decision WHERE plan_id = ?", (plan_id,)
             ).fetchall()
             self.sealed[plan_id] = {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+            self._known, self._closed_known = self._planning
 
     def note_sending(self, request_id: str) -> None:
         """A worker took a request id: what it knows from now on counts."""
@@ -116,10 +125,19 @@ class Oracle:
         self._sendings[request_id] = Sending(
             at_s=self.stage.elapsed_s,
             seen=seen,
-            known={key: value for key, (_, value) in self._known.items()},
+            known=self._known,
             closed_known=self._closed_known,
             day=moscow_day(self.stage.now()),
         )
+
+    def note_restored(self, made_s: float) -> None:
+        """The database is as it was at `made_s`: what came after is in the city and in no row of ours."""
+        self.epoch += 1
+        self.restored_s = self.stage.elapsed_s
+        self.torn |= {one.key for one in self.city.effects if one.at_s >= made_s}
+        self._known, self._planning = {}, ({}, False)
+        self.sealed.clear()
+        self.note_sealed()
 
     # --- effects
 
@@ -136,7 +154,10 @@ class Oracle:
         sending = self._sendings.get(effect.request_id)
         if sending is None:
             raise Violation("I3", "a call with a request id that nobody recorded")
-        self._judge_operation(effect, sending)
+        if sending.at_s < self.restored_s:
+            self.torn.add(effect.key)  # on its way while the database was put back: no row can know of it
+        else:
+            self._judge_operation(effect, sending)
         self._judge_cause(effect, sending)
         self._judge_foreign(effect, sending)
         self._judge_period(effect, sending)
@@ -247,21 +268,27 @@ class Oracle:
                         "I15", f"created beside the same {kind} {city_id}, typed by a person and seen before"
                     )
             return
-        writer = self.city.last_writer.get((effect.kind, effect.object_id))
-        if writer is None or not writer.is_human or effect.before is None:
+        last = self.city.last_writer.get((effect.kind, effect.object_id))
+        if last is None or not last.is_human or effect.before is None:
             return
         seen_now = sending.seen.get((kind, effect.object_id))
         stands = _row_as_seen(effect.kind, effect.before)
-        ours = [
-            one
-            for one in self.city.effects
-            if not one.is_human and one.kind == effect.kind and one.object_id == effect.object_id
-        ]
-        if ours and _row_as_seen(effect.kind, ours[-1].after) == stands:
-            return  # the person has put back what we had written
+        if self._may_be_agreed(effect, last):
+            return
         if seen_now == stands:
             raise Violation("I15", f"{effect.op} of {kind} {effect.object_id} over what a person typed and we had read")
         self.tally.blind_overwrites += 1
+
+    def _may_be_agreed(self, effect: Effect, writer: Effect) -> bool:
+        """Whether what the person typed is what we had written, or what the portal held beside it: then both sides agreed."""
+        before = effect.after if effect.before is None else effect.before
+        ours = [one for one in self.city.effects if not one.is_human and one.object_id == effect.object_id]
+        if ours and _row_as_seen(effect.kind, ours[-1].after) == _row_as_seen(effect.kind, before):
+            return True
+        place = self.portal.school.by_key.get(key_of_row(effect.kind, before))
+        if place is None or (effect.kind == "marks" and before["weight"] != place.weight):
+            return False
+        return self.portal.causes[place.key].held_since(writer.value, writer.at_s)
 
     def _judge_period(self, effect: Effect, sending: Sending) -> None:
         """I10: a period known to be closed, or whose last day of editing is over, takes no write of ours."""
@@ -269,6 +296,13 @@ class Oracle:
             raise Violation("I10", f"{effect.op} into a period that was known to be closed")
         if self.edit_until is not None and sending.day > self.edit_until:
             raise Violation("I10", f"{effect.op} after the last day of editing")
+
+
+def _read_value(body: dict[str, Any]) -> str:
+    """What a record of ours says, as the city would spell it."""
+    if "raw_points" in body:
+        return f"{body['raw_points']:g}"
+    return ABSENCE_VALUE if "form" in body else str(body["title"])
 
 
 def _seen_of(kind: str, body: dict[str, Any]) -> tuple[str, int, int, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
+from gateway import __version__
 from gateway.audit.deed import Actor as Doer
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import GatewayError
 from gateway.domain.identifiers import Kind
+from gateway.flows.backup import Manifest
 from gateway.flows.gateway import Gateway
+from gateway.flows.restore import begin_epoch
 from gateway.queue.approval import approve
 from gateway.queue.parking import load_operations, replay
 from gateway.queue.pauses import lift
@@ -20,7 +24,7 @@ from gateway.sandbox.city.state import Row
 from gateway.simulation.machines import Runner, let_out_approved
 from gateway.simulation.portal import ABSENCE_VALUE
 from gateway.simulation.school import LESSON_DAYS, Place
-from gateway.simulation.stage import Violation
+from gateway.simulation.stage import Actor, Violation
 from gateway.simulation.world import PLACE, World
 
 OPERATOR = Doer(kind="os_user", name="operator")
@@ -31,6 +35,20 @@ REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS")
 PASS_S = 1200.0
 MAX_PASSES = 8
 SETTLING_S = 900.0
+
+
+_MANIFEST = Manifest(
+    format=1,
+    dialect="sqlite",
+    instance_id="00000000-0000-0000-0000-000000000001",
+    epoch=1,
+    revision="",
+    audit={},
+    made_at=datetime(2026, 11, 11, tzinfo=UTC),
+    code_version=__version__,
+    size_bytes=0,
+    sha256="0" * 64,
+)
 
 
 class Teacher:
@@ -78,6 +96,7 @@ class Office:
                 portal.absent_pupils.discard(ref)
             else:
                 portal.absent_pupils.add(ref)
+                portal.left_once.add(ref)
             stage.note(f"enrolment of {ref}")
 
 
@@ -168,7 +187,7 @@ class Operator:
 
     def play(self) -> None:
         stage = self._world.stage
-        gateway, _ = self._world.open_gateway("operator")
+        gateway = self._world.open_gateway("operator")
         while True:
             stage.sleep(stage.rng.expovariate(1.0 / 5400.0))
             if not stage.is_stormy:
@@ -229,6 +248,38 @@ class Operator:
                 self._world.counts.replays += 1
 
 
+class Restorer:
+    """Makes a backup and puts it back hours later, with everything stopped around it as the runbook says."""
+
+    def __init__(self, world: World, machines: Sequence[Actor]) -> None:
+        self._world = world
+        self._machines = machines
+
+    def play(self) -> None:
+        world, stage = self._world, self._world.stage
+        horizon_s = world.climate.horizon_s
+        back_s = stage.rng.uniform(0.3, 0.9) * horizon_s
+        made_s = stage.rng.uniform(0.1 * horizon_s, back_s)
+        stage.sleep(made_s)
+        image = world.store.snapshot()
+        stage.note("backup made")
+        stage.sleep(back_s - made_s)
+        for machine in self._machines:
+            stage.doom(machine)
+        world.store.restore(image)
+        stage.note("backup restored")
+        world.counts.restores += 1
+        world.oracle.note_restored(made_s)
+        begin_epoch(
+            world.store,
+            _MANIFEST,
+            epoch=world.oracle.epoch,
+            actor=OPERATOR,
+            environment="simulation",
+            code_version=__version__,
+        )
+
+
 class Director:
     """Ends the faults at the horizon, then runs pass after pass until all is quiet, and lets the curtain fall."""
 
@@ -258,7 +309,7 @@ class Director:
     def _pass(self) -> bool:
         """Run once, approve what asks for it, let the workers come to an end; True when nothing moved at all."""
         world, stage = self._world, self._world.stage
-        gateway, _ = world.open_gateway("director")
+        gateway = world.open_gateway("director")
         self._operator.renew(gateway)
         self._operator.replay(gateway)
         before = self._count_operations()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gateway.simulation.climate import HOUR_S, RUN_POINTS
 from gateway.simulation.closing import check_end
 from gateway.simulation.machines import Runner, Worker
-from gateway.simulation.people import Director, Office, Operator, Stranger, Teacher, Weather, end_editing
+from gateway.simulation.people import Director, Office, Operator, Restorer, Stranger, Teacher, Weather, end_editing
 from gateway.simulation.stage import Actor, Violation
 from gateway.simulation.world import Sending, World
 
@@ -88,6 +88,8 @@ def set_stage(world: World) -> None:
     stage.add(nightly, lambda: _run_again(world), at_s=stage.rng.uniform(0.0, HOUR_S))
     operator = Actor("operator", p_crash=climate.p_crash / RUN_POINTS)
     stage.add(operator, Operator(world).play, at_s=HOUR_S / 2)
+    if climate.has_restore:
+        stage.add(Actor("restorer"), Restorer(world, [*world.workers, nightly, operator]).play)
     weather = Weather(world)
     stage.add(Actor("teacher"), Teacher(world).play)
     stage.add(Actor("office"), Office(world).play)

@@ -65,6 +65,12 @@ class Causes:
         count = bisect_right(self.at_s, moment_s)
         return self.values[count - 1] if count else None
 
+    def held_since(self, value: str | None, moment_s: float) -> bool:
+        """Whether it was that value at the moment or at any time after."""
+        return self.at(moment_s) == value or any(
+            at_s >= moment_s and one == value for at_s, one in zip(self.at_s, self.values, strict=True)
+        )
+
     def count(self, value: str | None) -> int:
         """How often it became that value."""
         return self.values.count(value)
@@ -89,6 +95,9 @@ class SimPortal:
         self.causes: dict[NaturalKey, Causes] = {place.key: Causes() for place in school.places}
         self.absent_pupils: set[str] = set()
         """Refs of pupils who are not enrolled now."""
+        self.left_once: set[str] = set()
+        self.emptied: set[tuple[Kind, str]] = set()
+        """(kind, group) that some complete read found empty: nobody can tell a reset from a teacher who cleared it all."""
 
     def set(self, place: Place, value: str | None) -> bool:
         """A teacher types; False where it changes nothing."""
@@ -120,8 +129,6 @@ class SimSource:
         self._stage = stage
         self._portal = portal
         self._weather = weather
-        self.snapshots: dict[tuple[Kind, str], float] = {}
-        """(kind, group) → when the last complete read of this process looked, in seconds of the stage."""
 
     def check(self) -> Iterator[CheckLine]:
         """Nothing to check."""
@@ -203,7 +210,6 @@ class SimSource:
         scope = scope_key(kind, PROGRAMME, group.ref)
         read_at = stage.now()
         records = portal.records_of(group, kind) if kind in GRADED else _lessons_of(group)
-        looked_s = stage.elapsed_s
         present = frozenset(pupil.ref for pupil in group.pupils if pupil.ref not in portal.absent_pupils)
         if self._is_struck(self._weather.p_incomplete):
             part = tuple(record for record in records if stage.rng.random() < 0.5)
@@ -212,7 +218,8 @@ class SimSource:
                 scope=scope, kind=kind, read_at=read_at, records=part, problem=problem, pupils_present=present
             )
         stage.point("portal answers")
-        self.snapshots[kind, group.ref] = looked_s
+        if not records:
+            portal.emptied.add((kind, group.ref))
         stage.note(f"read {scope} {len(records)}")
         return ScopeRead(
             scope=scope,

@@ -61,6 +61,7 @@ class Actor:
         self.baton = _held_lock()
         self.ticket = 0
         self.is_idle = False
+        self.is_doomed = False
 
 
 class Stage:
@@ -246,6 +247,10 @@ class Stage:
         if actor.is_idle:
             self._enter(actor, self._now_s)
 
+    def doom(self, actor: Actor) -> None:
+        """Kill an actor that is waiting: it does nothing more, whenever it would have come back."""
+        actor.is_doomed = True
+
     def _give(self) -> None:
         """Hand the baton to whoever is due next."""
         while True:
@@ -261,3 +266,7 @@ class Stage:
         actor.baton.acquire()
         if self._is_over:
             raise Over
+        if actor.is_doomed:
+            actor.is_doomed = False
+            self.note("stopped by the operator")
+            raise Killed

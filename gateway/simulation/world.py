@@ -81,8 +81,8 @@ class World:
         self.city.watcher = self.oracle.watch
         self.workers: list[Actor] = []
 
-    def open_gateway(self, name: str) -> tuple[Gateway, SimSource]:
-        """Compose what one process composes when it starts; the source beside it tells what it saw."""
+    def open_gateway(self, name: str) -> Gateway:
+        """Compose what one process composes when it starts."""
         door = SimDoor(
             self.stage,
             self.city,
@@ -94,7 +94,7 @@ class World:
         )
         self.counts.doors.append(door)
         source = SimSource(self.stage, self.portal, self.climate.portal)
-        gateway = Gateway(
+        return Gateway(
             settings=self.settings,
             clock=self.stage,
             store=self.store,
@@ -112,7 +112,6 @@ class World:
             limits=build_limits(self.settings),
             actor=Doer(kind="service", name=name),
         )
-        return gateway, source
 
     def _load_paused(self) -> frozenset[str]:
         with self.store.read() as conn:
