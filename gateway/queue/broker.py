@@ -103,7 +103,7 @@ class Doorbell:
         for operation_id in operation_ids:
             try:
                 self._actors[lane].send(operation_id)
-            except (dramatiq.errors.ConnectionError, redis.RedisError) as exc:
+            except (dramatiq.errors.BrokerConnectionError, redis.RedisError) as exc:
                 if self._is_ringing:
                     LOG.warning("doorbell.ring_failed", exc_info=exc)
                 self._is_ringing = False

@@ -36,6 +36,12 @@ CLOCK_BACK_S = 60.0
 LONGEST_HOLD_S = 3600.0
 THREAD_WAIT_S = 5.0
 """A longer request of the city to wait goes up, so that the row and not a thread waits."""
+_SHORT = text(
+    # a crash of the server may lose the last turns given, but not before they have passed
+    "SELECT set_config('synchronous_commit', 'off', true),"
+    # a process frozen here would keep everybody from the city; the server ends its transaction
+    " set_config('idle_in_transaction_session_timeout', '1000', true)"
+)
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,8 +197,7 @@ class StorePace:
     def _answer(self, lane: Lane, callers: list[_Caller]) -> None:
         with self._store.write() as conn:
             if self._store.dialect == "postgresql":
-                # a crash of the server may lose the last turns given, but not before they have passed
-                conn.execute(text("SET LOCAL synchronous_commit TO OFF"))
+                conn.execute(_SHORT)
             bucket = _load_bucket(conn, self._store, self._city)
             # the first moment after the row is ours: an earlier one would grant turns by a time that has passed
             asked_at = self._monotonic()

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy import Connection, Engine, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -27,6 +27,8 @@ from gateway.store.place import ensure_instance
 WRITE_TURN_TIMEOUT_S = (
     30.0  # a write transaction lasts at most 0.25 s (law 2); this long means two that wait for each other
 )
+_FROZEN = text("SET LOCAL idle_in_transaction_session_timeout = '4s'")
+"""A process frozen in a write (SIGSTOP, a paused machine) is let go before those who wait for its locks give up at 5 s."""
 _CHUNK_COUNT = 5_000  # rows handed to the driver at once, so that a long batch is not held twice in memory
 
 
@@ -92,6 +94,8 @@ class Store:
             self.engine.connect() as conn,
             conn.begin() as transaction,
         ):
+            if self.dialect == "postgresql":
+                conn.execute(_FROZEN)
             yield conn
             if not transaction.is_active:
                 raise GatewayError("Запись отменена: один из её шагов не удался, ничего не сохранено")

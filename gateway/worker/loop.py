@@ -8,9 +8,14 @@ read back after their settle time, messages it held are rung again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
 from gateway.connectors.pace import Lane
 from gateway.domain.clock import moscow_day, school_year
+from gateway.domain.errors import AuditError
 from gateway.flows.confirm import confirm, find_wait, new_owner
 from gateway.flows.deliver import WORKER_LEASE, build_delivery, count_threads
 from gateway.flows.gateway import Gateway
@@ -28,6 +33,8 @@ BUSY_TICK_S = 0.2
 READ_TICK_S = 0.1
 """How soon a group is looked at after an answer; many answers within it cost one look."""
 SIGN_OF_LIFE_S = 20.0
+DATABASE_WAIT_S = 1.0
+"""How soon it goes on after the database failed; a restart takes seconds."""
 
 
 class Worker:
@@ -70,11 +77,14 @@ class Worker:
         delivery = build_delivery(gateway, is_stopping=self._stopping.is_set)
 
         def work(operation_id: int) -> None:
-            state = delivery.deliver(operation_id)
+            with self._forgiving():
+                answered(delivery.deliver(operation_id))
+            self._work_wanted.set()
+
+        def answered(state: State | None) -> None:
             if state in (State.ACCEPTED, State.UNKNOWN):
                 for event in self._answered.values():
                     event.set()
-            self._work_wanted.set()
 
         bell = Doorbell(
             work,
@@ -103,7 +113,8 @@ class Worker:
                     if reader.is_alive():
                         reader.join(self._settings.stop_s)
         finally:
-            end_lease(gateway.store, f"{WORKER_LEASE}{self._owner}", self._owner)
+            with self._forgiving():
+                end_lease(gateway.store, f"{WORKER_LEASE}{self._owner}", self._owner)
         LOG.info("worker.stopped", worker=self._owner)
         fault = self._fault or bell.fault or scheduler.fault
         if fault is not None:
@@ -114,8 +125,10 @@ class Worker:
         gateway = self._gateway
         while not self._stopping.is_set():
             self._work_wanted.clear()
-            take_lease(gateway.store, f"{WORKER_LEASE}{self._owner}", self._owner, seconds=SIGN_OF_LIFE_S)
-            rung = relay.step()
+            rung = 0
+            with self._forgiving():
+                take_lease(gateway.store, f"{WORKER_LEASE}{self._owner}", self._owner, seconds=SIGN_OF_LIFE_S)
+                rung = relay.step()
             faults = (bell.fault, self._fault, scheduler.fault)
             if any(fault is not None for fault in faults) or self._is_year_over():
                 return
@@ -139,8 +152,10 @@ class Worker:
             answered.clear()
             if self._stopping.is_set():
                 return
+            settled = 0
             try:
-                settled = self._guarded_confirm(place_id, lane)
+                with self._forgiving():
+                    settled = self._guarded_confirm(place_id, lane)
             except BaseException as exc:  # noqa: BLE001  # a thread can't raise to `run`, which raises it in its stead
                 self._fault = exc
                 self.stop()
@@ -149,6 +164,17 @@ class Worker:
                 # what was settled may have made room for the next operation on the same object
                 self._work_wanted.set()
             self._stopping.wait(READ_TICK_S)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Let a database that restarts or is locked pass: nothing was committed, the row tells what is to be done."""
+        try:
+            yield
+        except (DBAPIError, AuditError) as exc:
+            if not is_passing(exc):
+                raise
+            LOG.warning("worker.database_failed", worker=self._owner, exc_info=exc)
+            self._stopping.wait(DATABASE_WAIT_S)
 
     def _guarded_confirm(self, place_id: int, lane: Lane) -> int:
         if find_wait(self._gateway) is not None:
@@ -169,4 +195,12 @@ class Worker:
         return school_year(moscow_day(self._gateway.now())) != self._gateway.place.year
 
 
-__all__ = ["Worker"]
+def is_passing(error: BaseException) -> bool:
+    """Whether an error is the database's moment (restart, lock, dead connection) and not a fault of a statement."""
+    cause = error.__cause__ if isinstance(error, AuditError) else error
+    if not isinstance(cause, DBAPIError):
+        return False
+    return not isinstance(cause, IntegrityError | ProgrammingError | DataError | NotSupportedError)
+
+
+__all__ = ["Worker", "is_passing"]
