@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from gateway.audit.read import EntryFilter, iter_entries
 from gateway.audit.sink_place import is_on_databases_disk
 from gateway.bootstrap import is_loopback
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.traffic import breaker_sentence
 from gateway.connectors.port import CheckLine, CheckState
 from gateway.domain.errors import GatewayError
 from gateway.flows.gateway import Gateway
 from gateway.flows.hosts import confirm_host
 from gateway.flows.sync import Exit
+from gateway.flows.traffic import Traffic, load_traffic
 from gateway.mapping.rules import rule_version
+from gateway.queue.barrier import find_stop
+from gateway.queue.breaker import BreakerState
+from gateway.queue.broker import Doorbell
+from gateway.store.epoch import find_write_lock
 
+BACKUP_AGE = timedelta(hours=26)  # a night and two hours for a slow one
 _SIGNS = {
     CheckState.OK: "[green]✓[/green]",
     CheckState.WARNING: "[yellow]![/yellow]",
@@ -73,6 +82,9 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
         sentence="песочница на этой машине" if is_loopback(gateway.settings) else "НАСТОЯЩИЙ городской журнал",
     )
     yield _tell_sink(gateway)
+    yield _tell_sending(gateway)
+    yield _tell_backup(gateway)
+    yield from iter_traffic_lines(gateway)
     for source in gateway.sources:
         yield from _guarded_lines(source.name, source.check())
     yield from _guarded_lines("mesh", gateway.city.check())
@@ -92,6 +104,58 @@ def _tell_sink(gateway: Gateway) -> CheckLine:
     else:
         state, sentence = CheckState.OK, f"второй приёмник {path.name} не на диске базы и пишется"
     return CheckLine(subject="audit.sink", state=state, sentence=sentence)
+
+
+def _tell_sending(gateway: Gateway) -> CheckLine:
+    with gateway.store.read() as conn:
+        stop, lock = find_stop(conn, gateway.place.city), find_write_lock(conn)
+    if stop is not None:
+        sentence = f"остановлена человеком {stop.since:%d.%m %H:%M} UTC: gateway stop-sending --lift --reason «почему»"
+    elif lock is not None:
+        sentence = (
+            f"закрыта: база восстановлена {lock.since:%d.%m %H:%M} UTC, журнал города ещё не прочитан: gateway sync"
+        )
+    else:
+        return CheckLine(subject="sending", state=CheckState.OK, sentence="отправка разрешена")
+    return CheckLine(subject="sending", state=CheckState.WARNING, sentence=sentence)
+
+
+def _tell_backup(gateway: Gateway) -> CheckLine:
+    """A backup that silently fails for days is found out when it is needed (GitLab, 2017)."""
+    made_at = max((entry.at for entry in iter_entries(gateway.store, EntryFilter(action="backup.made"))), default=None)
+    if made_at is None:
+        sentence = "копий базы ещё не было: gateway backup ФАЙЛ на другой диск, каждую ночь"
+    elif gateway.now() - made_at > BACKUP_AGE:
+        sentence = f"последняя копия базы сделана {made_at:%d.%m %H:%M} UTC, это больше суток: gateway backup ФАЙЛ"
+    else:
+        return CheckLine(subject="backup", state=CheckState.OK, sentence=f"копия от {made_at:%d.%m %H:%M} UTC")
+    return CheckLine(subject="backup", state=CheckState.WARNING, sentence=sentence)
+
+
+def iter_traffic_lines(gateway: Gateway) -> Iterator[CheckLine]:
+    """Yield the lines on delivery: whether the city is called, and who delivers where Redis is set."""
+    traffic = load_traffic(gateway)
+    is_calling = traffic.breaker.state is BreakerState.CLOSED and traffic.held_until is None
+    yield CheckLine(
+        subject="queue.breaker",
+        state=CheckState.OK if is_calling else CheckState.WARNING,
+        sentence=breaker_sentence(traffic),
+    )
+    if gateway.settings.queue.redis_url is None:
+        yield CheckLine(subject="queue.broker", state=CheckState.OK, sentence="в процессе, сервер не нужен")
+        return
+    yield from _guarded_lines("queue.broker", _iter_broker_lines(gateway, traffic))
+
+
+def _iter_broker_lines(gateway: Gateway, traffic: Traffic) -> Iterator[CheckLine]:
+    Doorbell(lambda _: None, threads=0, redis_url=gateway.settings.queue.redis_url).close()
+    yield CheckLine(subject="queue.broker", state=CheckState.OK, sentence="Redis отвечает, очередь не выбрасывает")
+    yield CheckLine(
+        subject="queue.workers",
+        state=CheckState.OK if traffic.workers else CheckState.WARNING,
+        sentence=f"работников {traffic.workers}"
+        + ("" if traffic.workers else ": запустите gateway worker, без него ничего не отправится"),
+    )
 
 
 def _guarded_lines(subject: str, lines: Iterator[CheckLine]) -> Iterator[CheckLine]:

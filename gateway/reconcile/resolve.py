@@ -197,12 +197,16 @@ def _beside_lost(
 
     It may be this very record as it was delivered then, changed at the portal since.
     """
-    cells = {(kind, key): str(city_id) for kind, city_id, key, _, _ in strangers if city_id in lost}
-    held = {
-        triple.ref: cells[triple.kind, triple.object_key or ""]
-        for triple in fresh
-        if triple.ref not in likeness.equal and (triple.kind, triple.object_key or "") in cells
-    }
+    cells: dict[tuple[str, str], list[str]] = {}
+    for kind, city_id, key, _, _ in strangers:
+        if city_id in lost and str(city_id) not in likeness.twin.values():
+            cells.setdefault((kind, key), []).append(str(city_id))
+    held: dict[str, str] = {}
+    for triple in fresh:
+        beside = cells.get((triple.kind, triple.object_key or ""))
+        if beside and triple.ref not in likeness.equal and triple.ref not in likeness.twin:
+            # One object is shown for each record as long as there are any; the last one holds all that are left.
+            held[triple.ref] = beside.pop() if len(beside) > 1 else beside[0]
     return Likeness(equal=likeness.equal, twin={**held, **likeness.twin})
 
 
