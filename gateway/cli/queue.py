@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 import typer
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.traffic import lane_table, traffic_sentence
 from gateway.cli.words import KIND_WORDS, OWNER_WORDS, dense_table, sentence
 from gateway.domain.reasons import REASONS
+from gateway.flows.traffic import load_traffic
 from gateway.queue.parking import count_states, load_operations, replay
 
 queue_app = typer.Typer(help="Очередь отправки и отложенное.", invoke_without_command=True)
@@ -40,8 +43,9 @@ def list_command(
             place_id = gateway.place_id(conn)
             counts = count_states(conn, place_id)
             rows = load_operations(conn, place_id, state=state, limit=limit) if state else []
+        traffic = load_traffic(gateway)
         if as_json:
-            print_json({"states": counts, "operations": rows})
+            print_json({"states": counts, **msgspec.structs.asdict(traffic), "operations": rows})
             return
         table = dense_table(title="Очередь")
         table.add_column("состояние")
@@ -49,6 +53,8 @@ def list_command(
         for name, count in counts.items():
             table.add_row(STATE_WORDS.get(name, name), str(count))
         OUT.print(table)
+        OUT.print(lane_table(traffic))
+        OUT.print(traffic_sentence(traffic))
         if rows:
             details = dense_table(title=STATE_WORDS.get(state or "", state or ""))
             for head in ("№", "вид", "запись", "попыток", "код", "что делать", "чей ход"):
