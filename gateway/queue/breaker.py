@@ -20,6 +20,7 @@ from gateway.domain.errors import (
     ContractError,
     GatewayError,
     OutcomeUnknownError,
+    SendingStoppedError,
     ThrottledError,
     UnavailableError,
     UnreachableError,
@@ -30,8 +31,8 @@ from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
 SILENT = (UnreachableError, UnavailableError, OutcomeUnknownError)
-NEITHER = (ThrottledError, ContractError)
-"""Say nothing of the city's health: a request to wait has its own hold, an unreadable answer its own pause."""
+NEITHER = (ThrottledError, ContractError, SendingStoppedError)
+"""Say nothing of the city's health: a request to wait has its own hold, an unreadable answer its own pause; a stopped call never left."""
 
 T = TypeVar("T")
 

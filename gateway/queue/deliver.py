@@ -23,6 +23,7 @@ from gateway.domain.errors import (
     ContractError,
     GatewayError,
     OutcomeUnknownError,
+    SendingStoppedError,
     StaleError,
     ThrottledError,
 )
@@ -349,8 +350,8 @@ class Delivery:
             note_answer(conn, self._city, self._terms.breaker, now, error)
             if isinstance(error, ThrottledError):
                 hold(conn, self._city, now + timedelta(seconds=error.retry_after_s), now=now)
-            # A dead session and a request to wait say nothing of this operation; everything else must come to an end.
-            is_charged = not isinstance(error, AccessDeniedError | ThrottledError)
+            # A dead session, a request to wait and a person's stop say nothing of this operation; all else must end.
+            is_charged = not isinstance(error, AccessDeniedError | ThrottledError | SendingStoppedError)
             attempts = row.attempts + int(is_charged)
             if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
                 pause(conn, self._ledger, self._city, error, now=now)
