@@ -147,18 +147,18 @@ class AuditLog:
             except (OSError, AuditError) as exc:
                 if self._outage.note_failure():
                     LOG.error("audit.sink_failed", code=type(exc).__name__)
-                    self._tell(self._outage, "sink.failed", "refused")
+                    self._tell(self._outage, action="sink.failed", outcome="refused")
                 return False
             if self._outage.note_success():
                 LOG.info("audit.sink_recovered")
-                self._tell(self._outage, "sink.recovered", "applied")
+                self._tell(self._outage, action="sink.recovered", outcome="applied")
         except Exception:
             # after a commit nothing may raise: the caller would take his deed for undone and do it again
-            LOG.exception("audit.sink_failed")
+            LOG.exception("audit.feeding_failed")
             return False
         return True
 
-    def _tell(self, outage: Outage, action: str, outcome: str) -> None:
+    def _tell(self, outage: Outage, *, action: str, outcome: str) -> None:
         with self._store.write() as conn:
             self.append(
                 conn, Deed(action=action, actor=_SELF, object_type="sink", object_id=outage.name, outcome=outcome)

@@ -129,7 +129,7 @@ def find_fork(conn: Connection, path: Path, stream: Stream) -> tuple[int, str]:
         AuditError: As `read_sink`.
     """
     held = read_sink(path)[stream]
-    fork = _count_common(conn, stream, held)
+    fork = _count_agreed(conn, stream, held)
     return fork, held.hash_at(fork)
 
 
@@ -150,7 +150,7 @@ def _check_mark(mark: Mark, found: dict[Stream, SinkStream]) -> None:
 
 
 def _compare(conn: Connection, stream: Stream, held: SinkStream) -> SinkReport:
-    common = _count_common(conn, stream, held)
+    common = _count_agreed(conn, stream, held)
     size = _count_entries(conn, stream)
     branches = list(held.branches)
     if held.size > common:
@@ -179,7 +179,7 @@ def _build_sentence(stream: str, common: int, pending: int, branches: list[Branc
     return "; ".join(parts) + "."
 
 
-def _count_common(conn: Connection, stream: Stream, held: SinkStream) -> int:
+def _count_agreed(conn: Connection, stream: Stream, held: SinkStream) -> int:
     table = audit_entry.c
     query = select(table.seq, table.hash).where(table.stream == stream).order_by(table.seq)
     common = 0
