@@ -94,7 +94,14 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
             retire_older(conn, place_id, sealed.id, keep=find_kept_plans(conn, place_id, want))
     if not is_dry_run and not planner.problems and planner.is_whole_place():
         finish_adoption(gateway, run_id)
-    return Planned(plan=sealed, problems=planner.problems, skipped_scopes=planner.skipped)
+    problems = [*_directory_problems(directory), *planner.problems]
+    return Planned(plan=sealed, problems=problems, skipped_scopes=planner.skipped)
+
+
+def _directory_problems(directory: CityDirectory) -> list[Problem]:
+    """Rows of the directory that could not be read: what they name waits without a reason of its own, so it is told here."""
+    sentence = "Строка справочника города не разобрана: то, что в ней названо, ждёт"
+    return [Problem(scope="directory", where=place, reason="CONTRACT", sentence=sentence) for place in directory.faults]
 
 
 class _Planner:
