@@ -138,7 +138,15 @@ def _kind(annotation: Any) -> str:
         return " or ".join(kind for kind in map(_kind, typing.get_args(annotation)) if kind)
     if typing.get_origin(annotation) is tuple:
         return "list of texts" if typing.get_args(annotation)[0] is str else "list"
-    names = {date: "day", str: "text", int: "number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
+    names = {
+        date: "day",
+        str: "text",
+        int: "number",
+        float: "number",
+        bool: "true or false",
+        Path: "path",
+        SecretStr: "secret",
+    }
     return names.get(annotation, str(annotation))
 
 
