@@ -17,6 +17,7 @@ STATE_KINDS = {Kind.MARK: "marks", Kind.ABSENCE: "attendances", Kind.HOMEWORK: "
 HUMAN_REASONS = frozenset(
     {
         "DRIFT",
+        "FOREIGN",
         "CONFLICT",
         "PROBABLE_TWIN",
         "VERIFY_MISMATCH",
@@ -104,10 +105,13 @@ def _load_listed(oracle: Oracle) -> dict[tuple[str, str], set[str]]:
 
 def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
     allowed: frozenset[str] = frozenset()
-    if place.key in oracle.loose or place.key in oracle.torn or _neighbours(oracle, place) & oracle.touched:
+    near = _neighbours(oracle, place)
+    if place.key in oracle.loose or near & (oracle.touched | oracle.torn):
         allowed |= HUMAN_REASONS
+    if near & oracle.torn:
+        allowed |= {"EPOCH_STRANGER"}
     if oracle.closes_at_s is not None or oracle.edit_until is not None:
-        allowed |= PERIOD_REASONS
+        allowed |= PERIOD_REASONS | {"DELETE_HELD"}
     if datetime.combine(place.lesson_on, LESSON_AT, MOSCOW) > oracle.stage.now():
         allowed |= {"LESSON_NOT_YET"}
     if place.pupil is not None and place.pupil.ref in oracle.portal.left_once:
@@ -127,7 +131,7 @@ def _neighbours(oracle: Oracle, place: Place) -> set[NaturalKey]:
     if place.pupil is None:
         return {place.key}
     return {one.key for one in oracle.portal.school.places if one.pupil is place.pupil and one.kind is place.kind} | {
-        key for key in oracle.touched if key[0] == place.key[0] and key[1] == place.key[1]
+        key for key in oracle.touched | oracle.torn if key[0] == place.key[0] and key[1] == place.key[1]
     }
 
 

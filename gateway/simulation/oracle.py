@@ -288,7 +288,16 @@ class Oracle:
         place = self.portal.school.by_key.get(key_of_row(effect.kind, before))
         if place is None or (effect.kind == "marks" and before["weight"] != place.weight):
             return False
-        return self.portal.causes[place.key].held_since(writer.value, writer.at_s)
+        return self.portal.causes[place.key].held_since(writer.value, self._stands_since_s(effect.kind, before))
+
+    def _stands_since_s(self, kind: str, row: dict[str, Any]) -> float:
+        """Since when the object shows what it shows: saving it unchanged changes nothing."""
+        since_s = 0.0
+        for one in reversed([one for one in self.city.effects if one.kind == kind and one.object_id == row["id"]]):
+            if _row_as_seen(kind, one.after) != _row_as_seen(kind, row):
+                break
+            since_s = one.at_s
+        return since_s
 
     def _judge_period(self, effect: Effect, sending: Sending) -> None:
         """I10: a period known to be closed, or whose last day of editing is over, takes no write of ours."""

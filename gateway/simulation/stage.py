@@ -169,11 +169,10 @@ class Stage:
             while True:
                 try:
                     play()
+                    break
                 except Killed:
                     self.crashes += 1
-                    self.sleep(self.rng.uniform(1.0, 120.0))
-                    continue
-                break
+                    self._restart_later()
             self._give()
         except Over:
             self._drop_curtain()
@@ -181,6 +180,15 @@ class Stage:
             if self.failure is None:
                 self.failure = exc
             self._drop_curtain()
+
+    def _restart_later(self) -> None:
+        """Let a killed actor be started again; killed while it waits for that, it waits anew."""
+        while True:
+            try:
+                self.sleep(self.rng.uniform(1.0, 120.0))
+            except Killed:
+                continue
+            return
 
     def _drop_curtain(self) -> None:
         if not self._is_over:
