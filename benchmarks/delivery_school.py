@@ -83,50 +83,69 @@ def class_count_of(mark_count: int) -> int:
     return -(-mark_count // CLASS_MARKS)
 
 
-def fill_outbox(gateway: Gateway, mark_count: int, *, lane: str = "nightly", skip: int = 0) -> int:
-    """Plan and let out the creation of so many marks, all different cells, group by group.
+class Outbox:
+    """Plans and lets out the creation of marks, all in different cells, group by group.
 
     Args:
-        gateway: Composed for the city of `build_school`.
-        mark_count: How many.
-        lane: Into which lane.
-        skip: How many of the school's cells are used already.
-
-    Returns:
-        How many were let out.
+        gateway: Composed for the city of `build_school`; its directories and timetable are read once, here.
     """
-    directory = gateway.city.fetch_directory(TODAY)
-    first_on = TODAY - timedelta(days=2 * LESSON_COUNT)
-    lessons = gateway.city.fetch_lessons([group.id for group in directory.groups], first_on, TODAY)
-    with gateway.store.write() as conn:
-        place_id = gateway.place_id(conn)
-        epoch = get_epoch(conn)
-        upsert(
-            conn,
-            city_directory,
-            [{"place_id": place_id, "body": msgspec.json.encode(directory), "read_at": gateway.store.now(conn)}],
-            keys=("place_id",),
-            update=("body", "read_at"),
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        directory = gateway.city.fetch_directory(TODAY)
+        first_on = TODAY - timedelta(days=2 * LESSON_COUNT)
+        lessons = gateway.city.fetch_lessons([group.id for group in directory.groups], first_on, TODAY)
+        self._cells = [
+            (group, _list_intents(directory, group, lessons))
+            for group in sorted(directory.groups, key=lambda one: one.id)
+        ]
+        self._used = 0
+        with gateway.store.write() as conn:
+            self._place_id = gateway.place_id(conn)
+            self._epoch = get_epoch(conn)
+            upsert(
+                conn,
+                city_directory,
+                [
+                    {
+                        "place_id": self._place_id,
+                        "body": msgspec.json.encode(directory),
+                        "read_at": gateway.store.now(conn),
+                    }
+                ],
+                keys=("place_id",),
+                update=("body", "read_at"),
+            )
+        # whole groups are intended, though only a part may be let out: what is not intended any more is not sent
+        for group, cells in self._cells:
+            _store_intended(gateway, self._place_id, group, cells)
+
+    @property
+    def intents(self) -> list[MarkIntent]:
+        """All marks of the school, in the order in which they are let out."""
+        return [one for _, cells in self._cells for one in cells]
+
+    def let_out(self, mark_count: int, *, lane: str = "nightly") -> int:
+        """Let out so many marks that were not let out before; how many there were."""
+        draft = PlanDraft(
+            self._gateway.store,
+            place_id=self._place_id,
+            run_id=1,
+            rule_version="benchmark",
+            epoch=self._epoch,
+            is_dry_run=False,
+            ttl_hours=18.0,
         )
-    draft = PlanDraft(
-        gateway.store,
-        place_id=place_id,
-        run_id=1,
-        rule_version="benchmark",
-        epoch=epoch,
-        is_dry_run=False,
-        ttl_hours=18.0,
-    )
-    seen = 0
-    for group in sorted(directory.groups, key=lambda one: one.id):
-        cells = _list_intents(directory, group, lessons)
-        # the whole group is intended, though only a part is let out: what is not intended any more is not sent
-        chosen = cells[max(0, skip - seen) : max(0, skip + mark_count - seen)]
-        seen += len(cells)
-        if chosen:
-            draft.add(_store_scope(gateway, place_id, group, cells, chosen))
-    sealed = draft.seal()
-    return release(gateway.store, gateway.audit, gateway.place, sealed.id, lane=lane, actor=_ACTOR).queued
+        seen = 0
+        for group, cells in self._cells:
+            chosen = cells[max(0, self._used - seen) : max(0, self._used + mark_count - seen)]
+            seen += len(cells)
+            if chosen:
+                draft.add(_decide(group, chosen))
+        self._used += mark_count
+        return release(
+            self._gateway.store, self._gateway.audit, self._gateway.place, draft.seal().id, lane=lane, actor=_ACTOR
+        ).queued
 
 
 def _list_intents(directory: CityDirectory, group: CityGroup, lessons: Sequence[CityLesson]) -> list[MarkIntent]:
@@ -154,10 +173,8 @@ def _to_intent(group: CityGroup, form: CityForm, lesson: CityLesson, pupil_id: i
     )
 
 
-def _store_scope(
-    gateway: Gateway, place_id: int, group: CityGroup, cells: list[MarkIntent], chosen: list[MarkIntent]
-) -> ScopeDecision:
-    scope = scope_of(
+def _scope_of(group: CityGroup) -> str:
+    return scope_of(
         CityScope(
             kind=Kind.MARK,
             group_id=group.id,
@@ -167,18 +184,19 @@ def _store_scope(
             to_on=TODAY,
         )
     )
+
+
+def _store_intended(gateway: Gateway, place_id: int, group: CityGroup, cells: list[MarkIntent]) -> None:
+    rows = [
+        Mapped(ref=_ref(one), kind=Kind.MARK, state="sendable", reason="", intent=one, on=one.on, mode=_MODES)
+        for one in cells
+    ]
     with gateway.store.write() as conn:
-        store_intended(
-            conn,
-            place_id,
-            scope,
-            [
-                Mapped(
-                    ref=_ref(one), kind=Kind.MARK, state="sendable", reason="", intent=one, on=one.on, mode=_MODES
-                )
-                for one in cells
-            ],
-        )
+        store_intended(conn, place_id, _scope_of(group), rows)
+
+
+def _decide(group: CityGroup, chosen: list[MarkIntent]) -> ScopeDecision:
+    scope = _scope_of(group)
     items = tuple(
         Item(
             triple=Triple(

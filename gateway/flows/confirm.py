@@ -19,9 +19,8 @@ from gateway.domain.errors import ConfigurationError, ThrottledError
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
-from gateway.queue.breaker import load_breaker
+from gateway.queue.breaker import find_wait_until
 from gateway.queue.leases import end_lease, holds_lease, take_lease
-from gateway.queue.pace import find_hold
 from gateway.queue.readback import ScopeDue, load_scopes_ripe, postpone
 from gateway.queue.tables import operation
 from gateway.queue.verify import settle_scope
@@ -75,12 +74,8 @@ def confirm(
 
 def find_wait(gateway: Gateway) -> datetime | None:
     """Until when nobody calls the city, because it asked for it or does not answer; None = calls may go."""
-    city = gateway.place.city
     with gateway.store.read() as conn:
-        now = gateway.store.now(conn)
-        breaker = load_breaker(conn, city)
-        moments = [find_hold(conn, city, now), None if breaker.may_call(now) else breaker.retry_at]
-    return max((moment for moment in moments if moment is not None), default=None)
+        return find_wait_until(conn, gateway.place.city, gateway.store.now(conn))
 
 
 def _confirm_scope(gateway: Gateway, place_id: int, due: ScopeDue, problems: dict[str, Problem], *, owner: str) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from gateway.audit.notes import Note
-from gateway.queue.pauses import is_everyone_paused
+from gateway.queue.pauses import WHOLE_CITY
 from gateway.queue.states import State
-from gateway.queue.tables import operation, sending_stop
+from gateway.queue.tables import operation, profile_pause, sending_stop
 from gateway.reconcile.coverage import is_locked
 
 PAUSED, STOPPED, UNREAD = "AUTH", "SENDING_STOPPED", "EPOCH_UNREAD"
@@ -83,10 +83,25 @@ def wake(conn: Connection, place_id: int, *, now: datetime) -> int:
 
 
 def find_city_obstacle(conn: Connection, city: str) -> str | None:
-    """Reason code of what keeps everything from this city; None = nothing."""
-    if find_stop(conn, city) is not None:
+    """Reason code of what keeps everything from this city; None = nothing.
+
+    One question, because it is asked three times an operation.
+    """
+    row = conn.execute(
+        select(
+            exists().where(sending_stop.c.city == city, sending_stop.c.is_lifted.is_(False)).label("is_stopped"),
+            exists()
+            .where(
+                profile_pause.c.city == city,
+                profile_pause.c.profile == WHOLE_CITY,
+                profile_pause.c.is_lifted.is_(False),
+            )
+            .label("is_paused"),
+        )
+    ).one()
+    if row.is_stopped:
         return STOPPED
-    return PAUSED if is_everyone_paused(conn, city) else None
+    return PAUSED if row.is_paused else None
 
 
 def find_obstacle(conn: Connection, city: str, place_id: int, scope: str) -> str | None:

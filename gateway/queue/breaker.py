@@ -25,7 +25,8 @@ from gateway.domain.errors import (
     UnavailableError,
     UnreachableError,
 )
-from gateway.queue.tables import city_breaker
+from gateway.queue.pace import is_held
+from gateway.queue.tables import city_breaker, pace_bucket
 from gateway.store.transaction import Store, upsert
 from gateway.telemetry import get_logger
 
@@ -103,6 +104,25 @@ def load_breaker(conn: Connection, city: str, *, for_update: bool = False) -> Br
     if row is None:
         return Breaker()
     return Breaker(state=BreakerState(row.state), failures=row.failures, trips=row.trips, retry_at=row.retry_at)
+
+
+def find_wait_until(conn: Connection, city: str, now: datetime) -> datetime | None:
+    """Until when nobody calls a city, because it asked for it or does not answer; None = calls may go.
+
+    One question, because it is asked before each claim.
+    """
+    row = conn.execute(
+        select(
+            select(pace_bucket.c.held_until).where(pace_bucket.c.city == city).scalar_subquery().label("held_until"),
+            select(city_breaker.c.retry_at)
+            .where(city_breaker.c.city == city, city_breaker.c.state != BreakerState.CLOSED.value)
+            .scalar_subquery()
+            .label("retry_at"),
+        )
+    ).one()
+    held_until = row.held_until if row.held_until is not None and is_held(row.held_until, now) else None
+    moments = [moment for moment in (held_until, row.retry_at) if moment is not None and moment > now]
+    return max(moments, default=None)
 
 
 def try_pass(conn: Connection, city: str, terms: BreakerTerms, now: datetime) -> bool:
@@ -279,6 +299,7 @@ __all__ = [
     "BreakerTerms",
     "GuardedCity",
     "after_silence",
+    "find_wait_until",
     "load_breaker",
     "note_answer",
     "try_pass",

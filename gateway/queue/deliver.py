@@ -28,16 +28,17 @@ from gateway.domain.errors import (
     ThrottledError,
 )
 from gateway.queue.barrier import UNREAD, find_city_obstacle, find_obstacle
-from gateway.queue.breaker import BreakerTerms, load_breaker, note_answer, try_pass
+from gateway.queue.breaker import BreakerTerms, find_wait_until, note_answer, try_pass
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import still_wanted
 from gateway.queue.lanes import to_lane
-from gateway.queue.pace import find_hold, hold
+from gateway.queue.pace import hold
 from gateway.queue.pauses import pause
 from gateway.queue.redelivery import PAUSE_S, next_attempt_at
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import attempt, operation, receipt
 from gateway.queue.window import Windows
+from gateway.reconcile.coverage import is_locked
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.tables import shadow
 from gateway.store.epoch import get_epoch
@@ -164,9 +165,7 @@ class Delivery:
         other = operation.alias()
         with self._store.write() as conn:
             now = self._store.now(conn)
-            if find_city_obstacle(conn, self._city) is not None or find_hold(conn, self._city, now) is not None:
-                return None
-            if not load_breaker(conn, self._city).may_call(now):
+            if find_city_obstacle(conn, self._city) is not None or find_wait_until(conn, self._city, now) is not None:
                 return None
             if self._store.dialect == "postgresql":
                 self._lock_cell(conn, operation_id)
@@ -197,7 +196,7 @@ class Delivery:
             ).one_or_none()
             if row is None:
                 return None
-            if find_obstacle(conn, self._city, row.place_id, row.scope) == UNREAD:
+            if is_locked(conn, row.place_id, row.scope):
                 self._put_back(conn, row, now, reason=UNREAD)
                 return None
             if row.claims > self._terms.max_claims:

@@ -253,9 +253,12 @@ def find_hold(conn: Connection, city: str, now: datetime) -> datetime | None:
     until: datetime | None = conn.execute(
         select(pace_bucket.c.held_until).where(pace_bucket.c.city == city)
     ).scalar_one_or_none()
-    if until is None or until <= now or until - now > timedelta(seconds=LONGEST_HOLD_S):
-        return None
-    return until
+    return until if until is not None and is_held(until, now) else None
+
+
+def is_held(until: datetime, now: datetime) -> bool:
+    """Whether a stored wait still holds; one longer than the longest was stored before the clock was set back."""
+    return now < until <= now + timedelta(seconds=LONGEST_HOLD_S)
 
 
 def _load_bucket(conn: Connection, store: Store, city: str) -> Bucket:
@@ -274,4 +277,4 @@ def _load_bucket(conn: Connection, store: Store, city: str) -> Bucket:
     return Bucket(free_at=row.free_at, nightly_at=row.nightly_at, demand_at=row.demand_at, held_until=row.held_until)
 
 
-__all__ = ["Bucket", "Granted", "StorePace", "find_hold", "grant", "hold"]
+__all__ = ["Bucket", "Granted", "StorePace", "find_hold", "grant", "hold", "is_held"]

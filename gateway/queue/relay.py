@@ -11,12 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from gateway.connectors.pace import Lane
-from gateway.queue.breaker import load_breaker
+from gateway.queue.breaker import find_wait_until
 from gateway.queue.broker import Doorbell
 from gateway.queue.deliver import sweep
 from gateway.queue.lanes import load_due_rows
 from gateway.queue.leases import take_lease
-from gateway.queue.pace import find_hold
 from gateway.store.transaction import Store
 
 QUEUED_COUNT = 200
@@ -78,7 +77,7 @@ class Relay:
         room = QUEUED_COUNT - waiting
         with self._store.read() as conn:
             now = self._store.now(conn)
-            if find_hold(conn, self._city, now) is not None or not load_breaker(conn, self._city).may_call(now):
+            if find_wait_until(conn, self._city, now) is not None:
                 return 0
             rows = load_due_rows(conn, self._place_id, now, limit=QUEUED_COUNT + len(self._rung_at))
         fresh: dict[Lane, list[int]] = defaultdict(list)

