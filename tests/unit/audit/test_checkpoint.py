@@ -78,7 +78,12 @@ def test_a_rolled_back_entry_leaves_no_checkpoint(store: Store, log: AuditLog, g
 def test_no_entry_is_hashed_into_the_tree_twice(store: Store, grow: Grow, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed: list[str] = []
     push = Frontier.push
-    monkeypatch.setattr(Frontier, "push", lambda tree, leaf: (pushed.append(leaf), push(tree, leaf))[1])
+
+    def push_and_note(tree: Frontier, leaf: str) -> None:
+        pushed.append(leaf)
+        push(tree, leaf)
+
+    monkeypatch.setattr(Frontier, "push", push_and_note)
 
     for first in range(1, 501, 20):
         grow(store, 20, first=first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import itertools
 import json
@@ -120,7 +121,7 @@ def chained_anew(lines: Lines) -> bytes:
         stream: {"count": size, "head_hash": head, "root": tree.root()} for stream, (size, head, tree) in heads.items()
     }
     rest = {name: lines[-1][name] for name in ("exported_at", "instance_id")}
-    return content + build_mark(streams, checkpoints, **rest, lines_sha256=verifier.hashlib.sha256(content).hexdigest())
+    return content + build_mark(streams, checkpoints, **rest, lines_sha256=hashlib.sha256(content).hexdigest())
 
 
 def other(at: int) -> int:
