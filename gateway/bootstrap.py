@@ -30,10 +30,10 @@ from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import Rules, everything_on, load_rules
 from gateway.queue.barrier import find_stop
 from gateway.queue.breaker import BreakerTerms, GuardedCity
-from gateway.queue.deliver import Terms
 from gateway.queue.pace import StorePace
 from gateway.queue.pauses import load_paused
 from gateway.queue.tables import host_confirmation
+from gateway.queue.terms import Terms
 from gateway.reconcile.guard import Limits
 from gateway.settings import GatewaySettings
 from gateway.store.place import bind_place

@@ -17,7 +17,8 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.queue.barrier import STOPPED, find_city_obstacle
 from gateway.queue.broker import Doorbell
-from gateway.queue.deliver import Delivery, load_due, sweep
+from gateway.queue.deliver import Delivery
+from gateway.queue.due import load_due, sweep
 from gateway.queue.lanes import load_due_rows
 from gateway.queue.leases import count_leases
 from gateway.queue.pauses import load_paused

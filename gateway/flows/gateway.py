@@ -17,7 +17,7 @@ from gateway.domain.identifiers import Place
 from gateway.mapping.links import get_place_id
 from gateway.mapping.rules import Rules
 from gateway.queue.deeds import Ledger
-from gateway.queue.deliver import Terms
+from gateway.queue.terms import Terms
 from gateway.reconcile.guard import Limits
 from gateway.settings import GatewaySettings
 from gateway.store.transaction import Store

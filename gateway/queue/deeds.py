@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -23,6 +25,22 @@ class Ledger:
     def __init__(self, audit: AuditLog, place: Place) -> None:
         self._audit = audit
         self._place = place
+        self._gathered: list[Deed] | None = None
+
+    @contextmanager
+    def gathered(self, conn: Connection) -> Iterator[Ledger]:
+        """Entries written by the yielded ledger are appended together, in their order, when the block ends well.
+
+        The log's head is locked from the first entry to the commit, and every process waits there; so entries come last.
+
+        Raises:
+            AuditError: They can't be written; the caller's transaction is gone with them (law 9).
+        """
+        deeds: list[Deed] = []
+        ledger = Ledger(self._audit, self._place)
+        ledger._gathered = deeds
+        yield ledger
+        self._audit.append_many(conn, deeds)
 
     def write(
         self,
@@ -42,7 +60,7 @@ class Ledger:
             AuditError: It can't be written; the caller's transaction is gone with it (law 9).
         """
         subject = pseudonym_of(conn, self._place, _subject_ref(row))
-        self._audit.append(
+        self.note(
             conn,
             Deed(
                 action=action,
@@ -66,7 +84,10 @@ class Ledger:
 
     def note(self, conn: Connection, deed: Deed) -> None:
         """Append an entry that is not about one operation."""
-        self._audit.append(conn, deed)
+        if self._gathered is not None:
+            self._gathered.append(deed)
+        else:
+            self._audit.append(conn, deed)
 
 
 def _subject_ref(row: Row[Any]) -> str:

@@ -6,10 +6,9 @@ may have been sent and becomes UNKNOWN. The claim is charged before the work, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
-from uuid import uuid4
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, and_, exists, insert, select, update
@@ -28,7 +27,7 @@ from gateway.domain.errors import (
     ThrottledError,
 )
 from gateway.queue.barrier import UNREAD, find_city_obstacle, find_obstacle
-from gateway.queue.breaker import BreakerTerms, find_wait_until, note_answer, try_pass
+from gateway.queue.breaker import find_wait_until, note_answer, try_pass
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import still_wanted
 from gateway.queue.lanes import to_lane
@@ -37,47 +36,13 @@ from gateway.queue.pauses import pause
 from gateway.queue.redelivery import PAUSE_S, next_attempt_at
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import attempt, operation, receipt
+from gateway.queue.terms import RequestIds, Terms, new_request_id
 from gateway.queue.window import Windows
 from gateway.reconcile.coverage import is_locked
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.tables import shadow
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers of delivery, from the settings groups `queue` and `mesh`; seconds.
-
-    Attributes:
-        settle_s: How long a call without an answer may still be applied.
-        deadline_s: Total time of one call.
-        breaker: When nobody calls the city any more.
-    """
-
-    lease_s: float
-    max_claims: int
-    max_attempts: int
-    settle_s: float
-    deadline_s: float
-    breaker: BreakerTerms = BreakerTerms()
-
-    @property
-    def untouchable(self) -> timedelta:
-        """How long after sending an unanswered operation is left alone (law 4)."""
-        return timedelta(seconds=self.deadline_s + self.settle_s)
-
-
-class RequestIds(Protocol):
-    """Makes request ids."""
-
-    def __call__(self) -> str:
-        """Return a fresh one."""
-        ...
-
-
-def new_request_id() -> str:
-    """A random request id of 32 hex digits."""
-    return uuid4().hex
 
 
 class Delivery:
@@ -163,7 +128,7 @@ class Delivery:
     def _claim(self, operation_id: int) -> Row[Any] | None:
         """Take the row, or park one that killed its worker too often; the charge is committed before the work."""
         other = operation.alias()
-        with self._store.write() as conn:
+        with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             now = self._store.now(conn)
             if find_city_obstacle(conn, self._city) is not None or find_wait_until(conn, self._city, now) is not None:
                 return None
@@ -201,7 +166,7 @@ class Delivery:
                 return None
             if row.claims > self._terms.max_claims:
                 return self._move(
-                    conn, row, State.PARKED, now, reason="POISON", action="operation.parked", outcome="held"
+                    conn, ledger, row, State.PARKED, now, reason="POISON", action="operation.parked", outcome="held"
                 )
             if not try_pass(conn, self._city, self._terms.breaker, now):
                 # somebody else became the one who tries since we looked
@@ -226,7 +191,7 @@ class Delivery:
         Returns:
             The row as it is being sent; or the state of one that must not be.
         """
-        with self._store.write() as conn:
+        with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             now = self._store.now(conn)
             obstacle = find_obstacle(conn, self._city, row.place_id, row.scope)
             if obstacle is not None:
@@ -235,11 +200,15 @@ class Delivery:
             is_old = row.epoch != get_epoch(conn)
             if is_old or not still_wanted(conn, row):
                 reason = "EPOCH_BEGUN" if is_old else "BASE_MOVED"
-                self._move(conn, row, State.SUPERSEDED, now, reason=reason, action="operation.dropped", outcome="held")
+                self._move(
+                    conn, ledger, row, State.SUPERSEDED, now, reason=reason, action="operation.dropped", outcome="held"
+                )
                 return State.SUPERSEDED
             closed = self._windows.find_closed(conn, row.place_id, _to_intent(row), moscow_day(now))
             if closed is not None:
-                self._move(conn, row, State.SUPERSEDED, now, reason=closed, action="operation.dropped", outcome="held")
+                self._move(
+                    conn, ledger, row, State.SUPERSEDED, now, reason=closed, action="operation.dropped", outcome="held"
+                )
                 return State.SUPERSEDED
             ids = conn.execute(
                 select(shadow.c.city_id).where(
@@ -276,7 +245,7 @@ class Delivery:
                     request_id=request_id,
                 )
             )
-            self._ledger.write(conn, sent, "operation.intended", "decided", request_id=request_id)
+            ledger.write(conn, sent, "operation.intended", "decided", request_id=request_id)
             return sent
 
     def _put_back(
@@ -309,12 +278,13 @@ class Delivery:
         return self._sink.delete(row.city_id, intent, request_id=request_id)
 
     def _record_accepted(self, row: Row[Any], accepted: Accepted) -> State:
-        with self._store.write() as conn:
+        with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             now = self._store.now(conn)
             note_answer(conn, self._city, self._terms.breaker, now)
             city_id = accepted.city_id if accepted.city_id is not None else row.city_id
             moved = self._move(
                 conn,
+                ledger,
                 row,
                 State.ACCEPTED,
                 now,
@@ -343,7 +313,7 @@ class Delivery:
         return State.ACCEPTED
 
     def _record_error(self, row: Row[Any], error: GatewayError, request_id: str) -> State:
-        with self._store.write() as conn:
+        with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             now = self._store.now(conn)
             # breaker and hold before anything that writes to the audit: one order of locks for everybody
             note_answer(conn, self._city, self._terms.breaker, now, error)
@@ -353,11 +323,12 @@ class Delivery:
             is_charged = not isinstance(error, AccessDeniedError | ThrottledError | SendingStoppedError)
             attempts = row.attempts + int(is_charged)
             if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
-                pause(conn, self._ledger, self._city, error, now=now)
+                pause(conn, ledger, self._city, error, now=now)
             values: dict[str, Any] = {"claims": 0, "attempts": attempts, "sentence": error.sentence}
             state, not_before = self._state_after(row, error, attempts, now)
             moved = self._move(
                 conn,
+                ledger,
                 row,
                 state,
                 now,
@@ -391,6 +362,7 @@ class Delivery:
     def _move(
         self,
         conn: Connection,
+        ledger: Ledger,
         row: Row[Any],
         state: State,
         now: datetime,
@@ -412,9 +384,7 @@ class Delivery:
             .returning(operation)
         ).one_or_none()
         if moved is not None:
-            self._ledger.write(
-                conn, moved, action, outcome, reason=reason or None, city_id=city_id, request_id=request_id
-            )
+            ledger.write(conn, moved, action, outcome, reason=reason or None, city_id=city_id, request_id=request_id)
         return moved
 
 
@@ -447,50 +417,4 @@ def _close_attempt(
         update(attempt)
         .where(attempt.c.operation_id == row.id, attempt.c.request_id == request_id)
         .values(finished_at=now, outcome=outcome, error=error, profile=profile, status=status)
-    )
-
-
-def sweep(store: Store) -> int:
-    """Bring back what a dead worker left: claims never sent become ready, calls without an answer become unknown.
-
-    Returns:
-        Rows moved.
-    """
-    with store.write() as conn:
-        now = store.now(conn)
-        returned = conn.execute(
-            update(operation)
-            .where(operation.c.state == State.CLAIMED.value, operation.c.lease_until <= now)
-            .values(state=State.READY.value, lease_until=None, changed_at=now)
-        ).rowcount
-        lost = conn.execute(
-            update(operation)
-            .where(operation.c.state == State.SENDING.value, operation.c.lease_until <= now)
-            .values(
-                state=State.UNKNOWN.value,
-                reason="UNKNOWN_OUTCOME",
-                lease_until=None,
-                changed_at=now,
-                # a call that kills its worker every time must come to an end
-                attempts=operation.c.attempts + 1,
-            )
-        ).rowcount
-    return returned + lost
-
-
-def load_due(conn: Connection, place_id: int, now: datetime, *, limit: int) -> Sequence[int]:
-    """Load ids of operations that may be claimed now: on demand before nightly, within a lane by due day."""
-    return (
-        conn.execute(
-            select(operation.c.id)
-            .where(
-                operation.c.place_id == place_id,
-                operation.c.state == State.READY.value,
-                operation.c.not_before <= now,
-            )
-            .order_by(operation.c.lane, operation.c.due_on, operation.c.id)
-            .limit(limit)
-        )
-        .scalars()
-        .all()
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gateway.connectors.pace import Lane
 from gateway.queue.breaker import find_wait_until
 from gateway.queue.broker import Doorbell
-from gateway.queue.deliver import sweep
+from gateway.queue.due import sweep
 from gateway.queue.lanes import load_due_rows
 from gateway.queue.leases import take_lease
 from gateway.store.transaction import Store

@@ -14,9 +14,9 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 
 from gateway.queue.deeds import Ledger
-from gateway.queue.deliver import Terms
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation, receipt
+from gateway.queue.terms import Terms
 from gateway.reconcile.tables import base, shadow
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
@@ -237,9 +237,9 @@ def settle_scope(
             .all()
         )
     for start in range(0, len(ids), 100):
-        with store.write() as conn:
+        with store.write() as conn, ledger.gathered(conn) as gathered:
             for operation_id in ids[start : start + 100]:
-                finding = _settle_one(conn, store, ledger, terms, operation_id, read_at)
+                finding = _settle_one(conn, store, gathered, terms, operation_id, read_at)
                 if finding is not None:
                     counts[finding.state] += 1
     return Settled(

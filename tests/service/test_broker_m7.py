@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from gateway.flows.deliver import build_delivery
-from gateway.queue.deliver import sweep
+from gateway.queue.due import sweep
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 

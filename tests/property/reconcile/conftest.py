@@ -22,8 +22,10 @@ from gateway.mapping.mesh import Mapped, MappedState
 from gateway.mapping.rules import Mode, Modes
 from gateway.queue.approval import approve
 from gateway.queue.deeds import Ledger
-from gateway.queue.deliver import Delivery, Terms, load_due
+from gateway.queue.deliver import Delivery
+from gateway.queue.due import load_due
 from gateway.queue.outbox import Released, load_busy, release
+from gateway.queue.terms import Terms
 from gateway.queue.verify import settle_scope
 from gateway.reconcile.guard import Limits
 from gateway.reconcile.intend import store_intended

@@ -22,10 +22,11 @@ from gateway.mapping.links import get_place_id
 from gateway.mapping.mesh import Mapped, MappedState
 from gateway.mapping.rules import Modes
 from gateway.queue.deeds import Ledger
-from gateway.queue.deliver import Delivery, Terms
+from gateway.queue.deliver import Delivery
 from gateway.queue.outbox import Released, release
 from gateway.queue.states import State
 from gateway.queue.tables import operation, receipt
+from gateway.queue.terms import Terms
 from gateway.queue.verify import Settled, settle_scope
 from gateway.reconcile.compare import Category, Decision, Op
 from gateway.reconcile.intend import store_intended

@@ -17,7 +17,7 @@ from gateway.domain.errors import (
     StaleError,
     UnreachableError,
 )
-from gateway.queue.deliver import load_due, sweep
+from gateway.queue.due import load_due, sweep
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.store.transaction import Store
 

@@ -13,7 +13,7 @@ from gateway.connectors.port import CityPort
 from gateway.domain.identifiers import Place
 from gateway.flows.gateway import Gateway
 from gateway.mapping.rules import load_rules
-from gateway.queue.deliver import Terms
+from gateway.queue.terms import Terms
 from gateway.reconcile.guard import Limits
 from gateway.settings import load_settings
 from gateway.store.transaction import Store
