@@ -219,3 +219,18 @@ def test_an_export_is_written_with_its_checkpoint(school: School) -> None:
 
     assert report["entries"] >= 2
     assert (school.folder / "audit.jsonl").read_text(encoding="utf-8").count("\n") > report["entries"] - 1
+
+
+def test_a_real_host_is_confirmed_by_its_typed_name_once_and_audited(school: School) -> None:
+    refused = school.run("check", "--confirm-real-host", "127.0.0.1", expect=2)
+    assert "mesh.real_host" in refused.stderr
+    text = school.config.read_text(encoding="utf-8")
+    both = 'school_id = 586\nreal_host = true\nreal_host_name = "127.0.0.1"'
+    school.config.write_text(text.replace("school_id = 586", both), encoding="utf-8")
+
+    mistyped = school.run("check", "--confirm-real-host", "127.0.0.2", expect=2)
+    school.run("check", "--confirm-real-host", "127.0.0.1")
+
+    assert "не совпадает" in mistyped.stderr
+    entries = school.json("audit", "list", "--action", "host.confirmed")["entries"]
+    assert [entry["object_id"] for entry in entries] == ["127.0.0.1/main"]
