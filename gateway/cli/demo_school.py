@@ -86,9 +86,9 @@ def open_school(folder: Path, *, pupils: int | None, now: datetime) -> Iterator[
 def _sandbox(*arguments: str) -> Iterator[dict[str, Any]]:
     """Run `gateway sandbox …` as a process and read the one line it prints first."""
     process = subprocess.Popen(  # noqa: S603  # our own program, arguments made here
-        [sys.executable, "-m", "gateway", "sandbox", *arguments, "--json"],
+        [sys.executable, "-m", "gateway", "sandbox", *arguments, "--json", "--with-parent"],
         stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         text=True,
     )
     try:
@@ -103,8 +103,9 @@ def _sandbox(*arguments: str) -> Iterator[dict[str, Any]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _settings_toml(folder: Path, portal: dict[str, Any], city: dict[str, Any]) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +51,7 @@ def city_command(
     rate: Annotated[str, typer.Option("--rate", help="Запросов в секунду, или off.")] = "5",
     now: NowOption = None,
     config: ConfigOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Городской журнал: одна строка JSON с адресом, профилями и токенами, затем работа до Ctrl+C."""
@@ -59,7 +63,7 @@ def city_command(
         app = build_city_app(
             seed=seed, state_file=state, now=_clock(now), rate_per_s=None if rate == "off" else _rate(rate), like=school
         )
-        _serve(app, port, app.state.city.describe(), as_json=as_json)
+        _serve(app, port, app.state.city.describe(), as_json=as_json, with_parent=with_parent)
 
 
 @sandbox_app.command("portal")
@@ -71,6 +75,7 @@ def portal_command(
     pupils: Annotated[int | None, typer.Option("--pupils", help="Выдуманная школа на столько учеников.")] = None,
     seed: SeedOption = 1,
     now: NowOption = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Портал: запись настоящего Moodle или выдуманная школа."""
@@ -79,10 +84,10 @@ def portal_command(
             app = build_school_app(pupils, seed=seed, now=_clock(now))
         else:
             app = build_replay_app(_read_lines(replay), now=_clock(now))
-        _serve(app, port, {"sandbox": "portal", "token": DEFAULT_TOKEN}, as_json=as_json)
+        _serve(app, port, {"sandbox": "portal", "token": DEFAULT_TOKEN}, as_json=as_json, with_parent=with_parent)
 
 
-def _serve(app: Any, port: int, facts: dict[str, Any], *, as_json: bool) -> None:
+def _serve(app: Any, port: int, facts: dict[str, Any], *, as_json: bool, with_parent: bool) -> None:
     listener = open_loopback_socket(port)
     facts = {**facts, "base_url": f"http://127.0.0.1:{listener.getsockname()[1]}"}
     if as_json:
@@ -93,7 +98,15 @@ def _serve(app: Any, port: int, facts: dict[str, Any], *, as_json: bool) -> None
             name = f"{profile.get('role', 'token')} {profile.get('profile_id', '')}".strip()
             sys.stdout.write(f"  {name}: {profile['token']}\n")
     sys.stdout.flush()
+    if with_parent:
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     serve_forever(app, port, listener=listener)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of stdin, which comes even when the parent is killed, and stop the server as Ctrl+C would."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _portal_of(like: str, token: str | None, config: Path | None) -> tuple[str, str]:

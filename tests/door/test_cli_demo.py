@@ -130,3 +130,17 @@ def test_a_made_up_school_goes_the_same_way(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told["plan"]["create"] == told["delivery"]["verified"] > 100
     assert [told["second_plan"][op] for op in ("create", "update", "delete")] == [0, 0, 0]
+
+
+def test_a_sandbox_of_a_demo_that_was_killed_ends_with_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "sandbox", "portal", "--pupils", "10", "--json", "--with-parent"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as sandbox:
+        assert sandbox.stdout is not None
+        assert sandbox.stdin is not None
+        assert json.loads(sandbox.stdout.readline())["sandbox"] == "portal"
+
+        sandbox.stdin.close()  # what the kernel does to a parent that is killed
+
+        assert sandbox.wait(timeout=30) is not None
