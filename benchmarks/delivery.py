@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -240,9 +241,14 @@ def _judge(site: Site, count: int, seconds: float) -> Run:
 
 
 class Unpaced(msgspec.Struct, frozen=True, kw_only=True):
-    """Verified operations a second beside a bare loop's POSTs."""
+    """Verified operations a second beside a bare loop's POSTs.
+
+    Attributes:
+        worker_cpu_ms: Processor time of the workers an operation, their start included; PostgreSQL and the city not.
+    """
 
     operations: int
+    worker_cpu_ms: float
     verified_per_s: float
     bare_posts_per_s: float
     ratio: float
@@ -256,10 +262,13 @@ def run_unpaced(arguments: argparse.Namespace) -> Unpaced:
         site.outbox.let_out(count)
         _, _, seconds = _deliver_all(site, arguments, count, has_kills=False)
         run = _judge(site, count, seconds)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         site.end_workers()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         bare = _post_bare(site, arguments, site.outbox.intents[count : 2 * count])
     return Unpaced(
         operations=count,
+        worker_cpu_ms=round((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000 / count, 1),
         verified_per_s=run.verified_per_s,
         bare_posts_per_s=round(bare, 1),
         ratio=round(run.verified_per_s / bare, 3),

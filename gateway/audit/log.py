@@ -100,10 +100,12 @@ class AuditLog:
                 check_deed(deed)
             self._require_sink(conn)
             streams: set[Stream] = set(STREAMS) if is_run_end else {deed.stream for deed in deeds}
+            epoch = get_epoch(conn)
+            # from here to the commit everybody else waits: what can be asked before is.
             # in one order everywhere: two transactions that take the heads crosswise would wait for each other
             heads = {stream: self._load_head(conn, stream) for stream in sorted(streams)}
             sizes = {stream: seq for stream, (seq, _) in heads.items()}
-            rows = self._build_rows(conn, deeds, heads)
+            rows = self._build_rows(conn, deeds, heads, epoch)
             conn.execute(insert(audit_entry), rows)
             seals: list[Seal] = []
             for stream, (seq, _) in heads.items():
@@ -176,9 +178,8 @@ class AuditLog:
             ) from exc
 
     def _build_rows(
-        self, conn: Connection, deeds: Sequence[Deed], heads: dict[Stream, tuple[int, str]]
+        self, conn: Connection, deeds: Sequence[Deed], heads: dict[Stream, tuple[int, str]], epoch: int
     ) -> list[dict[str, Any]]:
-        epoch = get_epoch(conn)
         at = to_text(self._store.now(conn))
         rows = []
         for deed in deeds:
