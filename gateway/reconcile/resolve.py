@@ -198,8 +198,11 @@ def _beside_lost(
     It may be this very record as it was delivered then, changed at the portal since.
     """
     cells: dict[tuple[str, str], list[str]] = {}
-    for kind, city_id, key, _, _ in strangers:
-        if city_id in lost and str(city_id) not in likeness.twin.values():
+    shown = set(likeness.twin.values())
+    # Those that look like another record come first, so that they are shown last; they hold the cell all the same: by its
+    # value an object of one work may look like the other work of the lesson.
+    for kind, city_id, key, _, _ in sorted(strangers, key=lambda one: str(one[1]) not in shown):
+        if city_id in lost:
             cells.setdefault((kind, key), []).append(str(city_id))
     held: dict[str, str] = {}
     for triple in fresh:
