@@ -27,8 +27,8 @@ class Climate:
         horizon_s: When faults end.
         closes_at_s: When the period is closed by hand; None = never.
         edits_end: The last day of editing is the day of the beginning.
+        has_poison: Calls about one cell kill the worker that makes them, while faults are on.
         has_restore: The database is replaced by an older copy once.
-        crowds: Runs may overlap.
     """
 
     p_crash: float
@@ -43,6 +43,7 @@ class Climate:
     edits_end: bool
     has_restore: bool
     has_dry_runs: bool
+    has_poison: bool
     teacher_gap_s: float
     human_gap_s: float
     run_gap_s: float
@@ -68,7 +69,7 @@ def draw_climate(rng: Random) -> Climate:
     rate = rng.choice(FAULT_RATES)
     is_bounded = rng.random() >= 0.1
     lag_s = rng.choice((0.0, 0.0, 0.0, 2.0, 30.0))
-    horizon_s = rng.uniform(6.0, 14.0) * HOUR_S
+    horizon_s = rng.uniform(3.0, 9.0) * HOUR_S
 
     def share() -> float:
         """Most kinds of fault are absent from most worlds, so that each world is extreme in its own way."""
@@ -85,6 +86,7 @@ def draw_climate(rng: Random) -> Climate:
             p_broken=share() / 2,
             p_throttled=share() / 3,
             p_partial=share(),
+            p_swallowed=share() / 8,
             deadline_s=DEADLINE_S,
             late_limit_s=(DEADLINE_S + SETTLE_S - lag_s - 2.0) if is_bounded else 4 * (DEADLINE_S + SETTLE_S),
         ),
@@ -97,9 +99,10 @@ def draw_climate(rng: Random) -> Climate:
         edits_end=rng.random() < 0.08,
         has_restore=rng.random() < 0.15,
         has_dry_runs=rng.random() < 0.2,
+        has_poison=rng.random() < 0.1,
         teacher_gap_s=rng.choice((0.1, 0.4, 1.0)) * HOUR_S,
         human_gap_s=rng.choice((0.5, 2.0, 1000.0, 1000.0)) * HOUR_S,
-        run_gap_s=rng.choice((0.5, 1.0, 1.5)) * HOUR_S,
+        run_gap_s=rng.choice((0.5, 1.0, 1.0)) * HOUR_S,
         outage_gap_s=rng.choice((3.0, 8.0, 1000.0)) * HOUR_S,
         token_gap_s=rng.choice((5.0, 1000.0, 1000.0)) * HOUR_S,
         leaves_gap_s=rng.choice((4.0, 1000.0, 1000.0)) * HOUR_S,

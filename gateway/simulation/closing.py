@@ -27,6 +27,8 @@ HUMAN_REASONS = frozenset(
     }
 )
 PERIOD_REASONS = frozenset({"WINDOW_CLOSED", "WINDOW_EDIT_OVER"})
+MAX_ATTEMPTS_COUNT = 12 + 3 + 1
+"""Answered or unanswered attempts, kills, and the one that is just being counted."""
 LISTED = ("held", "waiting", "rejected", "out_of_scope")
 
 
@@ -43,6 +45,8 @@ def check_end(oracle: Oracle, *, has_restored: bool) -> Counter[str]:
     differing = _check_agreement(oracle)
     _check_doubles(oracle)
     _check_audit(oracle, has_restored=has_restored)
+    _check_verified_values(oracle)
+    _check_attempts(oracle)
     _check_counters(oracle)
     return differing
 
@@ -182,6 +186,28 @@ def _check_audit(oracle: Oracle, *, has_restored: bool) -> None:
             "I3",
             f"effects without an outcome: {sorted(missing)[:3]}, outcomes without an effect: {sorted(surplus)[:3]}",
         )
+
+
+def _check_attempts(oracle: Oracle) -> None:
+    """I13: what kills its worker, or is never answered, is tried a bounded number of times."""
+    row = oracle.store.raw.execute(
+        "SELECT operation_id, count(*) FROM attempt GROUP BY operation_id HAVING count(*) > ?", (MAX_ATTEMPTS_COUNT,)
+    ).fetchone()
+    if row is not None:
+        raise Violation("I13", f"operation {row[0]} was tried {row[1]} times")
+
+
+def _check_verified_values(oracle: Oracle) -> None:
+    """I3: what is called verified stood in the city as it was meant, under the id that is told."""
+    stood = {(one.kind, one.object_id, one.value) for one in oracle.city.effects}
+    plural = {kind.value: name for kind, name in STATE_KINDS.items()}
+    for operation_id, kind, city_id, intent in oracle.store.raw.execute(
+        "SELECT id, kind, city_id, intent FROM operation WHERE state = 'verified' AND op <> 'delete'"
+    ).fetchall():
+        body = json.loads(intent)
+        value = body["value"] if kind == "mark" else str(body["reason_id"]) if kind == "absence" else body["text"]
+        if (plural[kind], city_id, value) not in stood:
+            raise Violation("I3", f"operation {operation_id} was verified and never stood there")
 
 
 def _check_counters(oracle: Oracle) -> None:

@@ -43,7 +43,7 @@ from gateway.sandbox.city.state import Row
 from gateway.sandbox.city.writes import change_mark, create_absence, create_mark, delete_absence, delete_mark
 from gateway.simulation.city import Mail, SimCity
 from gateway.simulation.directory import build_directory
-from gateway.simulation.stage import Stage
+from gateway.simulation.stage import Killed, Stage
 
 PROFILE = "main"
 STATE_KINDS = {Kind.MARK: "marks", Kind.ABSENCE: "attendances", Kind.HOMEWORK: "homeworks"}
@@ -64,6 +64,7 @@ class CityWeather:
     p_broken: float
     p_throttled: float
     p_partial: float
+    p_swallowed: float
     deadline_s: float
     late_limit_s: float
 
@@ -81,6 +82,8 @@ class SimDoor:
 
     Args:
         paused: Names of profiles that the store says are paused.
+        refused: Told of every request that was understood and refused.
+        poisoned: Cells of which a call kills its sender, while faults are on.
         recorded_s: Request id → when its sender began to record it as sent, in seconds of the stage.
     """
 
@@ -94,6 +97,8 @@ class SimDoor:
         *,
         paused: Callable[[], Collection[str]],
         recorded_s: dict[str, float],
+        refused: Callable[[str], None],
+        poisoned: Collection[tuple[str, int, int]],
     ) -> None:
         self._stage = stage
         self._city = city
@@ -102,6 +107,8 @@ class SimDoor:
         self._weather = weather
         self._paused = paused
         self._recorded_s = recorded_s
+        self._refused_of = refused
+        self._poisoned = poisoned
         self.call_count = 0
 
     # --- reading
@@ -200,6 +207,12 @@ class SimDoor:
         if self._is_struck(weather.p_late):
             self._post_late(command, object_id, body, request_id)
             self._time_out(request_id)
+        if stage.is_stormy and self._poisoned and _cell_of(body) in self._poisoned:
+            stage.note("killed by the call")
+            raise Killed
+        if object_id is None and self._is_struck(weather.p_swallowed):
+            stage.note("said yes and did nothing")
+            return Accepted(city_id=stage.rng.randrange(1, 1000), request_id=request_id, status=200, profile=PROFILE)
         is_broken = self._is_struck(weather.p_broken)
         if is_broken and stage.rng.random() < 0.5:
             raise OutcomeUnknownError(
@@ -252,6 +265,7 @@ class SimDoor:
         raise AccessDeniedError("сессия завершена", is_session_dead=True, profile=PROFILE, system="city", status=401)
 
     def _refused(self, refusal: Refusal, *, is_known: bool, is_delete: bool, request_id: str) -> Accepted:
+        self._refused_of(request_id)
         there = Accepted(city_id=None, request_id=request_id, status=refusal.code, profile=PROFILE, already_there=True)
         if refusal.rule == "V8" or (refusal.rule == "V13" and is_delete):
             return there
@@ -260,6 +274,13 @@ class SimDoor:
         if refusal.code == 409 or (refusal.code == 404 and is_known):
             raise StaleError("записи больше нет", system="city", request_id=request_id, status=refusal.code)
         raise RejectedError("журнал отказал", system="city", request_id=request_id, status=refusal.code)
+
+
+def _cell_of(body: Row) -> tuple[str, int, int] | None:
+    if "schedule_lesson_id" not in body:
+        return None
+    kind = "mark" if "grade_origins" in body else "absence"
+    return (kind, body["student_profile_id"], body["schedule_lesson_id"])
 
 
 def _to_object(kind: Kind, row: Row) -> CityObject:

@@ -88,6 +88,7 @@ class Oracle:
     _planning: tuple[dict[NaturalKey, str | None], bool] = field(default_factory=lambda: ({}, False))
     _written: Counter[tuple[NaturalKey, str | None]] = field(default_factory=Counter)
     _credits: Counter[NaturalKey] = field(default_factory=Counter)
+    _refusals: dict[tuple[int, int], list[str]] = field(default_factory=dict)
 
     # --- what the gateway knows
 
@@ -138,6 +139,21 @@ class Oracle:
         self._known, self._planning = {}, ({}, False)
         self.sealed.clear()
         self.note_sealed()
+
+    def note_refused(self, request_id: str) -> None:
+        """The city understood a request and refused it.
+
+        Raises:
+            Violation: It had refused the same operation before.
+        """
+        row = self.store.raw.execute("SELECT operation_id FROM attempt WHERE request_id = ?", (request_id,)).fetchone()
+        if row is None:
+            return
+        earlier = self._refusals.setdefault((row[0], self.epoch), [])
+        for one in earlier:  # a refusal that killed nobody was written down; another has to be asked for again
+            if self.store.raw.execute("SELECT finished_at FROM attempt WHERE request_id = ?", (one,)).fetchone()[0]:
+                raise Violation("I13", f"operation {row[0]} asks again what was refused")
+        earlier.append(request_id)
 
     # --- effects
 
@@ -198,9 +214,9 @@ class Oracle:
                 raise Violation("I5", f"operations {operation_id} and {others[0][0]} are in flight on one object")
         if epoch != self.epoch and self.is_bounded and not is_late:
             raise Violation("I5", f"operation {operation_id} of epoch {epoch} takes effect in epoch {self.epoch}")
-        self._judge_plan(operation_id, plan_id, seq, op)
+        self._judge_plan(operation_id, plan_id, seq, op, effect)
 
-    def _judge_plan(self, operation_id: int, plan_id: int, seq: int, op: str) -> None:
+    def _judge_plan(self, operation_id: int, plan_id: int, seq: int, op: str, effect: Effect) -> None:
         raw = self.store.raw
         found = raw.execute(
             "SELECT state, open_gates, is_dry_run, approved_at, hash FROM plan WHERE id = ?", (plan_id,)
@@ -220,8 +236,14 @@ class Oracle:
             raise Violation(
                 "I9", f"operation {operation_id} takes effect behind the closed gate {gate} of a plan {state}"
             )
-        if planned_op != op:
-            raise Violation("I9", f"planned {planned_op}, done {op}")
+        if planned_op != op or op != effect.op:
+            raise Violation("I9", f"planned {planned_op}, queued {op}, done {effect.op}")
+        if op == "delete" and (approved_at is None or "delete" not in json.loads(open_gates)):
+            raise Violation("I9", f"operation {operation_id} deletes, and no person has said so")
+        scope = (effect.kind, effect.after["group_id"])
+        is_first = all((one.kind, one.after["group_id"]) != scope for one in self.city.effects)
+        if is_first and approved_at is None:
+            raise Violation("I9", f"operation {operation_id} is the first of its group, and no person was asked")
 
     def _judge_cause(self, effect: Effect, sending: Sending) -> None:
         """I2 and I4: each effect has a cause of its own, and is what we last knew to be wanted."""

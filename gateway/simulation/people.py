@@ -30,7 +30,7 @@ from gateway.simulation.world import PLACE, World
 OPERATOR = Doer(kind="os_user", name="operator")
 MARKS = ("2", "3", "4", "5")
 FIRST_FILL_RATIO = 0.4
-REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS")
+REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS", "NOT_SEEN_AFTER_ACCEPT")
 """What an operator simply lets be decided afresh: no person's question stands behind it."""
 PASS_S = 1200.0
 MAX_PASSES = 8
@@ -318,9 +318,7 @@ class Director:
             self._operator.approve(gateway, is_whole=True)
         deadline_s = stage.elapsed_s + PASS_S
         while stage.elapsed_s < deadline_s and (self._what_moves() or not is_done):
-            stage.sleep(30.0)
-            for worker in world.workers:
-                stage.wake(worker)
+            stage.sleep(60.0)
         is_still = is_done and self._count_operations() == before and not self._is_unproven()
         return is_still and not self._what_moves() and world.mail.is_empty
 

@@ -76,10 +76,13 @@ class World:
             self.city,
             self.portal,
             is_bounded=self.climate.is_bounded,
-            untouchable_s=self.terms.untouchable.total_seconds(),
+            untouchable_s=DEADLINE_S + SETTLE_S,  # law 4's, whatever the code under test makes of it
         )
         self.city.watcher = self.oracle.watch
         self.workers: list[Actor] = []
+        is_poisoned = self.climate.has_poison
+        self.poisoned = {self.stage.rng.choice(self.school.places).key[:3]} if is_poisoned else set()
+        """Cells of which a call kills whoever makes it."""
 
     def open_gateway(self, name: str) -> Gateway:
         """Compose what one process composes when it starts."""
@@ -91,6 +94,8 @@ class World:
             self.climate.city,
             paused=self._load_paused,
             recorded_s=self.oracle.recorded_s,
+            refused=self.oracle.note_refused,
+            poisoned=self.poisoned,
         )
         self.counts.doors.append(door)
         source = SimSource(self.stage, self.portal, self.climate.portal)
