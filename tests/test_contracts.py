@@ -49,6 +49,7 @@ OFFENCES = (
     ("audit-table", "queue/deeds.py", "import gateway.audit.table"),
     ("sandbox", "sandbox/city/codecs.py", "import gateway.connectors.mesh.codecs"),
     ("production", "bootstrap.py", "import gateway.sandbox.serve"),
+    ("simulation", "sandbox/serve.py", "import gateway.simulation.play"),
     ("deciding", "reconcile/compare.py", "import gateway.store.transaction"),
     ("http", "connectors/mesh/client.py", "import httpx"),
     ("broker", "flows/deliver.py", "import dramatiq"),

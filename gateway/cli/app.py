@@ -20,6 +20,7 @@ from gateway.cli.queue import queue_app
 from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
 from gateway.cli.schedule import schedule_app
+from gateway.cli.simulate import simulate_command
 from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
 from gateway.cli.worker import worker_command
@@ -71,6 +72,7 @@ app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(sandbox_app, name="sandbox")
 app.command("demo")(demo_command)
+app.command("simulate")(simulate_command)
 
 
 def run_cli() -> None:

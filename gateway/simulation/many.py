@@ -1,0 +1,160 @@
+"""Many seeds on all cores, summed up into one table; each seed alone stays repeatable."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from gateway.simulation.play import Played, play
+from gateway.telemetry import configure_logging
+
+CHUNK_COUNT = 5
+"""Seeds handed to a process at once: some ten seconds of work."""
+UNKNOWN_COMMIT = "unknown"
+SUMMED = (
+    "crashes",
+    "pauses",
+    "points",
+    "calls",
+    "runs",
+    "effects",
+    "human_effects",
+    "blind_overwrites",
+    "beyond_bound",
+    "doubled_beyond",
+    "restores",
+)
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed that violated an invariant, with what led to it."""
+
+    seed: int
+    label: str
+    invariant: str
+    sentence: str
+    where: str
+    tail: list[str]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What many seeds did together.
+
+    Attributes:
+        simulated_h: Virtual hours.
+        real_s: Wall-clock seconds of the whole.
+        passes: Runs after the last fault until nothing moved any more → seeds.
+        quiet_s: Longest virtual time from the last fault to quiet.
+        differing: Places that differed at the end, each of them listed by the last plan: reason → count.
+        labels: Kind of world → seeds.
+    """
+
+    first_seed: int
+    seeds: int
+    commit: str
+    simulated_h: float
+    real_s: float
+    counts: dict[str, int]
+    passes: dict[str, int]
+    quiet_s: float
+    differing: dict[str, int]
+    labels: dict[str, int]
+    failures: list[Failure]
+
+    @property
+    def seeds_per_s(self) -> float:
+        """Speed over all processes."""
+        return self.seeds / self.real_s if self.real_s else 0.0
+
+
+def play_many(
+    seeds: Sequence[int], *, processes: int | None = None, told: Callable[[int, int], None] = lambda _done, _total: None
+) -> Summary:
+    """Play seeds and sum them up.
+
+    Args:
+        seeds: Which, in any order.
+        processes: How many at once; None = one a core, 1 = in this process.
+        told: Called with (done, total) as it goes.
+    """
+    began = time.perf_counter()
+    count = processes if processes is not None else multiprocessing.cpu_count()
+    played: list[Played] = []
+    for chunk in _play_here(seeds) if count == 1 else _play_apart(seeds, count):
+        played.extend(chunk)
+        told(len(played), len(seeds))
+    played.sort(key=lambda one: one.seed)
+    return _sum_up(played, time.perf_counter() - began)
+
+
+def _play_here(seeds: Sequence[int]) -> Iterator[list[Played]]:
+    for seed in seeds:
+        yield [play(seed)]
+
+
+def _play_apart(seeds: Sequence[int], processes: int) -> Iterator[list[Played]]:
+    chunks = [list(seeds[start : start + CHUNK_COUNT]) for start in range(0, len(seeds), CHUNK_COUNT)]
+    # spawn: a forked child would share the parent's locks and its one database in memory
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_hush) as pool:
+        yield from pool.map(_play_chunk, chunks)
+
+
+def _hush() -> None:
+    """Production code warns of what is arranged here on purpose, thousands of times."""
+    configure_logging(level="ERROR")
+
+
+def _play_chunk(seeds: list[int]) -> list[Played]:
+    return [play(seed) for seed in seeds]
+
+
+def _sum_up(played: Sequence[Played], real_s: float) -> Summary:
+    differing: Counter[str] = Counter()
+    for one in played:
+        differing.update(one.differing)
+    good = [one for one in played if not one.violation]
+    return Summary(
+        first_seed=played[0].seed if played else 0,
+        seeds=len(played),
+        commit=find_commit(),
+        simulated_h=sum(one.simulated_s for one in played) / 3600.0,
+        real_s=real_s,
+        counts={name: sum(getattr(one, name) for one in played) for name in SUMMED},
+        passes={str(number): count for number, count in sorted(Counter(one.passes for one in good).items())},
+        quiet_s=max((one.quiet_s for one in good), default=0.0),
+        differing=dict(sorted(differing.items())),
+        labels=dict(sorted(Counter(one.label for one in played).items())),
+        failures=[
+            Failure(
+                seed=one.seed,
+                label=one.label,
+                invariant=one.invariant,
+                sentence=one.violation,
+                where=one.where,
+                tail=one.tail,
+            )
+            for one in played
+            if one.violation
+        ],
+    )
+
+
+def find_commit() -> str:
+    """The commit of the working copy this package is run from, 12 digits; `unknown` for an installed one."""
+    folder = Path(__file__).resolve().parents[2] / ".git"
+    try:
+        head = (folder / "HEAD").read_text(encoding="ascii").strip()
+        if not head.startswith("ref: "):
+            return head[:12]
+        return (folder / head.removeprefix("ref: ")).read_text(encoding="ascii").strip()[:12]
+    except (OSError, ValueError):
+        return UNKNOWN_COMMIT
+
+
+__all__ = ["Failure", "Summary", "find_commit", "play_many"]
