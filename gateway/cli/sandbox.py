@@ -51,7 +51,13 @@ def city_command(
     rate: Annotated[str, typer.Option("--rate", help="Запросов в секунду, или off.")] = "5",
     now: NowOption = None,
     config: ConfigOption = None,
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    with_parent: Annotated[
+        bool,
+        typer.Option(
+            "--with-parent",
+            help="Остановиться, когда закроется stdin: так песочница кончается вместе с тем, кто её запустил.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Городской журнал: одна строка JSON с адресом, профилями и токенами, затем работа до Ctrl+C."""
@@ -75,7 +81,13 @@ def portal_command(
     pupils: Annotated[int | None, typer.Option("--pupils", help="Выдуманная школа на столько учеников.")] = None,
     seed: SeedOption = 1,
     now: NowOption = None,
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    with_parent: Annotated[
+        bool,
+        typer.Option(
+            "--with-parent",
+            help="Остановиться, когда закроется stdin: так песочница кончается вместе с тем, кто её запустил.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Портал: запись настоящего Moodle или выдуманная школа."""
