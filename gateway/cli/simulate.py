@@ -12,6 +12,7 @@ from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.sync import Exit
 from gateway.simulation.many import Failure, Summary, play_many
+from gateway.telemetry import configure_logging
 
 SHOWN_TAIL_COUNT = 25
 
@@ -26,6 +27,9 @@ def simulate_command(
     with guarded():
         if seeds < 1 or first < 0 or (processes is not None and processes < 1):
             raise ConfigurationError("--seeds и --processes больше нуля, --from не меньше нуля")
+        configure_logging(
+            level="ERROR"
+        )  # what production code warns of is arranged here on purpose, thousands of times
         summary = play_many(range(first, first + seeds), processes=processes, told=_tell)
         if ERR.is_terminal:
             sys.stderr.write("\n")

@@ -1,0 +1,39 @@
+"""Shared by the simulation's tests: the corpus of seeds, how many seeds are played, and the planted mistakes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+SEEDS = "GATEWAY_TEST_SEEDS"
+"""How many seeds the test command plays; `make figures` plays ten thousand."""
+DEFAULT_SEEDS_COUNT = 60
+
+
+@pytest.fixture(scope="session")
+def corpus() -> list[int]:
+    lines = (HERE / "corpus.txt").read_text(encoding="utf-8").splitlines()
+    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="session")
+def seeds_count() -> int:
+    return int(os.environ.get(SEEDS, DEFAULT_SEEDS_COUNT))
+
+
+@pytest.fixture(scope="session")
+def planted() -> ModuleType:
+    """The module of planted mistakes; tests are no package, so it is loaded by its path."""
+    spec = importlib.util.spec_from_file_location("planted_mistakes", HERE / "planted.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
