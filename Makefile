@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test ci lint format contracts docs lock
+.PHONY: install demo test ci lint format contracts docs figures lock
 
 install:
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,10 @@ contracts:
 # the pages of docs/reference that are made from the code
 docs:
 	$(BIN)/python -m docs.generate
+
+# hours: ten thousand worlds, every planted mistake; writes its page
+figures:
+	$(BIN)/python tests/simulation/figures.py --seeds 10000 --bug-seeds 1000 --out docs/reference/figures.md
 
 # Two hashed files without any address in them. The build backend is locked too, so that nothing is fetched unhashed.
 LOCK = uv pip compile pyproject.toml - -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra postgres

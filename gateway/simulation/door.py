@@ -83,6 +83,7 @@ class SimDoor:
     Args:
         paused: Names of profiles that the store says are paused.
         refused: Told of every request that was understood and refused.
+        landed: Told when the sender's own slowness can delay a call no more.
         poisoned: Cells of which a call kills its sender, while faults are on.
         recorded_s: Request id → when its sender began to record it as sent, in seconds of the stage.
     """
@@ -99,6 +100,7 @@ class SimDoor:
         recorded_s: dict[str, float],
         refused: Callable[[str], None],
         poisoned: Collection[tuple[str, int, int]],
+        landed: Callable[[], None],
     ) -> None:
         self._stage = stage
         self._city = city
@@ -109,6 +111,7 @@ class SimDoor:
         self._recorded_s = recorded_s
         self._refused_of = refused
         self._poisoned = poisoned
+        self._landed = landed
         self.call_count = 0
 
     # --- reading
@@ -190,6 +193,7 @@ class SimDoor:
         self.call_count += 1
         self._refuse_paused("запись")
         stage.point("send")
+        self._landed()
         if self._is_struck(weather.p_unreachable):
             raise UnreachableError("нет соединения", system="city", method="POST", request_id=request_id)
         if self._is_struck(weather.p_throttled):

@@ -86,8 +86,8 @@ class Worker:
     def play(self) -> None:
         """Work for ever."""
         world, stage = self._world, self._world.stage
-        self._sending.since_s = None
-        gateway = world.open_gateway(self._name)
+        self._sending.end()
+        gateway = world.open_gateway(self._name, landed=self._sending.end)
         work = Delivery(
             gateway.store,
             gateway.city,
@@ -121,7 +121,7 @@ class Worker:
                 stage.rng.shuffle(ids)  # a broker promises no order
             for operation_id in ids:
                 state = work.deliver(operation_id)
-                self._sending.since_s = None
+                self._sending.end()
                 if state is not None:
                     stage.note(f"operation {operation_id} {state.value}")
                     moved += 1

@@ -84,7 +84,7 @@ class World:
         self.poisoned = {self.stage.rng.choice(self.school.places).key[:3]} if is_poisoned else set()
         """Cells of which a call kills whoever makes it."""
 
-    def open_gateway(self, name: str) -> Gateway:
+    def open_gateway(self, name: str, *, landed: Callable[[], None] = lambda: None) -> Gateway:
         """Compose what one process composes when it starts."""
         door = SimDoor(
             self.stage,
@@ -96,6 +96,7 @@ class World:
             recorded_s=self.oracle.recorded_s,
             refused=self.oracle.note_refused,
             poisoned=self.poisoned,
+            landed=landed,
         )
         self.counts.doors.append(door)
         source = SimSource(self.stage, self.portal, self.climate.portal)
@@ -147,6 +148,10 @@ class Sending:
         self.since_s: float | None = None
         self._climate = climate
         self._stage = stage
+
+    def end(self) -> None:
+        """The call is on its way or over: from now on its sender may stand still as long as it likes."""
+        self.since_s = None
 
     def limit_s(self) -> float | None:
         """Longest pause now; None = no limit. 25 s stay for the small delays on the way."""
