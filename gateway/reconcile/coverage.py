@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from gateway.reconcile.tables import base, epoch_scope, shadow, shadow_version
 from gateway.store.epoch import find_write_lock, get_epoch, lift_write_lock
-from gateway.store.metadata import gateway_instance
+from gateway.store.metadata import UtcDateTime, gateway_instance
 from gateway.store.transaction import upsert
 
 WHOLE_PLACE = "*"
@@ -44,7 +44,9 @@ def load_lost(conn: Connection, place_id: int, scope: str) -> frozenset[int]:
     Seen for the first time after the restore and not after the scope's first complete read: nobody here can tell whether
     a person typed them or the gateway delivered them, so nothing is created beside one of them without a person.
     """
-    instance = conn.execute(select(gateway_instance.c.epoch, gateway_instance.c.epoch_after_run)).one()
+    instance = conn.execute(
+        select(gateway_instance.c.epoch, gateway_instance.c.epoch_begun_at, gateway_instance.c.epoch_after_run)
+    ).one()
     if instance.epoch_after_run is None:
         return frozenset()
     first_run = func.min(shadow_version.c.run_id)
@@ -67,7 +69,14 @@ def load_lost(conn: Connection, place_id: int, scope: str) -> frozenset[int]:
         )
         .where(shadow.c.place_id == place_id, shadow.c.scope == scope)
         .group_by(shadow.c.city_id)
-        .having(first_run > instance.epoch_after_run, first_run <= func.coalesce(covered_by, NO_RUN_YET))
+        .having(
+            # What an operation of the old epoch is read back with bears its old run: the moment tells then.
+            or_(
+                first_run > instance.epoch_after_run,
+                func.min(shadow_version.c.valid_from, type_=UtcDateTime()) > instance.epoch_begun_at,
+            ),
+            first_run <= func.coalesce(covered_by, NO_RUN_YET),
+        )
     )
     return frozenset(conn.execute(seen).scalars())
 
