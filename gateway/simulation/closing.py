@@ -29,6 +29,8 @@ HUMAN_REASONS = frozenset(
 PERIOD_REASONS = frozenset({"WINDOW_CLOSED", "WINDOW_EDIT_OVER"})
 MAX_ATTEMPTS_COUNT = 12 + 3 + 1
 """Answered or unanswered attempts, kills, and the one that is just being counted."""
+GUARD_COUNT = 5
+"""Shares bite above this many (`school.guard_minimum_count`)."""
 LISTED = ("held", "waiting", "rejected", "out_of_scope")
 
 
@@ -93,7 +95,8 @@ def _load_listed(oracle: Oracle) -> dict[tuple[str, str], set[str]]:
     newest = oracle.store.raw.execute("SELECT max(id) FROM plan WHERE hash IS NOT NULL").fetchone()[0]
     found: dict[tuple[str, str], set[str]] = {}
     for kind, ref, category, reason in oracle.store.raw.execute(
-        "SELECT kind, ref, category, reason FROM decision WHERE plan_id = ? AND ref IS NOT NULL", (newest,)
+        "SELECT kind, ref, category, CASE gate WHEN 'refused' THEN 'GUARD_HOLD' ELSE reason END FROM decision WHERE plan_id = ? AND ref IS NOT NULL",
+        (newest,),
     ).fetchall():
         if category in LISTED:
             found.setdefault((kind, ref), set()).add(reason)
@@ -110,7 +113,7 @@ def _load_listed(oracle: Oracle) -> dict[tuple[str, str], set[str]]:
 def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
     allowed: frozenset[str] = frozenset()
     near = _neighbours(oracle, place)
-    if place.key in oracle.loose or near & (oracle.touched | oracle.torn):
+    if near & (oracle.touched | oracle.torn | oracle.loose):
         allowed |= HUMAN_REASONS
     if near & oracle.torn:
         allowed |= {"EPOCH_STRANGER"}
@@ -125,9 +128,16 @@ def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
     others = [one for one in oracle.portal.school.places if one.kind is place.kind and one.group is place.group]
     live = sum(1 for one in others if oracle.portal.causes[one.key].now is not None and oracle.portal.is_enrolled(one))
     ever = sum(1 for one in others if any(value is not None for value in oracle.portal.causes[one.key].values))
-    if live < ever / 2:
-        allowed |= {"GUARD_HOLD"}  # a source that shrank to less than half is refused as short
+    cleared = sum(1 for one in others if any(oracle.portal.causes[one.key].values) and _is_gone(oracle, one))
+    if live < ever / 2 or cleared > GUARD_COUNT:
+        allowed |= {
+            "GUARD_HOLD"
+        }  # a source that shrank to less than half is refused as short, many deletes as too many
     return allowed
+
+
+def _is_gone(oracle: Oracle, place: Place) -> bool:
+    return oracle.portal.causes[place.key].now is None or not oracle.portal.is_enrolled(place)
 
 
 def _neighbours(oracle: Oracle, place: Place) -> set[NaturalKey]:
