@@ -42,7 +42,7 @@ def store_memo(
 ) -> None:
     """Remember a settled scope; forget it where anything in it moved or waits."""
     categories = [item.decision.category for item in decided.items] + [shared.category for shared in decided.shared]
-    if any(category not in _SETTLED for category in categories):
+    if decided.is_busy or any(category not in _SETTLED for category in categories):
         conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope == scope))
         return
     shared = {item.reason: item.count for item in decided.shared}

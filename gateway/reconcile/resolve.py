@@ -82,6 +82,7 @@ class ScopeDecision(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         read: Keys in ours ∪ base ∪ city, counted where they are read and not where they are decided.
+        is_busy: Delivery held something of it meanwhile: its base may move without anything that is read moving.
     """
 
     scope: str
@@ -89,6 +90,7 @@ class ScopeDecision(msgspec.Struct, frozen=True, kw_only=True):
     shared: Sequence[Shared]
     guards: Sequence[GuardRow]
     read: int
+    is_busy: bool = False
 
 
 _CITY_TYPES: dict[str, type[CityMark] | type[CityAbsence] | type[CityHomework]] = {
@@ -184,6 +186,7 @@ def decide_scope(
         shared=shared,
         guards=guards,
         read=live + base_only + foreign_count,
+        is_busy=bool(busy.records),
     )
 
 
