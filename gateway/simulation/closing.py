@@ -115,7 +115,7 @@ def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
     near = _neighbours(oracle, place)
     if near & (oracle.touched | oracle.torn | oracle.loose):
         allowed |= HUMAN_REASONS
-    if near & oracle.torn:
+    if near & (oracle.torn | oracle.loose):
         allowed |= {"EPOCH_STRANGER"}
     if oracle.closes_at_s is not None or oracle.edit_until is not None:
         allowed |= PERIOD_REASONS | {"DELETE_HELD"}

@@ -302,7 +302,7 @@ class Oracle:
         self.tally.blind_overwrites += 1
 
     def _may_be_agreed(self, effect: Effect, writer: Effect) -> bool:
-        """Whether what the person typed is what we had written, or what the portal held beside it: then both sides agreed."""
+        """Whether what the person typed is what we had written, or what the portal held once and we may have read: agreed."""
         before = effect.after if effect.before is None else effect.before
         ours = [one for one in self.city.effects if not one.is_human and one.object_id == effect.object_id]
         if ours and _row_as_seen(effect.kind, ours[-1].after) == _row_as_seen(effect.kind, before):
@@ -310,16 +310,7 @@ class Oracle:
         place = self.portal.school.by_key.get(key_of_row(effect.kind, before))
         if place is None or (effect.kind == "marks" and before["weight"] != place.weight):
             return False
-        return self.portal.causes[place.key].held_since(writer.value, self._stands_since_s(effect.kind, before))
-
-    def _stands_since_s(self, kind: str, row: dict[str, Any]) -> float:
-        """Since when the object shows what it shows: saving it unchanged changes nothing."""
-        since_s = 0.0
-        for one in reversed([one for one in self.city.effects if one.kind == kind and one.object_id == row["id"]]):
-            if _row_as_seen(kind, one.after) != _row_as_seen(kind, row):
-                break
-            since_s = one.at_s
-        return since_s
+        return self.portal.causes[place.key].count(writer.value) > 0
 
     def _judge_period(self, effect: Effect, sending: Sending) -> None:
         """I10: a period known to be closed, or whose last day of editing is over, takes no write of ours."""

@@ -65,12 +65,6 @@ class Causes:
         count = bisect_right(self.at_s, moment_s)
         return self.values[count - 1] if count else None
 
-    def held_since(self, value: str | None, moment_s: float) -> bool:
-        """Whether it was that value at the moment or at any time after."""
-        return self.at(moment_s) == value or any(
-            at_s >= moment_s and one == value for at_s, one in zip(self.at_s, self.values, strict=True)
-        )
-
     def count(self, value: str | None) -> int:
         """How often it became that value."""
         return self.values.count(value)
