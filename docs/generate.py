@@ -1,4 +1,4 @@
-"""Makes the pages of `docs/reference` that repeat the code: settings, reasons, errors, the command line.
+"""Makes the pages of `docs/reference` that repeat the code: settings, reasons, errors, the command line, the fault matrix.
 
 `python -m docs.generate` (or `make docs`) writes them; `tests/test_docs.py` fails while a page differs from what this
 module would write. Nothing else writes these pages, and what is said in them is said in the code first.
@@ -6,6 +6,7 @@ module would write. Nothing else writes these pages, and what is said in them is
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import sys
 import types
@@ -70,6 +71,7 @@ def build_pages() -> dict[Path, str]:
         REFERENCE / "reasons.md": build_reasons_page(),
         REFERENCE / "errors.md": build_errors_page(),
         REFERENCE / "cli.md": build_cli_page(),
+        REFERENCE / "fault-matrix.md": build_matrix_page(),
     }
 
 
@@ -269,6 +271,51 @@ def _parameter_row(parameter: Any) -> str:
         names = [(parameter.name or "").upper()]
     must = " (required)" if parameter.required else ""
     return f"| {', '.join(f'`{name}`' for name in names)}{must} | {_cell(getattr(parameter, 'help', None) or '')} |"
+
+
+def build_matrix_page() -> str:
+    """Build the register of the fault matrix: each row with the tests that show it, or why there is none."""
+    matrix = _load_matrix()
+    parts, rows = matrix.load_rows()
+    marked = matrix.find_marked()
+    lines = [
+        MADE_BY.replace(
+            "docs/generate.py from the code",
+            "docs/generate.py from `tests/fault_matrix.toml` and the markers of the tests",
+        ),
+        "# The fault matrix",
+        "",
+        "Each fault that the gateway answers for, what is expected of it, and the tests that do it to a running part and show that.",
+        "A test names its rows by `@pytest.mark.row`; a test run ends with this table as that run has shown it, and",
+        "`tests/test_fault_matrix.py` fails while a row has neither a test nor a reason.",
+    ]
+    for part, title in parts.items():
+        lines += [
+            "",
+            f"## {part}. {title}",
+            "",
+            "| row | fault | expected | must hold | shown by |",
+            "|---|---|---|---|---|",
+        ]
+        for row in rows.values():
+            if row.part == part:
+                tests = "<br>".join(f"`{test}`" for test in marked.get(row.id, ()))
+                said = tests or (f"not tested: {row.why_not}" if row.why_not else f"later: {row.later}")
+                lines.append(f"| {row.id} | {_cell(row.fault)} | {_cell(row.expected)} | {row.must} | {_cell(said)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _load_matrix() -> types.ModuleType:
+    """The tests' own module; tests are no package, so it is loaded by its path."""
+    spec = importlib.util.spec_from_file_location(
+        "fault_matrix", Path(__file__).parent.parent / "tests" / "fault_matrix.py"
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError("tests/fault_matrix.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _cell(text: str) -> str:

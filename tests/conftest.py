@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from pytest_socket import socket_allow_hosts
@@ -20,6 +23,38 @@ POSTGRES_URL = "GATEWAY_TEST_POSTGRES_URL"
 REQUIRED = "GATEWAY_TEST_REQUIRE"
 
 START_AT = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+
+
+MATRIX = "fault_matrix"
+
+
+def load_fault_matrix() -> ModuleType:
+    """The module beside this one; tests are no package, so it is loaded by its path."""
+    if MATRIX not in sys.modules:
+        spec = importlib.util.spec_from_file_location(MATRIX, Path(__file__).parent / f"{MATRIX}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[MATRIX] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[MATRIX])
+    return sys.modules[MATRIX]
+
+
+@pytest.fixture(scope="session")
+def fault_matrix() -> ModuleType:
+    return load_fault_matrix()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each report carry the rows of the fault matrix that its test shows; a row that is none stops the run."""
+    matrix = load_fault_matrix()
+    _, rows = matrix.load_rows()
+    for item in items:
+        for mark in item.iter_markers(matrix.MARKER):
+            for name in mark.args:
+                if name not in rows:
+                    raise pytest.UsageError(f"{item.nodeid}: the fault matrix has no row {name!r}")
+                # a property and not a keyword, because only properties come back from another process
+                item.user_properties.append((matrix.MARKER, name))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -83,8 +118,38 @@ def store(open_store: Callable[[], Store]) -> Store:
     return open_store()
 
 
+def _print_matrix(reporter: pytest.TerminalReporter) -> None:
+    """Print the fault matrix as this run has shown it: whole after a whole run, else only the rows that were met."""
+    matrix = load_fault_matrix()
+    parts, rows = matrix.load_rows()
+    counts: dict[str, Counter[str]] = {name: Counter() for name in rows}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in reporter.stats.get(outcome, ()):
+            for kind, name in getattr(report, "user_properties", ()):
+                if kind == matrix.MARKER:
+                    counts[name][outcome] += 1
+    if not any(counts.values()):
+        return
+    is_whole = not reporter.config.option.keyword and reporter.config.args == reporter.config.getini("testpaths")
+    reporter.section("fault matrix")
+    part = ""
+    for name, row in rows.items():
+        if not counts[name] and not is_whole:
+            continue
+        if row.part != part:
+            part = row.part
+            reporter.write_line(f"{part}  {parts[part]}")
+        said = ", ".join(f"{count} {outcome}" for outcome, count in counts[name].items())
+        if not said:
+            said = f"not tested: {row.why_not}" if row.why_not else f"later: {row.later}" if row.later else "NOT SHOWN"
+        reporter.write_line(f"{name:>5}  {row.fault}: {said}")
+    shown = sum(1 for name in rows if counts[name]["passed"] and not counts[name]["failed"] + counts[name]["error"])
+    reporter.write_line(f"{shown} of {len(rows)} rows shown by this run")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what this run did not show."""
+    """Print the fault matrix, and say what this run did not show."""
+    _print_matrix(terminalreporter)
     reasons: Counter[str] = Counter()
     for report in terminalreporter.getreports("skipped"):
         long = report.longrepr

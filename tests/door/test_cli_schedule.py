@@ -72,6 +72,7 @@ def portal() -> Any:
         yield server
 
 
+@pytest.mark.row("B14")
 def test_a_second_process_says_which_run_goes_on_and_a_killed_one_gives_its_turn_back(
     tmp_path: Path, portal: socket.socket
 ) -> None:

@@ -99,6 +99,7 @@ def test_late_instead_of_absent_deletes_nothing_by_itself(delivered: Any) -> Non
     assert len(delivered.city.ledger()) == count
 
 
+@pytest.mark.row("A16")
 def test_an_absence_that_a_person_typed_meanwhile_is_taken_as_ours_and_not_doubled(build_world: Any) -> None:
     """The city refuses the second one («уже существует»): read back, it is the one that was meant."""
     world = build_world(pupils=2, prepare=one_absence)
@@ -120,6 +121,7 @@ def test_an_absence_that_a_person_typed_meanwhile_is_taken_as_ours_and_not_doubl
         assert not again.delivered.sent
 
 
+@pytest.mark.row("A16")
 def test_an_absence_that_a_person_typed_with_another_reason_is_a_conflict(build_world: Any) -> None:
     world = build_world(pupils=2, prepare=one_absence)
     with world.open() as hand:

@@ -67,6 +67,7 @@ def try_sync(hand: Any) -> Any:
         return None
 
 
+@pytest.mark.row("A2", "A3", "A5", "A6", "A7", "A12", "A13", "A14")
 @pytest.mark.parametrize("name", ON_WRITES)
 def test_every_third_write_goes_wrong_and_each_object_stands_once(small: Any, name: str) -> None:
     synced, wanted = go_through(small)
@@ -86,6 +87,7 @@ def test_every_third_write_goes_wrong_and_each_object_stands_once(small: Any, na
         explained(hand)
 
 
+@pytest.mark.row("A7", "A13", "A14", "A20")
 @pytest.mark.parametrize("name", ON_READS)
 def test_reads_go_wrong_and_nothing_is_concluded_from_them(small: Any, name: str) -> None:
     _, wanted = go_through(small)
@@ -104,6 +106,7 @@ def test_reads_go_wrong_and_nothing_is_concluded_from_them(small: Any, name: str
         hand.assert_sound()
 
 
+@pytest.mark.row("A14", "A20")
 @pytest.mark.parametrize("name", ON_READS)
 def test_reads_that_go_wrong_after_the_delivery_change_nothing(small: Any, name: str) -> None:
     with small.open() as hand:
@@ -121,6 +124,7 @@ def test_reads_that_go_wrong_after_the_delivery_change_nothing(small: Any, name:
     assert last.planned.plan.counters["unchanged"] == len(ledger)
 
 
+@pytest.mark.row("A3")
 def test_writes_slower_than_the_deadline_are_looked_up_and_not_repeated(build_world: Any) -> None:
     """Here time is real: the slow call lands after our deadline and before the settle time is over."""
     world = build_world(pupils=1, real_clock=True)
@@ -159,6 +163,7 @@ def test_everything_goes_wrong_at_once_and_the_end_is_the_same(small: Any) -> No
         hand.assert_sound()
 
 
+@pytest.mark.row("A4")
 def test_writes_that_land_after_the_time_out_are_not_written_again(small: Any) -> None:
     """`late_s` stays under the settle time: the promise of law 4."""
     synced, wanted = go_through(small)
@@ -176,6 +181,7 @@ def test_writes_that_land_after_the_time_out_are_not_written_again(small: Any) -
         hand.assert_sound()
 
 
+@pytest.mark.row("A22")
 def test_own_writes_that_are_not_visible_at_once_are_not_written_again(small: Any) -> None:
     synced, wanted = go_through(small)
     small.city.switch(read_lag_s=25)
@@ -191,6 +197,7 @@ def test_own_writes_that_are_not_visible_at_once_are_not_written_again(small: An
         hand.assert_sound()
 
 
+@pytest.mark.row("A12", "A13")
 @pytest.mark.parametrize("status", [429, 433])
 def test_a_city_that_asks_for_fewer_requests_is_obeyed_and_nothing_is_lost(small: Any, status: int) -> None:
     synced, wanted = go_through(small)
@@ -207,6 +214,7 @@ def test_a_city_that_asks_for_fewer_requests_is_obeyed_and_nothing_is_lost(small
         hand.assert_sound()
 
 
+@pytest.mark.row("A12")
 def test_a_throttling_answer_without_a_wait_waits_all_the_same(small: Any) -> None:
     synced, wanted = go_through(small)
     small.city.recorder.strip = "retry-after"
@@ -222,6 +230,7 @@ def test_a_throttling_answer_without_a_wait_waits_all_the_same(small: Any) -> No
         hand.assert_sound()
 
 
+@pytest.mark.row("D10")
 def test_a_period_closed_between_plan_and_delivery_parks_each_row_with_that_reason(small: Any) -> None:
     synced, wanted = go_through(small)
     for schedule in small.city.state()["attestation_periods_schedules"]:
@@ -242,6 +251,7 @@ def test_a_period_closed_between_plan_and_delivery_parks_each_row_with_that_reas
         assert again.planned.plan.counters["create"] == 0
 
 
+@pytest.mark.row("A19")
 def test_one_row_that_the_city_refuses_is_parked_and_the_others_go_on(small: Any) -> None:
     synced, wanted = go_through(small)
     refused = small.city.state()["student_profiles"][0]["id"]
@@ -265,6 +275,7 @@ def test_one_row_that_the_city_refuses_is_parked_and_the_others_go_on(small: Any
         assert len(small.city.ledger()) == states["verified"]
 
 
+@pytest.mark.row("A9", "G8")
 def test_a_token_that_dies_in_mid_run_pauses_its_profile_and_a_new_one_goes_on(small: Any) -> None:
     secret = small.folder / "token.txt"
     admin = small.city.profiles[0]
@@ -296,6 +307,7 @@ def test_a_token_that_dies_in_mid_run_pauses_its_profile_and_a_new_one_goes_on(s
         hand.assert_sound()
 
 
+@pytest.mark.row("A9", "G8")
 def test_a_token_file_renewed_before_the_city_complains_needs_nobody(small: Any) -> None:
     secret = small.folder / "token.txt"
     admin = small.city.profiles[0]
@@ -313,6 +325,7 @@ def test_a_token_file_renewed_before_the_city_complains_needs_nobody(small: Any)
         hand.assert_sound()
 
 
+@pytest.mark.row("A1")
 def test_a_city_that_is_not_there_loses_nothing(small: Any) -> None:
     """Nothing was sent: the rows stay due and go when the city is back."""
     synced, wanted = go_through(small)

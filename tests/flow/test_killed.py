@@ -168,6 +168,7 @@ def choose_steps(planned: int, delivered: int) -> list[int]:
     return [*range(1, planned, 9), *range(planned, delivered + 1, 3)]
 
 
+@pytest.mark.row("B1")
 @pytest.mark.slow
 def test_killed_at_any_step_and_started_again_every_object_stands_once(trials: Trials) -> None:
     """Steps all over a run that writes marks, absences and homework; then one start to the end."""
@@ -188,6 +189,7 @@ def test_killed_at_any_step_and_started_again_every_object_stands_once(trials: T
         trials.check()
 
 
+@pytest.mark.row("B2")
 @pytest.mark.slow
 def test_killed_again_during_the_recovery_nothing_is_lost_or_doubled(trials: Trials) -> None:
     """Thirty pairs of steps, drawn with a fixed seed."""

@@ -45,6 +45,7 @@ def other_value(item: dict[str, Any]) -> int:
     return 3 if round(item["graderaw"] + 0.001) != 3 else 5
 
 
+@pytest.mark.row("E5")
 def test_namesakes_never_get_each_others_marks(recorded: Any) -> None:
     """The recorded school has namesakes; every mark in the city is checked by person id against the portal's own rows."""
     with recorded.open() as hand:
@@ -146,6 +147,7 @@ def test_a_mark_hidden_at_the_portal_is_neither_sent_nor_deleted(small: Any) -> 
     assert shown in small.city.standing("marks")
 
 
+@pytest.mark.row("A21", "E15")
 def test_a_cleared_mark_is_deleted_only_after_two_complete_reads_and_a_named_approval(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     there = city_mark_of(delivered, user, item)
@@ -263,6 +265,7 @@ def reader(build_module_world: Any) -> Any:
         yield hand, world.city.ledger()
 
 
+@pytest.mark.row("A21", "E15")
 def test_incomplete_reads_prove_no_absence(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     ledger = delivered.city.ledger()
@@ -280,6 +283,7 @@ def test_incomplete_reads_prove_no_absence(delivered: Any) -> None:
     assert delivered.city.ledger() == ledger
 
 
+@pytest.mark.row("V4")
 def test_what_a_person_changed_in_the_city_is_held_and_never_written_over(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     there = city_mark_of(delivered, user, item)
@@ -299,6 +303,7 @@ def test_what_a_person_changed_in_the_city_is_held_and_never_written_over(delive
     assert city_mark_of(delivered, user, item)["name"] == value
 
 
+@pytest.mark.row("A18")
 def test_a_mark_that_a_person_deleted_in_the_city_is_not_written_again(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     there = city_mark_of(delivered, user, item)
@@ -327,6 +332,7 @@ def test_different_changes_on_both_sides_are_a_conflict_for_a_person(delivered: 
     assert delivered.city.machine_ledger() == machine
 
 
+@pytest.mark.row("V5")
 def test_the_same_change_on_both_sides_is_adopted_without_a_write(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     there = city_mark_of(delivered, user, item)

@@ -108,6 +108,7 @@ def test_everything_linked_stands_exactly_once_after_the_first_delivery(recorded
         hand.assert_sound()
 
 
+@pytest.mark.row("A29")
 def test_a_second_sync_with_nothing_changed_only_reads(recorded: Any) -> None:
     with recorded.open() as hand:
         hand.through()

@@ -64,6 +64,7 @@ def cells_of(city: Any) -> Counter[tuple[int, int, int]]:
     )
 
 
+@pytest.mark.row("G5")
 def test_an_old_backup_is_restored_and_nothing_is_doubled_or_lost(school: Any, tmp_path: Path) -> None:
     """Deliver, back up, deliver a change, restore, sync: the change is adopted and not sent again."""
     with school.open() as hand:
@@ -90,6 +91,7 @@ def test_an_old_backup_is_restored_and_nothing_is_doubled_or_lost(school: Any, t
         assert actions.count("backup.restored") == actions.count("epoch.begun") == actions.count("epoch.covered") == 1
 
 
+@pytest.mark.row("G5")
 def test_what_was_delivered_after_the_backup_is_adopted_by_its_record(school: Any, tmp_path: Path) -> None:
     """The backup knows nothing of the city: every mark is found there, none is sent a second time."""
     with school.open() as hand:
@@ -108,6 +110,7 @@ def test_what_was_delivered_after_the_backup_is_adopted_by_its_record(school: An
         assert {(row.kind, row.ref): row.city_id for row in hand.base_rows()} == bases
 
 
+@pytest.mark.row("G5")
 def test_nothing_is_sent_before_the_city_was_read_in_the_new_epoch(school: Any, tmp_path: Path) -> None:
     """What stood in the queue at the time of the backup is dropped and never sent as it was."""
     with school.open() as hand:
@@ -211,6 +214,7 @@ def test_a_stop_given_after_the_backup_outlives_the_restore(school: Any, tmp_pat
         assert find_stop(conn, hand.gateway.place.city) is not None
 
 
+@pytest.mark.row("G6")
 def test_a_damaged_swapped_or_bare_copy_is_refused(school: Any, tmp_path: Path) -> None:
     with school.open() as hand:
         copy = back_up(hand, tmp_path / "one.backup")

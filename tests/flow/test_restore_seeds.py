@@ -147,6 +147,7 @@ def drill(build_world: Any, tmp_path: Path) -> Drill:
     return Drill(world, template)
 
 
+@pytest.mark.row("G5")
 @pytest.mark.slow
 def test_a_hundred_seeds_of_restores_double_nothing_and_lose_nothing(drill: Drill, tmp_path: Path) -> None:
     total: Counter[str] = Counter()

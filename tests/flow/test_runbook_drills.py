@@ -299,6 +299,7 @@ def test_restore(open_desk: Callable[[str], Desk], tmp_path: Path) -> None:
     assert desk.world.city.machine_ledger() == ledger
 
 
+@pytest.mark.row("G2", "G3")
 def test_upgrade(open_desk: Callable[[str], Desk], tmp_path: Path) -> None:
     """A database that newer code has migrated is refused by this one, and the backup made before is the way back."""
     desk = open_desk("upgrade.md")

@@ -238,6 +238,7 @@ def test_a_watcher_that_does_not_answer_is_a_remark_and_no_failed_run(small: Any
             assert ran.synced.exit_code == 0
 
 
+@pytest.mark.row("A28")
 def test_a_failed_run_gives_no_sign_and_is_tried_again_when_the_city_is_back(small: Any, tmp_path: Path) -> None:
     file = tmp_path / "sign"
     set_schedule(small, **NIGHT, heartbeat_file=str(file))
@@ -258,6 +259,7 @@ def test_a_failed_run_gives_no_sign_and_is_tried_again_when_the_city_is_back(sma
         assert file.exists()
 
 
+@pytest.mark.row("B16")
 def test_a_class_on_demand_between_a_nights_plan_and_its_release_takes_nothing_from_it(small: Any) -> None:
     """The night has sealed its plan; one class is synced on demand; then the night lets its plan out: each mark once."""
     with small.open() as hand:
@@ -341,6 +343,7 @@ def test_a_run_that_is_broken_off_does_not_keep_the_next_one_waiting(small: Any,
         assert hand.sync().planned is not None
 
 
+@pytest.mark.row("D9")
 def test_the_night_over_midnight_keeps_the_day_it_began_on(small: Any) -> None:
     """The days that a run asks for are those of its beginning, however long it lasts."""
     set_schedule(small, late={"cron": "59 23 * * *", "from_day": -20, "to_day": 0})

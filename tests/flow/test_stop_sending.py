@@ -38,6 +38,7 @@ def watch_writes(city: Any, count: int) -> tuple[threading.Event, list[float]]:
     return reached, moments
 
 
+@pytest.mark.row("V10")
 @pytest.mark.slow
 def test_a_delivery_in_another_process_makes_no_new_call_two_seconds_later(build_world: Any, make_hand: Any) -> None:
     """A forked child sends at ten a second; a command of this process stops it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 
 def spoil(city: Any, kind: str, object_id: int, **fields: Any) -> None:
@@ -25,6 +26,7 @@ def fill_up(hand: Any, intent: dict[str, Any]) -> None:
         hand.city.human("create", "mark", cell=cell, control_form_id=intent["form_id"], weight=1, value="5")
 
 
+@pytest.mark.row("A26")
 def test_a_mark_typed_by_hand_that_can_not_be_read_is_not_written_a_second_time(small: Any) -> None:
     with small.open() as hand:
         hand.link_everybody()

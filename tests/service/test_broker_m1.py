@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 
+pytestmark = pytest.mark.row("M1")
+
+
+@pytest.mark.row("B8")
 def test_a_failure_while_redis_is_away_is_tried_again_from_its_row(fleet: Any) -> None:
     fleet.queue(12)
     fleet.fault("429", times=4)
@@ -16,6 +21,7 @@ def test_a_failure_while_redis_is_away_is_tried_again_from_its_row(fleet: Any) -
     fleet.assert_whole()
 
 
+@pytest.mark.row("B8")
 def test_work_that_was_in_a_threads_hands_when_redis_went_is_finished(fleet: Any) -> None:
     fleet.queue(6)
     fleet.fault("slow", delay_s=1.0)

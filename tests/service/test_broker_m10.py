@@ -10,7 +10,10 @@ from dramatiq.middleware import TimeLimitExceeded
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.queue.broker import Doorbell
 
+pytestmark = pytest.mark.row("M10")
 
+
+@pytest.mark.row("B6")
 def test_nothing_in_the_doorbell_throws_into_a_thread(redis_url: str) -> None:
     for url in (None, redis_url):
         with Doorbell(lambda _: None, threads=1, redis_url=url) as bell:
@@ -19,6 +22,7 @@ def test_nothing_in_the_doorbell_throws_into_a_thread(redis_url: str) -> None:
         assert named == {"_WorkerMiddleware"}
 
 
+@pytest.mark.row("B6")
 def test_an_interrupt_after_the_answer_stops_the_worker_and_the_next_one_finds_the_mark(
     fleet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from gateway.queue.tables import operation
 
+pytestmark = pytest.mark.row("M2")
 
+
+@pytest.mark.row("B9")
 def test_what_is_due_later_runs_at_its_time_though_redis_was_restarted_meanwhile(fleet: Any) -> None:
     fleet.queue(10)
     with fleet.gateway.store.write() as conn:

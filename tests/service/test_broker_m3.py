@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.queue.states import State
+
+pytestmark = pytest.mark.row("M3")
 
 
 def test_what_a_killed_worker_held_is_delivered_again_within_thirty_seconds(fleet: Any) -> None:

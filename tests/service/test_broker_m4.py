@@ -10,7 +10,10 @@ import pytest
 from gateway.domain.errors import ConfigurationError
 from gateway.queue.broker import Doorbell
 
+pytestmark = pytest.mark.row("M4")
 
+
+@pytest.mark.row("B11")
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "allkeys-random"])
 def test_a_redis_that_may_throw_messages_away_is_refused_at_the_start(
     redis_server: Callable[..., Any], policy: str
@@ -21,6 +24,7 @@ def test_a_redis_that_may_throw_messages_away_is_refused_at_the_start(
         Doorbell(lambda _: None, threads=1, redis_url=server.url)
 
 
+@pytest.mark.row("B11")
 def test_messages_thrown_away_under_our_hands_are_rung_again(fleet: Any) -> None:
     fleet.queue(40)
     fleet.fault("slow", delay_s=0.05)
@@ -36,6 +40,7 @@ def test_messages_thrown_away_under_our_hands_are_rung_again(fleet: Any) -> None
     fleet.assert_whole()
 
 
+@pytest.mark.row("B11", "B12")
 def test_a_full_redis_takes_no_message_and_the_work_goes_on_when_it_does(fleet: Any) -> None:
     fleet.queue(10)
     client = fleet.redis.client()

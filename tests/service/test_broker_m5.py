@@ -11,7 +11,10 @@ import redis
 
 from gateway.queue.broker import QUEUES
 
+pytestmark = pytest.mark.row("M5")
 
+
+@pytest.mark.row("D2")
 def test_jobs_handed_out_a_second_time_by_a_clock_that_is_ahead_have_no_second_effect(
     fleet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,6 +35,7 @@ def test_jobs_handed_out_a_second_time_by_a_clock_that_is_ahead_have_no_second_e
     fleet.assert_whole()
 
 
+@pytest.mark.row("D2", "C12")
 def test_the_clocks_of_the_hosts_do_not_matter_where_the_store_tells_the_time(fleet: Any) -> None:
     assert isinstance(fleet.redis.client(), redis.Redis)
     fleet.queue(1)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.queue.broker import Doorbell
 
+pytestmark = pytest.mark.row("M6")
 
+
+@pytest.mark.row("B10")
 def test_messages_that_come_again_after_everything_is_done_do_nothing(fleet: Any) -> None:
     fleet.queue(15)
     with fleet.worker():
@@ -18,6 +23,7 @@ def test_messages_that_come_again_after_everything_is_done_do_nothing(fleet: Any
     fleet.assert_whole()
 
 
+@pytest.mark.row("B10")
 def test_messages_that_come_three_times_at_once_do_their_work_once(fleet: Any) -> None:
     fleet.queue(15)
     with Doorbell(lambda _: None, threads=0, redis_url=fleet.redis.url) as bell:

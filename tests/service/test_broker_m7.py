@@ -7,12 +7,15 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from gateway.flows.deliver import build_delivery
 from gateway.queue.due import sweep
 from gateway.queue.states import State
 from gateway.queue.tables import operation
+
+pytestmark = pytest.mark.row("M7")
 
 SUICIDE = """
 import os, sys
@@ -31,6 +34,7 @@ with open_gateway(settings) as gateway:
 """
 
 
+@pytest.mark.row("B3")
 def test_an_operation_that_kills_its_worker_three_times_is_parked_and_the_others_go_on(fleet: Any) -> None:
     fleet.queue(5)
     poison = fleet.rows()[0].id

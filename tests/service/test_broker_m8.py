@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 
+pytestmark = pytest.mark.row("M8")
+
+
+@pytest.mark.row("B7")
 def test_ninety_queued_ids_are_lost_with_redis_and_every_mark_arrives_once(fleet: Any) -> None:
     fleet.queue(90)
     fleet.fault("slow", delay_s=0.05)
@@ -17,6 +22,7 @@ def test_ninety_queued_ids_are_lost_with_redis_and_every_mark_arrives_once(fleet
     fleet.assert_whole()
 
 
+@pytest.mark.row("B7")
 def test_a_flush_at_any_moment_costs_seconds(fleet: Any) -> None:
     fleet.queue(60)
     fleet.fault("slow", delay_s=0.05)

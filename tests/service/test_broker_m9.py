@@ -10,7 +10,10 @@ from dramatiq.brokers.redis import RedisBroker
 
 from gateway.queue.broker import Doorbell
 
+pytestmark = pytest.mark.row("M9")
 
+
+@pytest.mark.row("B10")
 def test_an_enqueue_whose_answer_was_lost_is_not_run_again_by_the_library(fleet: Any) -> None:
     with Doorbell(lambda _: None, threads=0, redis_url=fleet.redis.url) as bell:
         connection = bell._broker.client.connection_pool.make_connection()  # type: ignore[union-attr]  # it is on Redis
@@ -18,6 +21,7 @@ def test_an_enqueue_whose_answer_was_lost_is_not_run_again_by_the_library(fleet:
         assert connection.retry._retries == 0
 
 
+@pytest.mark.row("B10")
 def test_ids_that_stand_in_the_queue_twice_have_one_effect(fleet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.queue(12)
     lost = iter(range(6))

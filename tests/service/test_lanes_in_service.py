@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.domain.clock import moscow_day
 from gateway.flows.deliver import deliver
 from gateway.queue.lanes import LaneCount, count_lanes
 
 
+@pytest.mark.row("B17")
 def test_marks_on_demand_overtake_a_night_that_was_rung_before_them(fleet: Any) -> None:
     fleet.queue(60)
     fleet.fault("slow", delay_s=0.2)

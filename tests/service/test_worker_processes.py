@@ -12,6 +12,7 @@ import pytest
 from gateway.queue.states import State
 
 
+@pytest.mark.row("B4")
 @pytest.mark.slow
 def test_two_workers_of_which_one_is_frozen_and_one_killed_leave_every_mark_once(
     build_fleet: Callable[..., Any], database_url: str
@@ -38,6 +39,7 @@ def test_two_workers_of_which_one_is_frozen_and_one_killed_leave_every_mark_once
     fleet.assert_whole()
 
 
+@pytest.mark.row("B5")
 def test_a_worker_told_to_stop_finishes_what_it_sent_and_gives_back_the_rest(fleet: Any) -> None:
     fleet.queue(40)
     fleet.fault("slow", delay_s=0.5)
@@ -61,6 +63,7 @@ def test_a_worker_told_to_stop_finishes_what_it_sent_and_gives_back_the_rest(fle
     fleet.assert_whole()
 
 
+@pytest.mark.row("B1")
 def test_killed_again_and_again_the_ledger_is_as_intended(fleet: Any) -> None:
     fleet.queue(100)
     fleet.fault("slow", delay_s=0.1)

@@ -84,6 +84,7 @@ WRITE_FAULTS: list[tuple[str, type[ConnectorError] | None, bool]] = [
 ]
 
 
+@pytest.mark.row("A7", "A14", "A20")
 @pytest.mark.parametrize(("fault", "expected"), READ_FAULTS)
 def test_a_fault_that_stays_discards_the_scope_and_no_other(
     city: Any, open_journal: Open, fault: str, expected: type[ConnectorError] | None
@@ -116,6 +117,7 @@ def test_a_fault_that_passes_is_not_even_seen(city: Any, open_journal: Open, fau
     assert hasty.read(Kind.MARK, group) == whole
 
 
+@pytest.mark.row("A2", "A3", "A5", "A6")
 @pytest.mark.parametrize(("fault", "expected", "is_written"), WRITE_FAULTS)
 def test_a_fault_on_a_write_is_named_by_what_may_have_happened(
     city: Any, open_journal: Open, fault: str, expected: type[ConnectorError] | None, is_written: bool
@@ -140,6 +142,7 @@ def test_a_fault_on_a_write_is_named_by_what_may_have_happened(
         assert len(city.ledger()) == (1 if is_written else 0)
 
 
+@pytest.mark.row("A4")
 def test_a_write_that_lands_late_was_unknown_before(city: Any, open_journal: Open) -> None:
     city.begin({"late_s": 60})
     journal = open_journal(city)
@@ -183,6 +186,7 @@ def test_a_server_that_is_not_there_took_nothing(city: Any, open_journal: Open) 
         journal.connector.fetch_directory(date(2026, 11, 23))
 
 
+@pytest.mark.row("A15")
 def test_a_wrong_subsystem_is_an_incomplete_read_and_no_empty_city(city: Any, open_journal: Open) -> None:
     journal = open_journal(city, subsystem="journalsw")
 
@@ -196,6 +200,7 @@ def test_a_wrong_subsystem_is_an_incomplete_read_and_no_empty_city(city: Any, op
         open_journal(city, subsystem="journalsw").connector.fetch_directory(date(2026, 11, 23))
 
 
+@pytest.mark.row("A14", "A15")
 def test_a_directory_that_looks_empty_is_refused_whichever_it_is(city: Any, open_journal: Open) -> None:
     """A page cut to nothing by a proxy would otherwise look like a school without pupils."""
     for path in ("student_profiles", "groups", "control_forms", "class_units"):
@@ -205,6 +210,7 @@ def test_a_directory_that_looks_empty_is_refused_whichever_it_is(city: Any, open
             open_journal(city).connector.fetch_directory(date(2026, 11, 23))
 
 
+@pytest.mark.row("A9", "G8")
 def test_a_new_token_in_the_file_is_used_without_a_stop(city: Any, open_journal: Open, tmp_path: Path) -> None:
     admin = city.profiles[0]
     file = tmp_path / "token"
@@ -222,6 +228,7 @@ def test_a_new_token_in_the_file_is_used_without_a_stop(city: Any, open_journal:
     assert len(city.ledger()) == 1
 
 
+@pytest.mark.row("A9")
 def test_many_threads_read_at_once_and_renew_a_token_once(city: Any, open_journal: Open, tmp_path: Path) -> None:
     admin = city.profiles[0]
     file = tmp_path / "token"
@@ -259,6 +266,7 @@ def test_the_pace_keeps_the_city_from_refusing(city: Any, open_journal: Open) ->
     assert spent_s == pytest.approx((city.request_count("/api/ej") - 1) / 5, abs=1e-3)
 
 
+@pytest.mark.row("A12")
 @pytest.mark.parametrize("status", [429, 433])
 def test_a_city_that_is_asked_too_fast_says_how_long_to_wait(city: Any, open_journal: Open, status: int) -> None:
     city.begin({"rate": 1, "rate_status": status})
@@ -270,6 +278,7 @@ def test_a_city_that_is_asked_too_fast_says_how_long_to_wait(city: Any, open_jou
     assert 1.0 <= caught.value.retry_after_s <= 3600.0
 
 
+@pytest.mark.row("G8")
 def test_the_check_says_a_line_for_everything_and_no_secret(city: Any, open_journal: Open) -> None:
     admin, teacher, other = city.profiles[:3]
     journal = open_journal(

@@ -66,6 +66,7 @@ def test_the_timetable_has_double_cancelled_replaced_and_moved_lessons(any_city:
     assert len(moved) == 1
 
 
+@pytest.mark.row("A20")
 def test_all_marks_that_stand_there_are_read_and_no_others(any_city: Any, open_journal: Open) -> None:
     journal = open_journal(any_city)
     group = journal.group(ALGEBRA)
@@ -134,6 +135,7 @@ def test_a_mark_is_changed_under_its_id_and_a_persons_comment_stays(any_city: An
     assert stored["comment"] == "за доклад"
 
 
+@pytest.mark.row("A17")
 def test_a_mark_is_deleted_and_a_second_delete_finds_it_gone(any_city: Any, open_journal: Open) -> None:
     journal = open_journal(any_city)
     group = journal.group(ALGEBRA)
@@ -150,6 +152,7 @@ def test_a_mark_is_deleted_and_a_second_delete_finds_it_gone(any_city: Any, open
     assert [one["op"] for one in any_city.ledger()] == ["create", "delete"]
 
 
+@pytest.mark.row("A18")
 def test_a_mark_that_a_person_deleted_is_not_changed(any_city: Any, open_journal: Open) -> None:
     journal = open_journal(any_city)
     group = journal.group(ALGEBRA)

@@ -26,6 +26,7 @@ from gateway.store.transaction import Store
 BuildDeed = Callable[[int], Deed]
 
 
+@pytest.mark.row("D1")
 def test_entries_are_numbered_from_one_in_each_stream(store: Store, log: AuditLog, build_deed: BuildDeed) -> None:
     access = Deed(stream="access", action="passport.seen", actor=Actor("os_user", "root"))
 

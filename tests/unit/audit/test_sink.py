@@ -121,6 +121,7 @@ def test_a_rolled_back_deed_never_reaches_the_sink(store: Store, fed: AuditLog, 
     assert deeds_of(store, path).ok
 
 
+@pytest.mark.row("G7")
 def test_a_crash_between_commit_and_line_is_caught_up_at_the_next_opening(
     store: Store, log: AuditLog, open_log: OpenLog, grow: Grow, path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_file_that_was_moved_away_is_begun_anew_and_whole(
     assert deeds_of(store, path).entries == 121
 
 
+@pytest.mark.row("G7")
 def test_an_unwritable_sink_stops_nothing_and_is_noted_once(
     store: Store, fed: AuditLog, open_log: OpenLog, grow: Grow, path: Path, clock: VirtualClock
 ) -> None:
@@ -244,6 +246,7 @@ def test_an_unwritable_sink_stops_nothing_and_is_noted_once(
     assert (report.ok, report.entries, report.pending) == (True, 11, 0)
 
 
+@pytest.mark.row("G7")
 def test_without_a_sink_for_too_long_nothing_more_is_done_where_the_school_wants_it_so(
     store: Store, open_log: OpenLog, grow: Grow, path: Path, clock: VirtualClock
 ) -> None:
@@ -288,6 +291,7 @@ def test_what_waits_for_a_commit_is_refused_outside_of_a_write(store: Store) -> 
         store.after_commit(list)
 
 
+@pytest.mark.row("G7")
 def test_a_disk_that_fills_up_in_the_middle_of_a_line_costs_no_line(
     store: Store, fed: AuditLog, grow: Grow, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ class Recording(httpcore.MockBackend):
         return Stream()
 
 
+@pytest.mark.row("A23")
 def test_what_is_left_shrinks_with_the_call_and_then_ends_it() -> None:
     now = [0.0]
     call = Call(until=10.0, monotonic=lambda: now[0])

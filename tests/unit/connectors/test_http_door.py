@@ -44,6 +44,7 @@ def test_a_whole_answer_comes_back_with_status_headers_and_body(raw_server: Any)
     assert raw_server.requests[0].startswith(b"GET /list?page=1&flag=true&ids=1%2C2 HTTP/1.1")
 
 
+@pytest.mark.row("A5")
 @pytest.mark.parametrize("sent", range(len(WHOLE)))
 def test_an_answer_cut_at_any_byte_leaves_a_write_unknown(raw_server: Any, sent: int) -> None:
     raw_server.serve(lambda connection, _request: connection.sendall(WHOLE[:sent]))
@@ -61,6 +62,7 @@ def test_an_answer_cut_on_a_read_may_be_asked_again(raw_server: Any) -> None:
         door.call("GET", "/list", is_write=False)
 
 
+@pytest.mark.row("A1")
 @pytest.mark.parametrize("is_write", [False, True])
 def test_a_refused_connection_sent_nothing(is_write: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -70,6 +72,7 @@ def test_a_refused_connection_sent_nothing(is_write: bool) -> None:
         door.call("POST", "/marks", is_write=is_write)
 
 
+@pytest.mark.row("A1")
 def test_an_unknown_host_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror("no such host")
@@ -80,6 +83,7 @@ def test_an_unknown_host_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         door.call("POST", "/marks", is_write=True)
 
 
+@pytest.mark.row("A27")
 def test_a_failed_tls_handshake_sent_nothing(raw_server: Any) -> None:
     raw_server.serve(lambda connection, _request: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
 
@@ -110,6 +114,7 @@ def test_a_full_pool_sent_nothing(raw_server: Any) -> None:
     assert len(raw_server.requests) == 1
 
 
+@pytest.mark.row("A23")
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
 @pytest.mark.parametrize(("is_write", "expected"), [(False, UnavailableError), (True, OutcomeUnknownError)])
 def test_a_dripping_server_is_cut_at_the_total_deadline(
@@ -141,6 +146,7 @@ def test_a_deadline_spent_before_the_first_byte_sent_nothing(raw_server: Any) ->
         door.call("POST", "/marks", is_write=True)
 
 
+@pytest.mark.row("A24")
 @pytest.mark.parametrize(("is_write", "expected"), [(False, IncompleteReadError), (True, OutcomeUnknownError)])
 def test_a_body_that_explodes_when_unpacked_is_refused(
     raw_server: Any, is_write: bool, expected: type[ConnectorError]
@@ -153,6 +159,7 @@ def test_a_body_that_explodes_when_unpacked_is_refused(
         door.call("GET", "/bomb", is_write=is_write)
 
 
+@pytest.mark.row("A24")
 def test_an_endless_body_is_refused(raw_server: Any) -> None:
     def pour(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -182,6 +189,7 @@ def test_a_gzip_body_is_unpacked_and_a_cut_one_is_noticed(raw_server: Any) -> No
             door.call("GET", "/packed", is_write=False)
 
 
+@pytest.mark.row("A27")
 def test_a_redirect_is_not_followed(raw_server: Any) -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/elsewhere\r\nContent-Length: 0\r\n\r\n"
     raw_server.serve(lambda connection, _request: connection.sendall(head))

@@ -58,6 +58,7 @@ def test_a_write_is_tried_again_only_when_nothing_was_sent() -> None:
         assert calls == [1]
 
 
+@pytest.mark.row("A7")
 def test_tries_and_waits_are_bounded() -> None:
     clock = VirtualClock(NOW)
     call, calls = failing(*[UnreachableError() for _ in range(9)])
@@ -81,6 +82,7 @@ def test_a_short_wait_asked_for_is_kept_and_a_long_one_goes_up() -> None:
     assert calls == [1]
 
 
+@pytest.mark.row("A12")
 @pytest.mark.parametrize(
     ("value", "expected_s"),
     [
@@ -105,6 +107,7 @@ def test_every_form_of_retry_after_becomes_a_wait_within_bounds(value: str | Non
     assert parse_retry_after(value, NOW) == expected_s
 
 
+@pytest.mark.row("A12")
 @settings(deadline=None)  # two busy cores say nothing about an example
 @given(st.text())
 def test_no_text_of_retry_after_breaks_the_bounds(value: str) -> None:
@@ -124,6 +127,7 @@ def test_a_bucket_never_lets_more_through_than_rate_and_burst(rate: float, burst
     assert passed_s == pytest.approx(max(0, count - burst) / rate, abs=1e-3)
 
 
+@pytest.mark.row("D1")
 def test_a_clock_set_back_does_not_stop_the_pace() -> None:
     class Jumping(VirtualClock):
         shift = timedelta()
@@ -166,6 +170,7 @@ def test_totals_end_a_list_without_another_call() -> None:
     ]
 
 
+@pytest.mark.row("A20")
 def test_without_totals_only_an_empty_page_ends_a_list() -> None:
     asked: list[int] = []
 
@@ -178,6 +183,7 @@ def test_without_totals_only_an_empty_page_ends_a_list() -> None:
     assert (rows, asked) == ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4])
 
 
+@pytest.mark.row("A20", "A21")
 @pytest.mark.parametrize(
     "pages",
     [
@@ -209,6 +215,7 @@ def test_a_list_that_knows_no_pages_ends_when_it_repeats_itself() -> None:
         read_all([Page(rows=[1, 2]), Page(rows=[2, 1])], may_ignore_paging=True)
 
 
+@pytest.mark.row("A20")
 @settings(deadline=None)
 @given(st.lists(st.integers(), unique=True, max_size=40), st.integers(1, 7), st.booleans())
 def test_any_list_cut_into_pages_is_read_whole(rows: list[int], size: int, has_totals: bool) -> None:
@@ -224,6 +231,7 @@ def test_only_plain_numbers_count_as_totals() -> None:
     assert found == [3, 3, None, None, None, None]
 
 
+@pytest.mark.row("A25")
 @pytest.mark.parametrize(
     "body",
     [

@@ -92,6 +92,7 @@ def test_hours_over_midnight_hold_the_night_and_not_the_day() -> None:
     ]
 
 
+@pytest.mark.row("A28")
 def test_slots_outside_the_hours_are_none() -> None:
     rule = SlotRule(crons=("0 * * * *",), hours=parse_hours("08:00-09:00"))
 
@@ -100,6 +101,7 @@ def test_slots_outside_the_hours_are_none() -> None:
     assert shown(MOSCOW, found) == ["20.11 09:00", "21.11 08:00", "21.11 09:00"]
 
 
+@pytest.mark.row("A28", "D8")
 def test_silent_days_have_no_slots_and_their_last_day_is_silent_too() -> None:
     calendar = SchoolCalendar(
         zone="Europe/Moscow", weekdays=WEEK, silent=(DayRange(date(2026, 8, 25), date(2026, 9, 5)),)
@@ -131,6 +133,7 @@ def test_an_expression_that_never_comes_has_no_slot() -> None:
     )
 
 
+@pytest.mark.row("D7")
 @pytest.mark.parametrize(
     ("cron", "day", "expected"),
     [

@@ -31,6 +31,7 @@ from gateway.mapping.atoms import (
 from gateway.mapping.mesh import map_record
 
 
+@pytest.mark.row("A29")
 @pytest.mark.parametrize("shown", ["5", " 5 ", "5.0", "5,00", "5 (2К)", "5(1)", "5\u00a0"])
 def test_spellings_of_one_mark_are_equal(shown: str) -> None:
     assert canonical_value(shown) == "5"
@@ -67,6 +68,7 @@ def city_mark(intent: Any, **changes: Any) -> CityMark:
     return CityMark(**(usual | changes))
 
 
+@pytest.mark.row("A29")
 def test_what_was_meant_and_what_came_back_have_one_atom_digest_and_key(make: Any) -> None:
     mark = map_record(make.mark(), make.context()).intent
     absence = map_record(make.absence(), make.context()).intent
@@ -133,6 +135,7 @@ def test_a_homework_of_nobody_meets_no_intents_key() -> None:
     assert object_key_of(homework) == "homework/2/3/20261110/20261112/0"
 
 
+@pytest.mark.row("G4")
 def test_a_digest_is_stable_over_releases() -> None:
     body = b'{"value":"5","weight":1,"form_id":21}'
 

@@ -168,12 +168,14 @@ def test_a_quarter_counts_where_the_whole_year_is_listed_beside_it(make: Any) ->
     )
 
 
+@pytest.mark.row("D5")
 def test_a_due_moment_at_half_past_ten_in_the_evening_utc_is_the_next_day_in_moscow(make: Any) -> None:
     mark = make.homework_mark(date(2026, 11, 10), due_at=datetime(2026, 11, 10, 22, 30, tzinfo=UTC))
 
     assert chosen(make, mark) == (date(2026, 11, 11), "due")
 
 
+@pytest.mark.row("D5")
 def test_a_lesson_late_in_the_evening_utc_belongs_to_the_next_day_in_moscow(make: Any) -> None:
     lesson = make.lesson(date(2026, 11, 9), starts_at=datetime(2026, 11, 9, 22, 30, tzinfo=UTC))
 

@@ -96,6 +96,7 @@ def test_a_missing_token_or_file_is_a_setting_to_mend(tmp_path: Path) -> None:
             profiles.token(profiles.all()[0])
 
 
+@pytest.mark.row("A9")
 def test_a_refused_token_is_read_again_once_for_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
     file.write_text("old", encoding="utf-8")

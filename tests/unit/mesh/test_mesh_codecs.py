@@ -34,6 +34,7 @@ def test_a_day_is_spelled_as_the_city_does(
     assert (read(spelled), write(date(2026, 11, 9))) == (date(2026, 11, 9), spelled)
 
 
+@pytest.mark.row("D6")
 @pytest.mark.parametrize(("read", "write", "spelled"), DAY_FORMS)
 @settings(deadline=None)  # two busy cores say nothing about an example
 @given(day=st.dates())
@@ -44,12 +45,14 @@ def test_every_day_survives_each_form(
     assert read(write(day)) == day
 
 
+@pytest.mark.row("D6")
 @settings(deadline=None)
 @given(MOMENTS)
 def test_a_minute_survives_the_dotted_form(moment: datetime) -> None:
     assert codecs.from_dotted_minute(codecs.to_dotted_minute(moment)) == moment.replace(second=0, microsecond=0)
 
 
+@pytest.mark.row("D6")
 @settings(deadline=None)
 @given(MOMENTS)
 def test_a_moment_survives_both_stamps(moment: datetime) -> None:
@@ -69,6 +72,7 @@ def test_day_and_clock_of_a_lesson_give_its_moment(moment: datetime) -> None:
     assert codecs.to_moment(codecs.from_triple(codecs.to_triple(moscow_day(whole))), clock) == whole
 
 
+@pytest.mark.row("D6")
 @pytest.mark.parametrize(
     ("spelled", "expected"),
     [
@@ -82,6 +86,7 @@ def test_a_stamp_without_a_zone_is_moscow_and_with_z_is_not(spelled: str, expect
     assert codecs.from_stamp(spelled) == expected
 
 
+@pytest.mark.row("D5")
 @pytest.mark.parametrize(
     ("spelled", "day"),
     [
@@ -95,6 +100,7 @@ def test_a_late_evening_in_utc_is_the_next_day_in_moscow(spelled: str, day: date
     assert codecs.stamp_day(spelled) == day
 
 
+@pytest.mark.row("D6")
 @pytest.mark.parametrize(
     ("read", "value"),
     [

@@ -107,6 +107,7 @@ def respond(route: respx.Route, status: int, body: Any) -> None:
         route.respond(status, json=body)
 
 
+@pytest.mark.row("A13", "A14")
 @pytest.mark.parametrize(("status", "body", "on_read", "on_write"), ANSWERS)
 def test_an_answer_to_a_read_says_what_to_do_next(
     journal: respx.MockRouter,
@@ -125,6 +126,7 @@ def test_an_answer_to_a_read_says_what_to_do_next(
     assert CANARY not in "".join(traceback.format_exception(problem))
 
 
+@pytest.mark.row("A6", "A13", "A16")
 @pytest.mark.parametrize(("status", "body", "on_read", "on_write"), ANSWERS)
 def test_an_answer_to_a_write_says_what_to_do_next(
     journal: respx.MockRouter,
@@ -184,6 +186,7 @@ def test_a_fault_of_each_phase_is_sent_again_only_where_nothing_was_sent(
     assert writing.call_count == (3 if on_write is UnreachableError else 1)
 
 
+@pytest.mark.row("A12")
 def test_a_wait_asked_for_is_carried_within_bounds(journal: respx.MockRouter, build: Any, mark: MarkIntent) -> None:
     for value, expected_s in (("30", 30.0), ("1000000000", 3600.0), ("-5", 1.0)):
         journal.post(path=MARKS).respond(429, json=refusal(429), headers={"Retry-After": value})
@@ -233,12 +236,14 @@ def test_a_known_refusal_is_told_in_our_words_and_an_unknown_one_not_at_all(
     assert "Канарейкина" not in caught.value.sentence
 
 
+@pytest.mark.row("A25")
 def test_a_deep_or_doubled_answer_is_no_list(journal: respx.MockRouter, build: Any, mark: MarkIntent) -> None:
     for body in ('[{"id": 1, "id": 2}]', "[" * 5000, '[{"weight": NaN}]', json.dumps([]).encode("utf-16")):
         journal.get(path=MARKS).respond(content=body, headers={"content-type": "application/json"})
         assert isinstance(read_problem(build(), mark), IncompleteReadError)
 
 
+@pytest.mark.row("A8")
 def test_repeated_500s_are_a_dead_session_when_the_city_says_so(
     journal: respx.MockRouter, build: Any, mark: MarkIntent
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_deleted_mark_has_no_number(
     assert (accepted.city_id, accepted.already_there) == (None, False)
 
 
+@pytest.mark.row("A17")
 @pytest.mark.parametrize("status", [404, 200])
 def test_a_delete_of_what_is_gone_is_done(journal: respx.MockRouter, build: Any, mark: MarkIntent, status: int) -> None:
     journal.delete(path=f"{CORE}/marks/5").respond(status, json={"code": 404, "message": "Объект не найден"})
@@ -174,6 +175,7 @@ def test_a_new_absence_goes_the_way_that_is_set(journal: respx.MockRouter, build
     assert (request.url.params["pid"], request.headers["auth-token"]) == ("1", "canary-teacher-token")
 
 
+@pytest.mark.row("A16")
 @pytest.mark.parametrize("status", [403, 200])
 def test_an_absence_that_stands_there_is_done(
     journal: respx.MockRouter, build: Any, absence: AbsenceIntent, status: int
@@ -249,6 +251,7 @@ def test_homework_that_is_not_what_was_planned_on_is_not_touched(
     assert not route.called
 
 
+@pytest.mark.row("B4")
 def test_a_write_that_had_to_wait_too_long_is_not_sent_at_all(
     journal: respx.MockRouter, build: Any, mark: MarkIntent
 ) -> None:

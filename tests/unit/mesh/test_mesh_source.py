@@ -192,6 +192,7 @@ def test_a_span_that_ends_in_the_future_is_asked_for_to_its_end(journal: respx.M
     assert (params["created_at_to"], "class_level_id" in params) == ("31.12.2026", False)
 
 
+@pytest.mark.row("A26")
 def test_one_broken_row_discards_its_scope_and_many_are_another_contract(journal: respx.MockRouter, build: Any) -> None:
     rows = [build_row(id=number) for number in range(1, 200)]
     serve(journal, f"{CORE}/marks", [*rows, build_row(id=200, weight=None)])
@@ -221,6 +222,7 @@ def test_a_refused_page_size_is_halved_once(journal: respx.MockRouter, build: An
     assert route.call_count == 5
 
 
+@pytest.mark.row("A20")
 def test_pages_that_repeat_a_row_discard_the_scope(journal: respx.MockRouter, build: Any) -> None:
     journal.get(path=f"{CORE}/marks").respond(json=[build_row()])
 

@@ -28,6 +28,7 @@ def build_mark(**changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.row("A26")
 def test_fields_that_nobody_reads_may_come_and_go() -> None:
     (found,), faults = read_rows(WireMark, [build_mark(new_field={"deep": [1]})], "mark")
 
@@ -47,6 +48,7 @@ def test_names_may_be_null() -> None:
     assert read_one(WirePupil, pupil, "pupil").last_name is None
 
 
+@pytest.mark.row("A26")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -83,6 +85,7 @@ def test_a_fault_names_the_cell_that_is_unknown_now() -> None:
     assert fault.where == "mesh mark:1664176530 pupil:40 lesson:101 weight"
 
 
+@pytest.mark.row("A26")
 def test_more_than_one_in_a_hundred_means_another_contract() -> None:
     rows = [build_mark(id=number) for number in range(1, 100)] + [build_mark(weight=None)]
     assert len(read_rows(WireMark, rows, "mark")[1]) == 1

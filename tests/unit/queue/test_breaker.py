@@ -52,6 +52,7 @@ def hand(store: Store) -> Hand:
     return Hand(store)
 
 
+@pytest.mark.row("A1", "A28")
 @pytest.mark.parametrize("error", [UnavailableError(), UnreachableError(), OutcomeUnknownError()])
 def test_silence_in_a_row_opens_it(hand: Hand, error: GatewayError) -> None:
     hand.note(error, error)
@@ -78,6 +79,7 @@ def test_a_request_to_wait_and_an_unreadable_answer_neither_count_nor_clear(hand
     assert hand.breaker.state is BreakerState.OPEN
 
 
+@pytest.mark.row("A28")
 def test_after_its_time_one_caller_tries_and_an_answer_closes_it(hand: Hand, clock: VirtualClock) -> None:
     hand.note(*[UnreachableError()] * 3)
     clock.advance(30)

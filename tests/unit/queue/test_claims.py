@@ -40,6 +40,7 @@ def test_an_operation_goes_from_the_queue_to_its_proof(desk: Any) -> None:
     assert desk.sink.asked == [("create", None)]
 
 
+@pytest.mark.row("B10")
 def test_delivering_twice_sends_once(desk: Any) -> None:
     operation_id = desk.queue_create()
 
@@ -86,6 +87,7 @@ def test_a_claim_of_a_dead_worker_comes_back_when_its_lease_ends(desk: Any, cloc
     assert len(desk.sink.asked) == 1
 
 
+@pytest.mark.row("B4", "C11")
 def test_a_worker_whose_claim_was_taken_over_sends_nothing(desk: Any, clock: VirtualClock) -> None:
     operation_id = desk.queue_create()
     late, other = desk.delivery(), desk.delivery()
@@ -124,6 +126,7 @@ def test_a_call_that_outlived_its_lease_is_unknown_and_left_alone_until_it_is_se
     assert desk.settle().resent == 0
 
 
+@pytest.mark.row("B4", "C11")
 def test_an_answer_that_comes_after_the_sweep_does_not_overrule_it(desk: Any, clock: VirtualClock) -> None:
     operation_id = desk.queue_create()
 
@@ -139,6 +142,7 @@ def test_an_answer_that_comes_after_the_sweep_does_not_overrule_it(desk: Any, cl
     assert desk.receipts() == []
 
 
+@pytest.mark.row("B3")
 def test_a_row_that_kills_its_worker_before_sending_is_parked_as_poison(desk: Any, clock: VirtualClock) -> None:
     operation_id = desk.queue_create()
     for _ in range(desk.terms.max_claims):
@@ -153,6 +157,7 @@ def test_a_row_that_kills_its_worker_before_sending_is_parked_as_poison(desk: An
     assert desk.sink.asked == []
 
 
+@pytest.mark.row("B3")
 def test_a_row_that_kills_its_worker_while_sending_is_parked_after_so_many_attempts(
     desk: Any, clock: VirtualClock
 ) -> None:
@@ -243,6 +248,7 @@ def test_two_read_backs_at_once_prove_an_operation_once(desk: Any, open_store: C
     assert desk.receipts().count("verified") == 6
 
 
+@pytest.mark.row("A2")
 def test_an_unanswered_call_is_sent_again_only_after_it_was_looked_for(desk: Any, clock: VirtualClock) -> None:
     desk.sink.answers = [OutcomeUnknownError("нет ответа")]
     operation_id = desk.queue_create()
@@ -259,6 +265,7 @@ def test_an_unanswered_call_is_sent_again_only_after_it_was_looked_for(desk: Any
     assert len(desk.sink.asked) == 2
 
 
+@pytest.mark.row("A3")
 def test_an_unanswered_call_that_was_carried_out_is_proven_and_not_repeated(desk: Any, clock: VirtualClock) -> None:
     desk.sink.answers = [OutcomeUnknownError("нет ответа")]
     operation_id = desk.queue_create()

@@ -111,6 +111,7 @@ objects = st.lists(
 )
 
 
+@pytest.mark.row("A4")
 @given(cell=objects, before=st.lists(st.integers(1, 4), unique=True), is_settled=st.booleans())
 def test_an_unanswered_create_is_sent_again_only_where_nothing_new_of_ours_stands(
     cell: list[Seen], before: list[int], is_settled: bool

@@ -99,6 +99,7 @@ def test_no_second_holds_more_turns_than_the_rate_allows(
     assert all(sum(start <= one < start + window_s for one in turns) <= rate for start in turns)
 
 
+@pytest.mark.row("B17")
 @given(calls=calls)
 def test_an_on_demand_call_waits_behind_one_nightly_turn_and_no_more(calls: list[tuple[float, Lane, int]]) -> None:
     bucket, now = EMPTY, NOW
@@ -130,6 +131,7 @@ def test_the_night_has_the_whole_rate_alone_and_leaves_the_share_free_beside_som
     assert count_of_ten_seconds(asked) == pytest.approx(70 / 1.035, abs=2)
 
 
+@pytest.mark.row("D1")
 def test_a_clock_set_back_stops_nobody() -> None:
     ahead = Bucket(free_at=NOW + timedelta(days=1), nightly_at=NOW + timedelta(days=1))
 
@@ -158,6 +160,7 @@ def test_a_turn_that_was_come_to_late_is_given_up(store: Store, clock: VirtualCl
     assert next(ticks, None) is None  # asked twice: the first turn was five seconds old
 
 
+@pytest.mark.row("A12")
 def test_a_wait_the_city_asked_for_holds_for_every_process_and_is_never_shortened(
     open_store: Callable[[], Store], clock: VirtualClock
 ) -> None:

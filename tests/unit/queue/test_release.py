@@ -120,6 +120,7 @@ def test_a_base_whose_object_came_back_is_kept(desk: Any) -> None:
     assert desk.agreed() == {"item:1": (7, desk.digest("5"))}
 
 
+@pytest.mark.row("B16")
 @pytest.mark.parametrize("state", [State.READY, State.PARKED])
 def test_a_newer_intent_takes_the_place_of_one_that_waits(desk: Any, state: State) -> None:
     older = desk.queue_create(value="5")

@@ -55,6 +55,7 @@ def store_directory(desk: Any, directory: CityDirectory) -> None:
         upsert(conn, city_directory, [row], keys=("place_id",), update=("body", "read_at"))
 
 
+@pytest.mark.row("D10")
 @pytest.mark.parametrize("op", ["create", "change", "delete"])
 def test_nothing_is_sent_into_a_period_that_was_closed_after_the_plan(desk: Any, op: str) -> None:
     operation_id = queue(desk, op)
@@ -67,6 +68,7 @@ def test_nothing_is_sent_into_a_period_that_was_closed_after_the_plan(desk: Any,
     assert desk.sink.asked == []
 
 
+@pytest.mark.row("D10")
 def test_nothing_is_sent_after_midnight_of_the_last_day_of_editing(desk: Any) -> None:
     store_directory(desk, build_directory(edit_until_on=LAST_DAY))
     worker = desk.delivery()

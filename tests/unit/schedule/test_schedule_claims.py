@@ -120,6 +120,7 @@ def test_a_skipped_slot_is_counted_in_the_next_one(make_gateway: Make) -> None:
     assert slots(gateway) == [("everything", at("2026-11-25 02:00"), 2, 1)]
 
 
+@pytest.mark.row("A28", "D8")
 def test_nothing_begins_on_a_silent_day_and_the_first_slot_after_it_does(make_gateway: Make) -> None:
     gateway = make_gateway(**NIGHT, silent={"from": "2026-11-24", "to": "2026-11-26"})
 
@@ -227,6 +228,7 @@ def race(url: str, compose: Make, start_at: datetime, barrier: Any, found: Any) 
     store.close()
 
 
+@pytest.mark.row("B15")
 def test_three_racing_processes_begin_one_run_a_night(
     store: Store, database_url: str, clock: VirtualClock, compose: Make
 ) -> None:
@@ -252,6 +254,7 @@ def test_three_racing_processes_begin_one_run_a_night(
     assert len(slots(compose(store, **NIGHT))) == 3
 
 
+@pytest.mark.row("B14")
 def test_a_second_whole_run_is_refused_by_the_number_of_the_first(make_gateway: Make) -> None:
     gateway = make_gateway()
     first = begin_run(gateway, "sync", build_whole())
@@ -284,6 +287,7 @@ def begin_child(url: str, compose: Make, start_at: datetime, barrier: Any, found
     store.close()
 
 
+@pytest.mark.row("B14")
 def test_of_three_processes_that_begin_at_the_same_moment_one_runs(
     store: Store, database_url: str, clock: VirtualClock, compose: Make
 ) -> None:
@@ -329,6 +333,7 @@ def test_a_run_whose_process_was_killed_is_seen_at_once_and_ended_with_a_sentenc
     assert str(older.sentence).startswith("Прерван: процесс запуска исчез")
 
 
+@pytest.mark.row("C11")
 def test_another_machines_run_is_believed_until_its_lease_is_over(make_gateway: Make, clock: VirtualClock) -> None:
     gateway = make_gateway()
     run_id = begin_run(gateway, "sync", build_whole())
@@ -560,6 +565,7 @@ def test_a_want_covers_what_it_looks_at(mine: dict[str, Any], theirs: dict[str, 
     assert build_whole(**mine).covers(build_whole(**theirs)) is is_covered
 
 
+@pytest.mark.row("D1")
 def test_a_lease_in_the_past_does_not_end_a_run_of_this_very_process(make_gateway: Make, clock: VirtualClock) -> None:
     """Its own heartbeat tells: a run that lives longer than a moment is not taken for dead by a neighbour's look."""
     gateway = make_gateway(**NIGHT)

@@ -16,6 +16,7 @@ from gateway.store.engine import make_engine
 from gateway.store.transaction import Store
 
 
+@pytest.mark.row("C3")
 def test_every_sqlite_setting_that_keeps_a_commit_is_in_force(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'a.sqlite'}")
 
@@ -35,6 +36,7 @@ def test_every_sqlite_setting_that_keeps_a_commit_is_in_force(tmp_path: Path) ->
     }
 
 
+@pytest.mark.row("C3")
 def test_a_setting_that_the_database_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """SQLite answers a wrong value with silence; only reading back finds it."""
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", -1)
@@ -107,6 +109,7 @@ def test_a_server_that_does_not_answer_is_refused(tmp_path: Path) -> None:
         Store.open(f"postgresql+psycopg://nobody:secret@/x?host={tmp_path}", SystemClock())
 
 
+@pytest.mark.row("C3")
 @pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
 def test_every_postgresql_setting_that_keeps_a_commit_is_in_force(store: Store) -> None:
     with store.read() as conn:

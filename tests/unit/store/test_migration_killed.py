@@ -68,6 +68,7 @@ def differences(url: str) -> list[Any]:
         engine.dispose()
 
 
+@pytest.mark.row("G1")
 @pytest.mark.slow
 def test_a_migration_killed_at_each_statement_is_done_or_not_done_and_runs_again(database_url: str) -> None:
     """Every kill point in turn on the same database: none moves it, and the last run completes it."""
@@ -86,6 +87,7 @@ def test_a_migration_killed_at_each_statement_is_done_or_not_done_and_runs_again
     assert differences(database_url) == []
 
 
+@pytest.mark.row("G1")
 def test_killed_after_the_commit_it_is_done(database_url: str) -> None:
     assert upgrade_in_a_child(database_url, None)[0] == DONE
     again, count = upgrade_in_a_child(database_url, None)

@@ -48,6 +48,7 @@ def test_every_append_only_table_has_its_triggers(store: Store) -> None:
     assert sorted(found) == sorted(wanted)
 
 
+@pytest.mark.row("G2")
 def test_an_upgraded_database_is_at_the_head_and_a_second_upgrade_changes_nothing(store: Store) -> None:
     upgrade(store.engine)
 
@@ -55,6 +56,7 @@ def test_an_upgraded_database_is_at_the_head_and_a_second_upgrade_changes_nothin
     assert not is_newer(store.engine)
 
 
+@pytest.mark.row("G2", "G3")
 def test_a_database_that_newer_code_has_migrated_is_refused(store: Store, open_store: Callable[[], Store]) -> None:
     with store.write() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -64,6 +66,7 @@ def test_a_database_that_newer_code_has_migrated_is_refused(store: Store, open_s
         open_store()
 
 
+@pytest.mark.row("G1")
 def test_a_failed_migration_leaves_no_half_of_it(database_url: str, clock: VirtualClock) -> None:
     """A foreign table stands in the way of a later one: the earlier ones must be gone with it."""
     from gateway.store.engine import make_engine

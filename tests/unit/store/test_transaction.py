@@ -77,6 +77,7 @@ def test_a_write_inside_a_write_of_the_same_thread_is_refused_at_once(store: Sto
         pass
 
 
+@pytest.mark.row("C5", "C6")
 def test_of_400_read_modify_writes_in_four_threads_400_are_kept(store: Store) -> None:
     with store.write() as conn:
         counter.create(conn)
@@ -95,6 +96,7 @@ def test_of_400_read_modify_writes_in_four_threads_400_are_kept(store: Store) ->
         assert conn.execute(select(counter.c.value)).scalar_one() == 400
 
 
+@pytest.mark.row("C5", "C6")
 def test_two_stores_on_one_file_lose_no_read_modify_write(open_store: Callable[[], Store]) -> None:
     """Each store has its own lock, so only BEGIN IMMEDIATE (or the row lock) stands between them."""
     stores = [open_store(), open_store()]
@@ -213,6 +215,7 @@ def test_the_place_is_bound_once_and_the_instance_stays(open_store: Callable[[],
     assert (first.city, first.portal, first.epoch) == ("city-a#1", "portal", 1)
 
 
+@pytest.mark.row("C12")
 def test_now_is_the_given_clock_unless_the_clock_is_the_machines(store: Store, clock: VirtualClock) -> None:
     clock.advance(60)
 
@@ -221,6 +224,7 @@ def test_now_is_the_given_clock_unless_the_clock_is_the_machines(store: Store, c
         assert store.now(conn) == clock.now()
 
 
+@pytest.mark.row("C12")
 @pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
 def test_with_the_machines_clock_postgresql_is_asked_and_its_time_moves_on_in_a_transaction(database_url: str) -> None:
     store = Store.open(database_url, SystemClock())
