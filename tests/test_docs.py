@@ -91,6 +91,8 @@ def iter_text_files() -> Iterator[Path]:
             name for name in folders if name not in SKIPPED and not name.startswith(("gateway-demo", "dist", "build"))
         ]
         for name in files:
+            if name in SKIPPED:
+                continue  # in a second worktree of git, .git is a file
             path = Path(folder, name)
             if path.suffix not in {".gz", ".pyc", ".sqlite", ".xlsx", ".png"} and ".sqlite" not in name:
                 yield path
