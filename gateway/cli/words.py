@@ -25,6 +25,10 @@ KIND_WORDS = {
     "absence": "пропуски",
     "homework": "домашние задания",
     "attempt": "попытки тестов",
+    "guardian": "родители",
+    "lesson_plan": "строки КТП",
+    "curriculum": "строки учебного плана",
+    "programme_section": "темы рабочих программ",
 }
 COUNTER_WORDS = {
     "read": "прочитано",

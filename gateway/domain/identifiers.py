@@ -26,13 +26,20 @@ class Kind(StrEnum):
     ABSENCE = "absence"
     HOMEWORK = "homework"
     ATTEMPT = "attempt"
+    GUARDIAN = "guardian"  # a parent's address
+    LESSON_PLAN = "lesson_plan"  # a row of a calendar-thematic plan (КТП)
+    CURRICULUM = "curriculum"  # hours of a subject in a grade (учебный план)
+    PROGRAMME_SECTION = "programme_section"  # a row of a work programme (рабочая программа)
 
 
 SENT_KINDS = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK)
 """What is delivered to the city; in this order within one lesson nothing depends on another."""
 
-REPORTED_KINDS = tuple(kind for kind in Kind if kind is not Kind.ASSIGNMENT)
-"""What `pull` reports; a teacher's assignment is counted as a membership."""
+PLANNER_KINDS = (Kind.GUARDIAN, Kind.LESSON_PLAN, Kind.CURRICULUM, Kind.PROGRAMME_SECTION)
+"""What only a planner has."""
+
+REPORTED_KINDS = tuple(kind for kind in Kind if kind is not Kind.ASSIGNMENT and kind not in PLANNER_KINDS)
+"""What `pull` always reports; a teacher's assignment is counted as a membership, a planner's kinds appear where there are any."""
 
 
 class ExternalRef(msgspec.Struct, frozen=True, order=True):

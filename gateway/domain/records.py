@@ -221,6 +221,79 @@ class Attempt(Record, frozen=True, kw_only=True):
     maximum: float | None = None
 
 
+class Guardian(Record, frozen=True, kw_only=True):
+    """How a pupil's parent or other representative is reached; only for notices, never sent to the city.
+
+    Attributes:
+        email: As written, checked only for its form; `phone` likewise.
+    """
+
+    kind: ClassVar[Kind] = Kind.GUARDIAN
+    pupil: str
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+class LessonPlan(Record, frozen=True, kw_only=True):
+    """A row of a calendar-thematic plan (КТП): what a lesson is about, wherever it falls.
+
+    Attributes:
+        number: Number of the lesson in the plan, from 1.
+        level: Grade the plan is for; `class_name` where it is a class's own, `group` that class's group of the subject.
+        hours: Academic hours; those of `control` and `practice` are among them.
+        study_on: The day where one is written; `study_text` what else is written there, such as a week.
+    """
+
+    kind: ClassVar[Kind] = Kind.LESSON_PLAN
+    programme: str
+    subject: str
+    level: int
+    class_name: str | None = None
+    group: str | None = None
+    number: int
+    section: str | None = None
+    topic: str
+    hours: float
+    control: float = 0.0
+    practice: float = 0.0
+    study_on: date | None = None
+    study_text: str | None = None
+    homework: str | None = None
+    resources: str | None = None
+
+
+class CurriculumHours(Record, frozen=True, kw_only=True):
+    """Hours of a subject in the school's curriculum (учебный план), for a grade or for one class.
+
+    Attributes:
+        unit: Whether `hours` are counted a week or a year.
+    """
+
+    kind: ClassVar[Kind] = Kind.CURRICULUM
+    subject: str
+    level: int
+    class_name: str | None = None
+    hours: float
+    unit: Literal["week", "year"]
+
+
+class ProgrammeSection(Record, frozen=True, kw_only=True):
+    """A row of a work programme's thematic planning (рабочая программа)."""
+
+    kind: ClassVar[Kind] = Kind.PROGRAMME_SECTION
+    programme: str
+    subject: str
+    level: int
+    number: int
+    section: str | None = None
+    topic: str
+    hours: float
+    content: str | None = None
+    activities: str | None = None
+    resources: str | None = None
+
+
 AnyRecord = (
     Programme
     | Person
@@ -234,6 +307,10 @@ AnyRecord = (
     | Absence
     | Homework
     | Attempt
+    | Guardian
+    | LessonPlan
+    | CurriculumHours
+    | ProgrammeSection
 )
 
 RECORD_TYPES: dict[Kind, type[Record]] = {
@@ -251,6 +328,10 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
         Absence,
         Homework,
         Attempt,
+        Guardian,
+        LessonPlan,
+        CurriculumHours,
+        ProgrammeSection,
     )
 }
 

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, delete
 
 from gateway.connectors.port import ScopeRead, Want
-from gateway.domain.identifiers import REPORTED_KINDS, Kind
+from gateway.domain.identifiers import PLANNER_KINDS, REPORTED_KINDS, Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.scopes import load_owed_marks
 from gateway.reconcile.snapshot import ScopeCounts, StoredScopes, mark_removed_scopes, store_scope
@@ -97,7 +97,8 @@ def _add(total: Counter[str], counts: ScopeCounts) -> None:
 
 def _report(totals: dict[Kind, Counter[str]]) -> dict[str, dict[str, int]]:
     totals[Kind.MEMBERSHIP].update(totals[Kind.ASSIGNMENT])
-    return {kind.value: {name: totals[kind][name] for name in COUNTED} for kind in REPORTED_KINDS}
+    shown = (*REPORTED_KINDS, *(kind for kind in PLANNER_KINDS if any(totals[kind].values())))
+    return {kind.value: {name: totals[kind][name] for name in COUNTED} for kind in shown}
 
 
 def _problems_of(read: ScopeRead) -> list[Problem]:
