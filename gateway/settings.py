@@ -200,6 +200,8 @@ class SchoolSettings(_Group):
     """Largest share of a scope's base that may change in one plan (Clever holds above 75 %)."""
     guard_delete_ratio: float = Field(default=0.10, ge=0, le=1)
     """Largest share that may be deleted, on top of every delete being held for approval (Clever holds above 10 %)."""
+    delete_grace_hours: float = Field(default=20.0, ge=0)
+    """How long a value must have been missing, on top of two complete reads, before its delete is proposed. 20: a slip is mended at the next day's lessons, and the night after them may propose it."""
     plan_ttl_hours: float = Field(default=18.0, gt=0)
     """How long a plan may be approved: from the night till the end of the working day."""
     days_back: int = Field(default=400, ge=0)

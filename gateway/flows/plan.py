@@ -7,7 +7,7 @@ which nothing waits, is counted from its memo and not looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import xxhash
@@ -296,6 +296,7 @@ class _Planner:
         ordered = sorted(lessons, key=lambda lesson: (lesson.starts_at, lesson.id))
         positions = {lesson.id: position for position, lesson in enumerate(ordered)}
         with self._gateway.store.read() as conn:
+            grace = timedelta(hours=self._gateway.settings.school.delete_grace_hours)
             decided = decide_scope(
                 conn,
                 self._place_id,
@@ -305,6 +306,7 @@ class _Planner:
                 limits=self._gateway.limits,
                 position_of=positions.get,
                 busy=load_busy(conn, self._place_id, scope),
+                missed_by=self._gateway.store.now(conn) - grace,
             )
         kept = self._narrow(decided)
         self._draft.add(kept)

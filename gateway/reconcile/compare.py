@@ -21,7 +21,7 @@ class Absence(StrEnum):
     ABSENT = "absent"  # completely read and not there; for ours: never there
     UNKNOWN = "unknown"  # not completely read: no decision that needs its absence
     CLEARED = "cleared"  # ours: value cleared or item removed, seen in two complete reads
-    UNPROVEN = "unproven"  # ours: value cleared or item removed, seen once
+    UNPROVEN = "unproven"  # ours: value cleared or item removed, seen once or too lately
     LEFT = "left"  # ours: the pupil left the scope
     RESET = "reset"  # ours: the scope was removed or reset
 

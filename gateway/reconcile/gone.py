@@ -2,7 +2,7 @@
 
 Pure. The portal gives no tombstones: a pupil's rows vanish with his enrolment, all values with a course reset. Only a
 value that was cleared, or an item that was removed, may ever become a delete in the city, and only after two complete
-reads.
+reads and a grace time (`school.delete_grace_hours`).
 
 Source: portal-and-planner.md §a.4 ("What corrections look like"), [M].
 """

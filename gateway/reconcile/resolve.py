@@ -6,6 +6,7 @@ Reads only; what it returns is written by `reconcile.plan`. A scope is a kind of
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -117,6 +118,7 @@ def decide_scope(
     limits: Limits,
     position_of: Callable[[int], int | None],
     busy: Busy = NOTHING_BUSY,
+    missed_by: datetime | None = None,
 ) -> ScopeDecision:
     """Decide everything in one scope.
 
@@ -129,6 +131,8 @@ def decide_scope(
         limits: The guard's numbers.
         position_of: City lesson id → its ordinal among the group's lessons.
         busy: What delivery holds here.
+        missed_by: A record must have been missed at this moment already, aware UTC, before its absence may become a
+            delete; None = two complete reads are enough.
     """
     triples = list(iter_unequal(conn, place_id, scope))
     all_strangers = list(iter_foreign(conn, place_id, scope))
@@ -153,7 +157,7 @@ def decide_scope(
     if lost:
         likeness = _beside_lost(fresh, strangers, lost, likeness)
     decided = [
-        (triple, _held_by_delivery(triple, busy) or _decide(triple, is_read=is_read, likeness=likeness))
+        (triple, _held_by_delivery(triple, busy) or _decide(triple, missed_by, is_read=is_read, likeness=likeness))
         for triple in triples
     ]
     live, based, seen_digest = _sizes(conn, place_id, scope)
@@ -245,14 +249,14 @@ def _count(decided: Sequence[tuple[Triple, Decision]], op: Op) -> int:
     return sum(1 for _, decision in decided if decision.op == op)
 
 
-def _decide(triple: Triple, *, is_read: bool, likeness: Likeness) -> Decision:
+def _decide(triple: Triple, missed_by: datetime | None, *, is_read: bool, likeness: Likeness) -> Decision:
     if triple.state is not None and triple.ours is None:
         return Decision(_CATEGORY_OF_STATE[triple.state], triple.reason)
     theirs: Leg = Absence.UNKNOWN
     if is_read:
         theirs = triple.theirs if triple.theirs is not None else Absence.ABSENT
     decision = decide(
-        triple.ours if triple.ours is not None else _absence_of(triple),
+        triple.ours if triple.ours is not None else _absence_of(triple, missed_by),
         triple.base if triple.base is not None else Absence.ABSENT,
         theirs,
         has_equal=triple.ref in likeness.equal,
@@ -275,12 +279,13 @@ def _held_by_delivery(triple: Triple, busy: Busy) -> Decision | None:
     return None
 
 
-def _absence_of(triple: Triple) -> Absence:
+def _absence_of(triple: Triple, missed_by: datetime | None) -> Absence:
     if triple.gone is None:
         return Absence.UNKNOWN
     gone = Gone(triple.gone)
     if gone in DELETABLE:
-        return Absence.CLEARED if triple.absent_reads >= PROOF_READS else Absence.UNPROVEN
+        is_old = missed_by is None or (triple.gone_at is not None and triple.gone_at <= missed_by)
+        return Absence.CLEARED if is_old and triple.absent_reads >= PROOF_READS else Absence.UNPROVEN
     return Absence.LEFT if gone is Gone.PUPIL_LEFT else Absence.RESET if gone is Gone.SCOPE_RESET else Absence.UNKNOWN
 
 

@@ -51,9 +51,15 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
         _note_problem(conn, place_id, read, run_id)
         return ScopeCounts(kind=read.kind)
     rows = conn.execute(
-        select(record.c.kind, record.c.ref, record.c.digest, record.c.gone, record.c.absent_reads, record.c.body).where(
-            record.c.place_id == place_id, record.c.scope == read.scope
-        )
+        select(
+            record.c.kind,
+            record.c.ref,
+            record.c.digest,
+            record.c.gone,
+            record.c.gone_at,
+            record.c.absent_reads,
+            record.c.body,
+        ).where(record.c.place_id == place_id, record.c.scope == read.scope)
     ).all()
     known: dict[tuple[str, str], Any] = {(row.kind, row.ref): row for row in rows}
     new_rows: list[dict[str, object]] = []
@@ -229,6 +235,8 @@ def _mark_gone(
                 "b_kind": key[0],
                 "b_ref": key[1],
                 "gone": kind.value,
+                # since when, and not when last looked for: the grace time counts from here
+                "gone_at": read.read_at if old is None else row.gone_at,
                 "absent_reads": row.absent_reads + 1,
             }
         )
@@ -247,7 +255,7 @@ def _mark_gone(
             .values(
                 gone=bindparam("gone"),
                 absent_reads=bindparam("absent_reads"),
-                gone_at=read.read_at,
+                gone_at=bindparam("gone_at"),
             ),
             changes,
         )

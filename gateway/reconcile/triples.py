@@ -7,7 +7,7 @@ says that both agree on what is unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from operator import attrgetter, itemgetter
 
 import msgspec
@@ -30,7 +30,9 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: State of ours in `intended`; None where ours has no live row (base only).
         theirs: Digest of the city's object with the base's id in our cell; None = not there.
-        gone: For a base without a live record: `reconcile.gone.Gone` and the complete reads without it; None = live or unknown.
+        gone: For a base without a live record: `reconcile.gone.Gone`; None = live or unknown.
+        absent_reads: Complete reads without it.
+        gone_at: The first of them, aware UTC.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True):
     change_mode: Mode = "off"
     gone: str | None = None
     absent_reads: int = 0
+    gone_at: datetime | None = None
 
 
 def iter_unequal(conn: Connection, place_id: int, scope: str) -> Iterator[Triple]:
@@ -98,6 +101,7 @@ def _iter_base_only(conn: Connection, place_id: int, scope: str) -> Iterator[Tri
             due_on=None,
             gone=row.gone,
             absent_reads=row.absent_reads or 0,
+            gone_at=row.gone_at,
         )
 
 
@@ -173,7 +177,7 @@ _UNEQUAL = (
     )
 )
 _BASE_ONLY = (
-    select(base, shadow.c.digest.label("theirs"), record.c.gone, record.c.absent_reads)
+    select(base, shadow.c.digest.label("theirs"), record.c.gone, record.c.absent_reads, record.c.gone_at)
     .select_from(
         base.outerjoin(intended, _same_record())
         .outerjoin(shadow, _same_object())

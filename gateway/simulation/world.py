@@ -16,7 +16,7 @@ from gateway.flows.gateway import Gateway
 from gateway.mapping.rules import build_rules, everything_on
 from gateway.queue.breaker import GuardedCity
 from gateway.queue.pauses import load_paused
-from gateway.settings import GatewaySettings, MeshSettings
+from gateway.settings import GatewaySettings, MeshSettings, SchoolSettings
 from gateway.simulation.city import Mail, SimCity
 from gateway.simulation.climate import DEADLINE_S, LEASE_S, SETTLE_S, Climate, draw_climate
 from gateway.simulation.door import SimDoor, Sky
@@ -66,7 +66,9 @@ class World:
         self.settings = GatewaySettings.model_construct(
             mesh=MeshSettings(
                 base_url="http://127.0.0.1:1", school_id=586, settle_s=SETTLE_S, deadline_s=DEADLINE_S, rate_per_s=1000
-            )
+            ),
+            # a world does not live long enough to wait a day for each delete
+            school=SchoolSettings(delete_grace_hours=0),
         )
         self.terms = build_terms(self.settings)
         self.rules = everything_on(build_rules({}))

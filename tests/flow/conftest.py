@@ -307,6 +307,10 @@ class Hand:
         with self.gateway.store.write() as conn:
             lift(conn, self.gateway.place.city)
 
+    def wait_grace(self) -> None:
+        """Let so much time pass that what is missed now may be proposed as a delete."""
+        self.world.clock.advance(self.gateway.settings.school.delete_grace_hours * 3600)
+
     def until_quiet(self, *, rounds: int = 8, step_s: float = 3600.0) -> Synced:
         """Go on as the night runs do, an hour apart, until a run has nothing to send and nothing is open."""
         synced: Synced | None = None

@@ -78,6 +78,7 @@ def test_a_withdrawn_absence_is_deleted_only_when_a_person_says_so(delivered: An
     set_attendance(delivered.world.portal, last_session(delivered.world.portal)["id"], 1000, "P")
 
     assert delivered.sync().planned.plan.by_reason["ABSENCE_UNPROVEN"] == 1
+    delivered.wait_grace()
     second = delivered.sync()
     assert second.planned.plan.by_reason["DELETE_HELD"] == 1
     assert new_entries(delivered, count) == []
@@ -181,6 +182,7 @@ def test_a_homework_whose_task_was_removed_stays_until_a_person_decides(delivere
     delivered.world.portal.edit("remove_item", courseid=COURSE, itemid=task["id"])
 
     delivered.sync()
+    delivered.wait_grace()
     second = delivered.sync()
     assert second.planned.plan.by_reason["DELETE_HELD"] >= 1
     assert delivered.city.standing("homeworks") == standing

@@ -30,6 +30,7 @@ def test_the_whole_way_with_faults_ends_the_same_on_both_databases(build_world: 
         user, item = next((user, item) for user, item in world.portal.cells(COURSE) if item["itemmodule"] == "assign")
         world.portal.edit("clear_grade", courseid=COURSE, itemid=item["id"], userid=user)
         hand.through()
+        hand.wait_grace()
         second = hand.sync()
         hand.approve(second, with_deletes=True)
         hand.deliver()

@@ -156,6 +156,7 @@ def test_a_cleared_mark_is_deleted_only_after_two_complete_reads_and_a_named_app
 
     first = delivered.sync()
     assert reasons(first)["ABSENCE_UNPROVEN"] == 1
+    delivered.wait_grace()
     second = delivered.sync()
     assert reasons(second)["DELETE_HELD"] == 1
     assert moves(second) == NOTHING
@@ -266,6 +267,23 @@ def reader(build_module_world: Any) -> Any:
 
 
 @pytest.mark.row("A21", "E15")
+def test_a_value_typed_again_within_the_grace_time_was_never_proposed_as_a_delete(delivered: Any) -> None:
+    user, item = first_mark(delivered.world)
+    grade = float(item["graderaw"])
+    delivered.world.portal.edit("clear_grade", courseid=COURSE, itemid=item["id"], userid=user)
+
+    for _ in range(4):
+        assert reasons(delivered.sync())["ABSENCE_UNPROVEN"] == 1
+        delivered.world.clock.advance(3600)
+    delivered.world.portal.edit("set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=grade)
+    delivered.wait_grace()
+    last = delivered.sync()
+
+    assert moves(last) == NOTHING
+    assert not {"DELETE_HELD", "ABSENCE_UNPROVEN"} & reasons(last).keys()
+
+
+@pytest.mark.row("A21", "E15")
 def test_incomplete_reads_prove_no_absence(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     ledger = delivered.city.ledger()
@@ -273,6 +291,7 @@ def test_incomplete_reads_prove_no_absence(delivered: Any) -> None:
     delivered.sync()
     delivered.world.portal.fault("warnings", path="gradereport_user_get_grade_items")
     for _ in range(4):
+        delivered.wait_grace()
         synced = delivered.sync()
         assert "DELETE_HELD" not in reasons(synced)
     delivered.world.portal.clear()
