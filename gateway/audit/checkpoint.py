@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from gateway.audit.chain import GENESIS
 from gateway.audit.deed import Stream
@@ -30,6 +30,24 @@ EVERY_COUNT = 100
 
 _LINE = re.compile(r"\b(deeds|access) +([1-9][0-9]{0,17}) +([0-9a-f]{64})\b")
 _ROWS_AT_ONCE_COUNT = 500
+_NEWEST = (
+    select(audit_checkpoint)
+    .where(audit_checkpoint.c.stream == bindparam("stream"))
+    .order_by(audit_checkpoint.c.size.desc())
+    .limit(1)
+)
+_TAIL = (
+    select(
+        audit_entry.c.stream,
+        audit_entry.c.seq,
+        audit_entry.c.hash,
+        audit_entry.c.at,
+        audit_entry.c.epoch,
+        audit_entry.c.run_id,
+    )
+    .where(audit_entry.c.stream == bindparam("stream"), audit_entry.c.seq > bindparam("size"))
+    .order_by(audit_entry.c.seq)
+)
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,10 +128,7 @@ def seal(conn: Connection, stream: Stream, *, is_end: bool) -> list[Seal]:
 
 def find_newest_seal(conn: Connection, stream: Stream) -> Seal | None:
     """The newest stored checkpoint of a chain; None before the first."""
-    table = audit_checkpoint.c
-    row = conn.execute(
-        select(audit_checkpoint).where(table.stream == stream).order_by(table.size.desc()).limit(1)
-    ).one_or_none()
+    row = conn.execute(_NEWEST, {"stream": stream}).one_or_none()
     return None if row is None else to_seal(row)
 
 
@@ -198,14 +213,7 @@ def _iter_reached(conn: Connection, stream: Stream, *, is_end: bool) -> Iterator
 
 
 def _load_tail(conn: Connection, stream: Stream, size: int) -> list[Row[Any]]:
-    table = audit_entry.c
-    return list(
-        conn.execute(
-            select(table.stream, table.seq, table.hash, table.at, table.epoch, table.run_id)
-            .where(table.stream == stream, table.seq > size)
-            .order_by(table.seq)
-        )
-    )
+    return list(conn.execute(_TAIL, {"stream": stream, "size": size}))
 
 
 def _grow_from(newest: Seal | None) -> Frontier:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from gateway.audit.chain import FORMAT, GENESIS, entry_hash, to_text
 from gateway.audit.checkpoint import Seal, is_due, seal
@@ -31,6 +31,15 @@ from gateway.telemetry import get_logger
 LOG = get_logger(__name__)
 
 _ADVISORY_KEYS = {"deeds": 0x6761_7465_0101, "access": 0x6761_7465_0102}  # "gate" 257, 258: the two heads
+
+# built once: putting a statement together costs more than running it
+_APPEND = insert(audit_entry)
+_HEAD = (
+    select(audit_entry.c.seq, audit_entry.c.hash)
+    .where(audit_entry.c.stream == bindparam("stream"))
+    .order_by(audit_entry.c.seq.desc())
+    .limit(1)
+)
 
 _SELF = Actor(kind="service", name="audit")
 
@@ -106,7 +115,7 @@ class AuditLog:
             heads = {stream: self._load_head(conn, stream) for stream in sorted(streams)}
             sizes = {stream: seq for stream, (seq, _) in heads.items()}
             rows = self._build_rows(conn, deeds, heads, epoch)
-            conn.execute(insert(audit_entry), rows)
+            conn.execute(_APPEND, rows)
             seals: list[Seal] = []
             for stream, (seq, _) in heads.items():
                 if is_run_end or is_due(sizes[stream], seq):
@@ -204,12 +213,7 @@ class AuditLog:
         """Number and hash of the last entry; on PostgreSQL the next one waits here for our commit."""
         if conn.dialect.name == "postgresql":
             conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEYS[stream])))
-        row = conn.execute(
-            select(audit_entry.c.seq, audit_entry.c.hash)
-            .where(audit_entry.c.stream == stream)
-            .order_by(audit_entry.c.seq.desc())
-            .limit(1)
-        ).one_or_none()
+        row = conn.execute(_HEAD, {"stream": stream}).one_or_none()
         return (0, GENESIS) if row is None else (row.seq, row.hash)
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.audit.chain import salted_digest
 from gateway.audit.table import audit_subject
@@ -23,6 +23,16 @@ RandomBytes = Callable[[int], bytes]
 
 _SALT_BYTES = 16
 _LOOKUP_COUNT = 500  # refs a question; SQLite takes 32 766 variables, PostgreSQL plans such lists slowly
+_SALTS = select(audit_subject.c.pseudonym, audit_subject.c.salt).where(
+    audit_subject.c.pseudonym.in_(bindparam("pseudonyms", expanding=True)), audit_subject.c.salt.is_not(None)
+)
+_PSEUDONYMS = select(audit_subject.c.ref, audit_subject.c.pseudonym).where(
+    audit_subject.c.city == bindparam("city"),
+    audit_subject.c.portal == bindparam("portal"),
+    audit_subject.c.year == bindparam("year"),
+    audit_subject.c.kind == bindparam("kind"),
+    audit_subject.c.ref.in_(bindparam("refs", expanding=True)),
+)
 
 
 def pseudonym_of(
@@ -79,11 +89,7 @@ def load_salts(conn: Connection, pseudonyms: Iterable[str]) -> dict[str, bytes]:
     wanted = list(dict.fromkeys(pseudonyms))
     salts: dict[str, bytes] = {}
     for first in range(0, len(wanted), _LOOKUP_COUNT):
-        rows = conn.execute(
-            select(audit_subject.c.pseudonym, audit_subject.c.salt).where(
-                audit_subject.c.pseudonym.in_(wanted[first : first + _LOOKUP_COUNT]), audit_subject.c.salt.is_not(None)
-            )
-        )
+        rows = conn.execute(_SALTS, {"pseudonyms": wanted[first : first + _LOOKUP_COUNT]})
         salts.update({row.pseudonym: bytes(row.salt) for row in rows})
     return salts
 
@@ -121,17 +127,9 @@ def place_digest(place: Place) -> str:
 
 
 def _load_pseudonyms(conn: Connection, place: Place, kind: str, refs: list[str]) -> dict[str, str]:
-    table = audit_subject.c
     known: dict[str, str] = {}
+    where = {"city": place.city, "portal": place.portal, "year": place.year, "kind": kind}
     for first in range(0, len(refs), _LOOKUP_COUNT):
-        rows = conn.execute(
-            select(table.ref, table.pseudonym).where(
-                table.city == place.city,
-                table.portal == place.portal,
-                table.year == place.year,
-                table.kind == kind,
-                table.ref.in_(refs[first : first + _LOOKUP_COUNT]),
-            )
-        )
+        rows = conn.execute(_PSEUDONYMS, {**where, "refs": refs[first : first + _LOOKUP_COUNT]})
         known.update({row.ref: row.pseudonym for row in rows})
     return known

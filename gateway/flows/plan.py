@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import msgspec
 import xxhash
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.connectors.port import CityDirectory, CityScope, Want
 from gateway.domain.city import CityGroup, CityLesson
@@ -41,6 +41,12 @@ from gateway.reconcile.shadow import city_scope, store_city_scope
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import scope_state
 from gateway.store.epoch import get_epoch
+
+_CITY_DIGEST = select(scope_state.c.digest).where(
+    scope_state.c.place_id == bindparam("place_id"),
+    scope_state.c.side == CITY_SIDE,
+    scope_state.c.scope == bindparam("scope"),
+)
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -388,13 +394,8 @@ class _Planner:
         members = [self._city_pupils[pupil] for pupil in city_group.pupil_ids if pupil in self._city_pupils]
         yield msgspec.json.encode(members)
         yield msgspec.json.encode((self._directory.periods, self._directory.forms))
-        yield conn.execute(
-            select(scope_state.c.digest).where(
-                scope_state.c.place_id == self._place_id,
-                scope_state.c.side == CITY_SIDE,
-                scope_state.c.scope == city_scope(kind.value, city_group.id),
-            )
-        ).scalar_one()
+        where = {"place_id": self._place_id, "scope": city_scope(kind.value, city_group.id)}
+        yield conn.execute(_CITY_DIGEST, where).scalar_one()
 
 
 def _pupil_of(object_key: str | None) -> int | None:

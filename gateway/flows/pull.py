@@ -10,7 +10,7 @@ from collections import Counter
 from itertools import chain
 
 import msgspec
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, bindparam, delete
 
 from gateway.connectors.port import ScopeRead, Want
 from gateway.domain.identifiers import PLANNER_KINDS, REPORTED_KINDS, Kind
@@ -22,6 +22,9 @@ from gateway.store.transaction import upsert
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
+_FORGET_FAULTS = delete(record_fault).where(
+    record_fault.c.place_id == bindparam("place_id"), record_fault.c.scope == bindparam("scope")
+)
 COUNTED = ("read", "new", "changed", "gone", "unchanged")
 
 
@@ -115,7 +118,7 @@ def _store_faults(conn: Connection, place_id: int, read: ScopeRead, run_id: int)
     """Keep the scope's parked records; a complete read replaces what was parked before."""
     if not read.is_complete:
         return
-    conn.execute(delete(record_fault).where(record_fault.c.place_id == place_id, record_fault.c.scope == read.scope))
+    conn.execute(_FORGET_FAULTS, {"place_id": place_id, "scope": read.scope})
     upsert(
         conn,
         record_fault,

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.connectors.port import ScopeRead
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import RECORD_TYPES, Mark, Record
 from gateway.reconcile.snapshot import PORTAL_SIDE
 from gateway.reconcile.tables import record, record_fault, scope_state
+
+_LIVE = select(record.c.ref, record.c.body).where(
+    record.c.place_id == bindparam("place_id"),
+    record.c.scope.in_(bindparam("scopes", expanding=True)),
+    record.c.kind == bindparam("kind"),
+    record.c.gone.is_(None),
+)
 
 
 class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +60,7 @@ def load_of_scopes(conn: Connection, place_id: int, scopes: Iterable[LocalScope]
         bodies.extend(
             (row[0], row[1])
             for row in conn.execute(
-                select(record.c.ref, record.c.body).where(
-                    record.c.place_id == place_id,
-                    record.c.scope.in_(names[start : start + 500]),
-                    record.c.kind == kind.value,
-                    record.c.gone.is_(None),
-                )
+                _LIVE, {"place_id": place_id, "scopes": names[start : start + 500], "kind": kind.value}
             )
         )
     return [decoder.decode(body) for _, body in sorted(bodies)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.domain.city import CityLesson, MarkIntent
 from gateway.domain.errors import AmbiguousMatchError
@@ -23,26 +23,30 @@ MACHINE = "gateway"
 """Actor of links made without a person."""
 _NOBODY = ""  # city id of a row that says: waits, and there is no candidate
 _REFS_AT_ONCE = 500  # SQLite allows 999 variables in builds still about
+_PLACE_ID = select(place.c.id).where(
+    place.c.city == bindparam("city"), place.c.portal == bindparam("portal"), place.c.year == bindparam("year")
+)
+_LINKS = select(link.c.local_ref, link.c.city_id).where(
+    link.c.place_id == bindparam("place_id"), link.c.kind == bindparam("kind")
+)
+_CHOSEN_LESSONS = select(mark_lesson.c.mark_ref, mark_lesson.c.city_lesson_id, mark_lesson.c.lesson_starts_at).where(
+    mark_lesson.c.place_id == bindparam("place_id"), mark_lesson.c.mark_ref.in_(bindparam("refs", expanding=True))
+)
 
 
 def get_place_id(conn: Connection, where: Place) -> int:
     """Return the number of a place, made at first use (needs a write transaction then)."""
-    known = select(place.c.id).where(
-        place.c.city == where.city, place.c.portal == where.portal, place.c.year == where.year
-    )
-    found = conn.execute(known).scalar_one_or_none()
+    row = {"city": where.city, "portal": where.portal, "year": where.year}
+    found = conn.execute(_PLACE_ID, row).scalar_one_or_none()
     if found is None:
-        row = {"city": where.city, "portal": where.portal, "year": where.year}
         upsert(conn, place, [row], keys=("city", "portal", "year"), update=())
-        found = conn.execute(known).scalar_one()
+        found = conn.execute(_PLACE_ID, row).scalar_one()
     return int(found)
 
 
 def load_links(conn: Connection, place_id: int, kind: Kind) -> dict[str, int]:
     """Return local ref → city id."""
-    rows = conn.execute(
-        select(link.c.local_ref, link.c.city_id).where(link.c.place_id == place_id, link.c.kind == kind.value)
-    )
+    rows = conn.execute(_LINKS, {"place_id": place_id, "kind": kind.value})
     return {row.local_ref: int(row.city_id) for row in rows}
 
 
@@ -237,12 +241,8 @@ def load_chosen_lessons(
     for lesson in lessons:
         by_start.setdefault(lesson.starts_at, []).append(lesson.id)
     for first in range(0, len(mark_refs), _REFS_AT_ONCE):
-        rows = conn.execute(
-            select(mark_lesson.c.mark_ref, mark_lesson.c.city_lesson_id, mark_lesson.c.lesson_starts_at).where(
-                mark_lesson.c.place_id == place_id,
-                mark_lesson.c.mark_ref.in_(mark_refs[first : first + _REFS_AT_ONCE]),
-            )
-        )
+        refs = list(mark_refs[first : first + _REFS_AT_ONCE])
+        rows = conn.execute(_CHOSEN_LESSONS, {"place_id": place_id, "refs": refs})
         for row in rows:
             again = by_start.get(row.lesson_starts_at, [])
             is_republished = row.city_lesson_id not in present and len(again) == 1

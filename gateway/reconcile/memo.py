@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from gateway.reconcile.compare import Category
 from gateway.reconcile.resolve import ScopeDecision
@@ -17,6 +17,10 @@ from gateway.reconcile.tables import scope_memo
 from gateway.store.transaction import upsert
 
 _SETTLED = (Category.UNCHANGED, Category.OUT_OF_SCOPE)
+
+_HERE = (scope_memo.c.place_id == bindparam("place_id"), scope_memo.c.scope == bindparam("scope"))
+_MEMO = select(scope_memo).where(*_HERE)
+_FORGET = delete(scope_memo).where(*_HERE)
 
 
 class Memo(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +33,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_memo(conn: Connection, place_id: int, scope: str, inputs: bytes) -> Memo | None:
     """Find the scope's memo if it was written on exactly these inputs."""
-    row = conn.execute(
-        select(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope == scope)
-    ).one_or_none()
+    row = conn.execute(_MEMO, {"place_id": place_id, "scope": scope}).one_or_none()
     if row is None or row.inputs != inputs:
         return None
     return Memo(unchanged=row.unchanged, foreign_count=row.foreign_count, out_of_scope=row.out_of_scope)
@@ -43,7 +45,7 @@ def store_memo(
     """Remember a settled scope; forget it where anything in it moved or waits."""
     categories = [item.decision.category for item in decided.items] + [shared.category for shared in decided.shared]
     if decided.is_busy or any(category not in _SETTLED for category in categories):
-        conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope == scope))
+        conn.execute(_FORGET, {"place_id": place_id, "scope": scope})
         return
     shared = {item.reason: item.count for item in decided.shared}
     reasons = Counter(item.decision.reason for item in decided.items)

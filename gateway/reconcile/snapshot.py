@@ -25,6 +25,10 @@ CITY_SIDE = "city"
 
 R = TypeVar("R", bound=Record)
 
+_KNOWN = select(
+    record.c.kind, record.c.ref, record.c.digest, record.c.gone, record.c.gone_at, record.c.absent_reads, record.c.body
+).where(record.c.place_id == bindparam("place_id"), record.c.scope == bindparam("scope"))
+
 
 class ScopeCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How a scope's records compare with what was stored; read = new + changed + unchanged."""
@@ -50,17 +54,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
     if not read.is_complete:
         _note_problem(conn, place_id, read, run_id)
         return ScopeCounts(kind=read.kind)
-    rows = conn.execute(
-        select(
-            record.c.kind,
-            record.c.ref,
-            record.c.digest,
-            record.c.gone,
-            record.c.gone_at,
-            record.c.absent_reads,
-            record.c.body,
-        ).where(record.c.place_id == place_id, record.c.scope == read.scope)
-    ).all()
+    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": read.scope}).all()
     known: dict[tuple[str, str], Any] = {(row.kind, row.ref): row for row in rows}
     new_rows: list[dict[str, object]] = []
     changed_rows: list[dict[str, object]] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from gateway.domain.errors import ConfigurationError
@@ -92,9 +92,14 @@ def _make_sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
         read_only = bool(conn.get_execution_options().get(READ_ONLY))
-        conn.exec_driver_sql(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
-        # a deferred BEGIN that turns into a write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout (M17)
-        conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        # through the driver: SQLAlchemy's own way to these two would cost half of a short transaction's time
+        driver: Any = conn.connection.driver_connection
+        try:
+            driver.execute(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+            # a deferred BEGIN that turns into a write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout (M17)
+            driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        except sqlite3.Error as exc:
+            raise DBAPIError.instance("BEGIN", None, exc, sqlite3.Error, dialect=conn.dialect) from exc
 
     return engine
 

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, select, update
 from gateway.store.metadata import gateway_instance
 from gateway.store.place import load_instance
 
+_WRITE_LOCK = select(gateway_instance.c.write_locked_reason, gateway_instance.c.epoch_begun_at)
+
 
 class WriteLock(msgspec.Struct, frozen=True):
     """Why nothing may be sent, and since when (aware UTC)."""
@@ -55,7 +57,7 @@ def begin_locked_epoch(conn: Connection, epoch: int, *, after_run: int, reason: 
 
 def find_write_lock(conn: Connection) -> WriteLock | None:
     """The lock of this epoch; None when sending is allowed."""
-    row = conn.execute(select(gateway_instance.c.write_locked_reason, gateway_instance.c.epoch_begun_at)).one_or_none()
+    row = conn.execute(_WRITE_LOCK).one_or_none()
     if row is None or row.write_locked_reason is None:
         return None
     return WriteLock(row.write_locked_reason, row.epoch_begun_at)

@@ -16,6 +16,8 @@ from sqlalchemy import Connection, insert, select, update
 from gateway.domain.errors import ConfigurationError
 from gateway.store.metadata import gateway_instance
 
+_INSTANCE = select(gateway_instance)
+
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """One database.
@@ -40,7 +42,7 @@ def load_instance(conn: Connection) -> Instance:
     Raises:
         ConfigurationError: The database was not opened through `Store.open`.
     """
-    row = conn.execute(select(gateway_instance)).one_or_none()
+    row = conn.execute(_INSTANCE).one_or_none()
     if row is None:
         raise ConfigurationError("База данных не подготовлена: в ней нет записи о себе")
     return Instance(
