@@ -150,9 +150,13 @@ class MeshSettings(_Group):
     absence_reason_id: int = 2
     """The city's id of a plain «н»: sources disagree (1 or 2), so it is a setting."""
     absence_path: Literal["new", "legacy"] = "new"
-    """Where absences are written; POST is attested on the legacy path only."""
+    """Where absences and lesson remarks are written; POST is attested on the legacy path only."""
+    late_text: str = Field(default="О", min_length=1)
+    """The remark that tells the city of a pupil being late; that «О» means so is our reading, so it is a setting."""
     subsystem: str = "journalw"
     """`X-Mes-Subsystem`; a wrong one gives empty lists instead of an error."""
+    plan_subsystem: str = "ppktpw"
+    """The same for lesson plans (КТП), which the city keeps apart from the journal."""
     role_id: int = 9
     """`X-Mes-RoleId`."""
     host_id: int = 9

@@ -29,6 +29,9 @@ KIND_WORDS = {
     "lesson_plan": "строки КТП",
     "curriculum": "строки учебного плана",
     "programme_section": "темы рабочих программ",
+    "comment": "замечания и опоздания",
+    "final": "итоговые отметки",
+    "topics": "темы уроков (КТП города)",
 }
 COUNTER_WORDS = {
     "read": "прочитано",

@@ -7,10 +7,12 @@ own integers, valid within one `Place`. Moments are aware UTC, `_on` a Moscow da
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Literal
 
 import msgspec
 
 from gateway.domain.identifiers import Kind
+from gateway.domain.records import FinalForm, PlannedLesson
 
 
 class CityYear(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,7 +184,59 @@ class CityHomework(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime | None = None
 
 
-CityObject = CityMark | CityAbsence | CityHomework
+class CityComment(msgspec.Struct, frozen=True, kw_only=True):
+    """A remark on a pupil at a lesson.
+
+    Attributes:
+        form: `late` where its whole text is the city's letter for being late (a setting), else `remark`.
+    """
+
+    id: int
+    pupil_id: int
+    lesson_id: int
+    form: Literal["late", "remark"]
+    text: str
+    teacher_id: int | None = None
+    on: date | None = None
+
+
+class CityFinal(msgspec.Struct, frozen=True, kw_only=True):
+    """A final mark; one a pupil, subject, year, form and period.
+
+    Attributes:
+        value: As shown; «А/З» is an academic debt, and empty where only a flag stands («не аттестован»).
+        period_id: 0 where the form is not `period`.
+    """
+
+    id: int
+    pupil_id: int
+    group_id: int
+    subject_id: int
+    form: FinalForm
+    period_id: int
+    value: str
+    on: date | None = None
+    updated_at: datetime | None = None
+
+
+class CityTopics(msgspec.Struct, frozen=True, kw_only=True):
+    """The КТП of one group, its sections and topics flattened: the n-th entry is the n-th lesson.
+
+    Attributes:
+        is_shared: Several groups are taught by it: changing it would change theirs.
+        calendar_id: The calendar plan that gives its lessons their dates; None where it is not published.
+    """
+
+    id: int
+    group_id: int
+    name: str
+    lessons: tuple[PlannedLesson, ...]
+    is_shared: bool = False
+    calendar_id: int | None = None
+    on: date | None = None
+
+
+CityObject = CityMark | CityAbsence | CityHomework | CityComment | CityFinal | CityTopics
 
 
 class MarkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
@@ -239,13 +293,86 @@ class HomeworkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="homework"):
         )
 
 
-Intent = MarkIntent | AbsenceIntent | HomeworkIntent
+class CommentIntent(msgspec.Struct, frozen=True, kw_only=True, tag="comment"):
+    """A remark, or the letter for being late, at one lesson of a pupil."""
+
+    pupil_id: int
+    lesson_id: int
+    group_id: int
+    subject_id: int
+    teacher_id: int
+    on: date
+    form: Literal["late", "remark"]
+    text: str
+
+    @property
+    def object_key(self) -> str:
+        """The cell and the form: being late and a remark stand beside each other."""
+        return f"comment/{self.pupil_id}/{self.lesson_id}/{self.form}"
+
+
+class FinalIntent(msgspec.Struct, frozen=True, kw_only=True, tag="final"):
+    """A final mark.
+
+    Attributes:
+        on: Last day of its period, or of the year's last one: the day by which it is locked.
+        period_id: The period of the group's own schedule; 0 where the form is not `period`.
+        grade_system: `five` or `approve`.
+    """
+
+    pupil_id: int
+    group_id: int
+    subject_id: int
+    teacher_id: int
+    on: date
+    form: FinalForm
+    period_id: int
+    value: str
+    grade_system: str
+
+    @property
+    def object_key(self) -> str:
+        """Pupil, subject, form and period: the city takes no second one (V9)."""
+        return f"final/{self.pupil_id}/{self.subject_id}/{self.form}/{self.period_id}"
+
+
+class TopicsIntent(msgspec.Struct, frozen=True, kw_only=True, tag="topics"):
+    """The whole КТП of a group; it is put into the plan that stands there, an empty one included.
+
+    Attributes:
+        on: First day of the school year: a plan is of no single day.
+    """
+
+    plan_id: int
+    calendar_id: int | None
+    group_id: int
+    subject_id: int
+    teacher_id: int
+    on: date
+    name: str
+    lessons: tuple[PlannedLesson, ...]
+
+    @property
+    def object_key(self) -> str:
+        """One plan a group."""
+        return f"topics/{self.group_id}"
+
+
+Intent = MarkIntent | AbsenceIntent | HomeworkIntent | CommentIntent | FinalIntent | TopicsIntent
 
 INTENT_KINDS: dict[type[msgspec.Struct], Kind] = {
     MarkIntent: Kind.MARK,
     AbsenceIntent: Kind.ABSENCE,
     HomeworkIntent: Kind.HOMEWORK,
+    CommentIntent: Kind.COMMENT,
+    FinalIntent: Kind.FINAL,
+    TopicsIntent: Kind.TOPICS,
 }
+
+
+def day_of_intent(intent: Intent) -> date:
+    """The Moscow day of an intent: of its lesson, of the setting of homework, of the end of a final mark's period."""
+    return intent.assigned_on if isinstance(intent, HomeworkIntent) else intent.on
 
 
 class MarkAtom(msgspec.Struct, frozen=True):
@@ -266,4 +393,18 @@ class HomeworkAtom(msgspec.Struct, frozen=True):
     pupil_ids: tuple[int, ...]
 
 
-Atom = MarkAtom | AbsenceAtom | HomeworkAtom
+class CommentAtom(msgspec.Struct, frozen=True):
+    text: str
+
+
+class FinalAtom(msgspec.Struct, frozen=True):
+    value: str
+
+
+class TopicsAtom(msgspec.Struct, frozen=True):
+    """(section, topic) in order. The plan's name and the flags that a person sets there are not compared."""
+
+    lessons: tuple[tuple[str, str], ...]
+
+
+Atom = MarkAtom | AbsenceAtom | HomeworkAtom | CommentAtom | FinalAtom | TopicsAtom

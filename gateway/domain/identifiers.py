@@ -30,16 +30,22 @@ class Kind(StrEnum):
     LESSON_PLAN = "lesson_plan"  # a row of a calendar-thematic plan (КТП)
     CURRICULUM = "curriculum"  # hours of a subject in a grade (учебный план)
     PROGRAMME_SECTION = "programme_section"  # a row of a work programme (рабочая программа)
+    COMMENT = "comment"  # a remark on a pupil at a lesson; being late is one
+    FINAL = "final"  # a final mark: of a period, intermediate, of the year, final
+    TOPICS = "topics"  # a group's topics as a whole: what stands in its КТП in the city
 
 
-SENT_KINDS = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK)
+CHOSEN_KINDS = (Kind.COMMENT, Kind.FINAL, Kind.TOPICS)
+"""Sent, and read at the sources, only where a row of the scope table names the kind: «*» does not mean them."""
+
+SENT_KINDS = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK, *CHOSEN_KINDS)
 """What is delivered to the city; in this order within one lesson nothing depends on another."""
 
 PLANNER_KINDS = (Kind.GUARDIAN, Kind.LESSON_PLAN, Kind.CURRICULUM, Kind.PROGRAMME_SECTION)
 """What only a planner has."""
 
-REPORTED_KINDS = tuple(kind for kind in Kind if kind is not Kind.ASSIGNMENT and kind not in PLANNER_KINDS)
-"""What `pull` always reports; a teacher's assignment is counted as a membership, a planner's kinds appear where there are any."""
+REPORTED_KINDS = tuple(kind for kind in Kind if kind not in (Kind.ASSIGNMENT, *PLANNER_KINDS, *CHOSEN_KINDS))
+"""What `pull` always reports; a teacher's assignment is counted as a membership, the other kinds appear where there are any."""
 
 
 class ExternalRef(msgspec.Struct, frozen=True, order=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.domain.reason_texts import DECISION_TEXTS, MAPPING_TEXTS, ReasonCategory, ReasonOwner
+from gateway.domain.reason_texts_chosen import CHOSEN_TEXTS
 from gateway.domain.reason_texts_delivery import DELIVERY_TEXTS, FAULT_TEXTS
 
 
@@ -40,7 +41,7 @@ REASONS: dict[str, Reason] = {
         what_en=row[5],
         todo_en=row[6],
     )
-    for row in (*MAPPING_TEXTS, *DECISION_TEXTS, *DELIVERY_TEXTS, *FAULT_TEXTS)
+    for row in (*MAPPING_TEXTS, *DECISION_TEXTS, *DELIVERY_TEXTS, *FAULT_TEXTS, *CHOSEN_TEXTS)
 }
 
 
@@ -78,6 +79,10 @@ NO_TEACHER = "NO_TEACHER"
 WINDOW_CLOSED = "WINDOW_CLOSED"
 WINDOW_EDIT_OVER = "WINDOW_EDIT_OVER"
 VALIDATION_LOCAL = "VALIDATION_LOCAL"
+NO_PERIOD = "NO_PERIOD"
+PERIOD_NOT_OVER = "PERIOD_NOT_OVER"
+NO_LESSON_PLAN = "NO_LESSON_PLAN"
+LESSON_WITHOUT_TOPIC = "LESSON_WITHOUT_TOPIC"
 
 # What comparison says.
 CREATE = "CREATE"
@@ -96,6 +101,7 @@ SCOPE_REMOVED = "SCOPE_REMOVED"
 ABSENCE_UNPROVEN = "ABSENCE_UNPROVEN"
 GUARD_HOLD = "GUARD_HOLD"
 MARKED_HOLD = "MARKED_HOLD"
+NO_CITY_CALL = "NO_CITY_CALL"
 
 # What delivery meets.
 BASE_MOVED = "BASE_MOVED"
@@ -119,6 +125,8 @@ EPOCH_STRANGER = "EPOCH_STRANGER"
 EPOCH_BEGUN = "EPOCH_BEGUN"
 TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
 POISON = "POISON"
+DATES_NOT_BUILT = "DATES_NOT_BUILT"
+ENTER_BY_HAND = "ENTER_BY_HAND"
 
 # What is wrong with the gateway itself.
 CONFIGURATION = "CONFIGURATION"

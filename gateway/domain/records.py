@@ -294,6 +294,74 @@ class ProgrammeSection(Record, frozen=True, kw_only=True):
     resources: str | None = None
 
 
+FinalForm = Literal["period", "intermediate", "year", "final"]
+"""The city's four kinds of final marks, in the order they are set (city-journal.md R12)."""
+
+
+class Final(Record, frozen=True, kw_only=True):
+    """A final mark of a pupil in a subject, set by a teacher; the gateway derives none.
+
+    Attributes:
+        form: `period` names its period; the other three are of the whole year.
+        period: Number of the period in the group's own schedule (`1`), or its name there; None where `form` is not `period`.
+        item: Gradebook item or cell it stands in.
+        raw_points: As the source holds it, on `scale`; `word` where the scale is one of words (also a plain «5» or «зачёт»).
+    """
+
+    kind: ClassVar[Kind] = Kind.FINAL
+    pupil: str
+    group: str
+    item: str
+    item_name: str
+    form: FinalForm
+    period: str | None = None
+    scale: Scale
+    raw_points: float
+    word: str | None = None
+    set_at: datetime | None = None
+    is_hidden: bool = False
+
+
+class LessonComment(Record, frozen=True, kw_only=True):
+    """A remark on a pupil at a lesson. Attendance remarks are health data and never become one.
+
+    Attributes:
+        form: `late` is told to the city by its one letter; `text` is the remark's own words.
+    """
+
+    kind: ClassVar[Kind] = Kind.COMMENT
+    pupil: str
+    lesson: str
+    group: str
+    form: Literal["late", "remark"]
+    text: str = ""
+
+
+class PlannedLesson(msgspec.Struct, frozen=True, kw_only=True):
+    """One lesson of a lesson plan: its topic, and the section it belongs to.
+
+    Attributes:
+        module: Section of the plan; empty = the one before goes on.
+    """
+
+    topic: str
+    module: str = ""
+    has_homework: bool = False
+    has_test: bool = False
+
+
+class Topics(Record, frozen=True, kw_only=True):
+    """What a group is taught, lesson by lesson: the n-th entry belongs to the n-th lesson that is held.
+
+    Put together of the rows of its lesson plan, or of its lessons' own topics; no source hands it over as such.
+    """
+
+    kind: ClassVar[Kind] = Kind.TOPICS
+    group: str
+    name: str
+    lessons: tuple[PlannedLesson, ...]
+
+
 AnyRecord = (
     Programme
     | Person
@@ -311,6 +379,9 @@ AnyRecord = (
     | LessonPlan
     | CurriculumHours
     | ProgrammeSection
+    | LessonComment
+    | Final
+    | Topics
 )
 
 RECORD_TYPES: dict[Kind, type[Record]] = {
@@ -332,6 +403,9 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
         LessonPlan,
         CurriculumHours,
         ProgrammeSection,
+        LessonComment,
+        Final,
+        Topics,
     )
 }
 

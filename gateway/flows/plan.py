@@ -14,21 +14,22 @@ import xxhash
 from sqlalchemy import Connection, bindparam, select
 
 from gateway.connectors.port import CityDirectory, CityScope, Want
-from gateway.domain.city import CityGroup, CityLesson
+from gateway.domain.city import CityGroup, CityLesson, CityTopics
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
-from gateway.domain.records import Absence, Attempt, Group, Homework, Lesson, Mark, Record
+from gateway.domain.records import Attempt, Group, Lesson, LessonPlan, Record
 from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.correlate import WhoIsWho, correlate
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.flows.scopes import LocalScope, load_faults, load_of_scopes, load_scopes
 from gateway.flows.turns import find_kept_plans
+from gateway.mapping.chosen import topics_of_lessons, topics_of_rows
 from gateway.mapping.correlate import correlate_lessons
 from gateway.mapping.dictionaries import load_subjects, save_rule_set
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
-from gateway.mapping.mesh import GroupContext, Mapped, map_record
+from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
@@ -37,8 +38,8 @@ from gateway.reconcile.intend import store_intended
 from gateway.reconcile.memo import find_memo, store_memo
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
 from gateway.reconcile.resolve import ScopeDecision, Shared, decide_scope
-from gateway.reconcile.shadow import city_scope, store_city_scope
-from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.shadow import city_scope, load_objects, store_city_scope
+from gateway.reconcile.snapshot import CITY_SIDE, load_records
 from gateway.reconcile.tables import scope_state
 from gateway.store.epoch import get_epoch
 
@@ -136,8 +137,10 @@ class _Planner:
         self._who = who
         self._draft = draft
         self._today = today
+        self._kinds = [kind for kind in SENT_KINDS if kind in want.kinds & rules.sent_kinds]
         self._city_groups = {group.id: group for group in directory.groups}
         self._city_pupils = {pupil.id: pupil for pupil in directory.pupils}
+        self._plan_rows: list[LessonPlan] | None = None
         self._scopes: Mapping[str, Sequence[LocalScope]] = {}
         self.problems: list[Problem] = []
         self.skipped = 0
@@ -188,9 +191,8 @@ class _Planner:
             )
             self._plan_waiting(group, lambda kind: city_scope(kind.value, city_id), "INCOMPLETE_READ")
             return
-        for kind in SENT_KINDS:
-            if kind in self._want.kinds:
-                self._plan_scope(group, city_group, kind, lessons)
+        for kind in self._kinds:
+            self._plan_scope(group, city_group, kind, lessons)
 
     def _plan_unlinked(self, group: Group) -> None:
         """Records of a group that the city's side of is not known wait, each with that reason."""
@@ -198,9 +200,7 @@ class _Planner:
         self._plan_waiting(group, lambda kind: f"{kind.value}|{group.ref}", reason)
 
     def _plan_waiting(self, group: Group, scope_of: Callable[[Kind], str], reason: str) -> None:
-        for kind in SENT_KINDS:
-            if kind not in self._want.kinds:
-                continue
+        for kind in self._kinds:
             scope = scope_of(kind)
             with self._gateway.store.write() as conn:
                 records = self._load(conn, group, kind)
@@ -259,9 +259,27 @@ class _Planner:
     ) -> None:
         records = self._load(conn, group, kind)
         context = self._context(conn, group, city_group, lessons, subject, records)
-        mapped = [map_record(item, context) for item in records if isinstance(item, Mark | Absence | Homework)]
+        if kind is Kind.TOPICS:
+            plans = load_objects(conn, self._place_id, scope, CityTopics)
+            context = msgspec.structs.replace(context, city_plans=tuple(plans))
+            records = self._topics(conn, group, city_group, context)
+        mapped = [map_record(item, context) for item in records if isinstance(item, Sent)]
         save_chosen_lessons(conn, self._place_id, mapped, lessons, self._rule_version, self._gateway.store.now(conn))
         store_intended(conn, self._place_id, scope, mapped)
+
+    def _topics(self, conn: Connection, group: Group, city_group: CityGroup, context: GroupContext) -> list[Record]:
+        """What a group is taught: by a lesson plan of the school, else by what its lessons say of their topics."""
+        topics = topics_of_rows(group, city_group.level, self._lesson_plans(conn))
+        if topics is None:
+            lessons = [item for item in self._load(conn, group, Kind.LESSON) if isinstance(item, Lesson)]
+            topics = topics_of_lessons(group, lessons, context)
+        return [] if topics is None else [topics]
+
+    def _lesson_plans(self, conn: Connection) -> list[LessonPlan]:
+        """The rows of all lesson plans, loaded once a run."""
+        if self._plan_rows is None:
+            self._plan_rows = load_records(conn, self._place_id, LessonPlan)
+        return self._plan_rows
 
     def _context(
         self,
@@ -296,6 +314,7 @@ class _Planner:
             rules=self._rules,
             now=self._gateway.store.now(conn),
             absence_reason_id=self._gateway.settings.mesh.absence_reason_id,
+            late_text=self._gateway.settings.mesh.late_text,
         )
 
     def _decide(self, scope: str, *, is_read: bool, delete_mode: Mode, lessons: Sequence[CityLesson]) -> ScopeDecision:
@@ -338,7 +357,7 @@ class _Planner:
 
     def is_whole_place(self) -> bool:
         """Whether every scope of the place was looked at, whole."""
-        narrowed = self._want.class_names or self._want.subjects or not set(SENT_KINDS) <= self._want.kinds
+        narrowed = self._want.class_names or self._want.subjects or not self._rules.sent_kinds <= self._want.kinds
         return not narrowed and self._is_whole()
 
     def _is_whole(self) -> bool:
@@ -386,6 +405,11 @@ class _Planner:
             for scope in found
             if scope.programme == group.programme and scope.kind in (kind, Kind.ATTEMPT, Kind.LESSON)
         ]
+        if kind is Kind.TOPICS:
+            topics = topics_of_rows(group, city_group.level, self._lesson_plans(conn))
+            yield b"" if topics is None else msgspec.json.encode(topics)
+        if kind is Kind.COMMENT:
+            yield self._gateway.settings.mesh.late_text.encode()
         for scope in sorted(local, key=lambda found: found.scope):
             yield scope.scope.encode() + scope.digest
         yield msgspec.json.encode(city_group)
@@ -398,7 +422,10 @@ class _Planner:
         yield conn.execute(_CITY_DIGEST, where).scalar_one()
 
 
+_KINDS_OF_A_PUPIL = (Kind.MARK, Kind.ABSENCE, Kind.COMMENT, Kind.FINAL)
+
+
 def _pupil_of(object_key: str | None) -> int | None:
     """The city's pupil id in a cell's key; None where the object has no single pupil."""
     parts = (object_key or "").split("/")
-    return int(parts[1]) if len(parts) == 3 and parts[0] in ("mark", "absence") else None
+    return int(parts[1]) if parts[0] in _KINDS_OF_A_PUPIL else None

@@ -13,9 +13,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete
 
 from gateway.connectors.port import ScopeRead, Want
-from gateway.domain.identifiers import PLANNER_KINDS, REPORTED_KINDS, Kind
+from gateway.domain.identifiers import CHOSEN_KINDS, PLANNER_KINDS, REPORTED_KINDS, Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.scopes import load_owed_marks
+from gateway.mapping.rules import Rules
 from gateway.reconcile.snapshot import ScopeCounts, StoredScopes, mark_removed_scopes, store_scope
 from gateway.reconcile.tables import record_fault
 from gateway.store.transaction import upsert
@@ -55,6 +56,7 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
     Raises:
         ConnectorError: Nothing could be read at all.
     """
+    want = asked_of_sources(want, gateway.rules)
     totals: dict[Kind, Counter[str]] = {kind: Counter() for kind in Kind}
     problems: list[Problem] = []
     stored = StoredScopes()
@@ -90,6 +92,12 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
     return Pulled(kinds=_report(totals), problems=problems)
 
 
+def asked_of_sources(want: Want, rules: Rules) -> Want:
+    """Leave out the kinds that the school's scope table does not name: a source is not asked for them."""
+    left_out = frozenset(CHOSEN_KINDS) - rules.sent_kinds
+    return msgspec.structs.replace(want, kinds=want.kinds - left_out)
+
+
 def _is_whole(want: Want) -> bool:
     return not (want.class_names or want.subjects or want.pupils)
 
@@ -100,7 +108,7 @@ def _add(total: Counter[str], counts: ScopeCounts) -> None:
 
 def _report(totals: dict[Kind, Counter[str]]) -> dict[str, dict[str, int]]:
     totals[Kind.MEMBERSHIP].update(totals[Kind.ASSIGNMENT])
-    shown = (*REPORTED_KINDS, *(kind for kind in PLANNER_KINDS if any(totals[kind].values())))
+    shown = (*REPORTED_KINDS, *(kind for kind in (*PLANNER_KINDS, *CHOSEN_KINDS) if any(totals[kind].values())))
     return {kind.value: {name: totals[kind][name] for name in COUNTED} for kind in shown}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import assert_never
 
 from gateway.domain.city import (
@@ -17,16 +18,25 @@ from gateway.domain.city import (
     AbsenceIntent,
     Atom,
     CityAbsence,
+    CityComment,
+    CityFinal,
     CityHomework,
     CityMark,
     CityObject,
+    CityTopics,
+    CommentAtom,
+    CommentIntent,
+    FinalAtom,
+    FinalIntent,
     HomeworkAtom,
     HomeworkIntent,
     Intent,
     MarkAtom,
     MarkIntent,
+    TopicsAtom,
+    TopicsIntent,
 )
-from gateway.domain.records import digest_of, to_body
+from gateway.domain.records import PlannedLesson, digest_of, to_body
 
 _NOTE = re.compile(r"\s*\([^()]*\)$")
 _WHOLE = re.compile(r"(\d+)[.,]0+")
@@ -57,6 +67,12 @@ def atom_of_intent(intent: Intent) -> Atom:
             return AbsenceAtom(intent.reason_id)
         case HomeworkIntent():
             return HomeworkAtom(canonical_text(intent.text), intent.prepared_for, tuple(sorted(set(intent.pupil_ids))))
+        case CommentIntent():
+            return CommentAtom(canonical_text(intent.text))
+        case FinalIntent():
+            return FinalAtom(canonical_value(intent.value))
+        case TopicsIntent():
+            return _plan_atom(intent.lessons)
         case _:
             assert_never(intent)
 
@@ -75,6 +91,12 @@ def atom_of_city(obj: CityObject) -> Atom:
             return AbsenceAtom(obj.reason_id or 0)
         case CityHomework():
             return HomeworkAtom(canonical_text(obj.text), obj.prepared_for, tuple(sorted(set(obj.pupil_ids))))
+        case CityComment():
+            return CommentAtom(canonical_text(obj.text))
+        case CityFinal():
+            return FinalAtom(canonical_value(obj.value))
+        case CityTopics():
+            return _plan_atom(obj.lessons)
         case _:
             assert_never(obj)
 
@@ -92,8 +114,24 @@ def object_key_of(obj: CityObject) -> str:
         case CityHomework():
             days = f"{obj.assigned_on:%Y%m%d}/{obj.prepared_for:%Y%m%d}"
             return f"homework/{obj.group_id}/{obj.subject_id}/{days}/{obj.teacher_id or 0}"
+        case CityComment():
+            return f"comment/{obj.pupil_id}/{obj.lesson_id}/{obj.form}"
+        case CityFinal():
+            return f"final/{obj.pupil_id}/{obj.subject_id}/{obj.form}/{obj.period_id}"
+        case CityTopics():
+            return f"topics/{obj.group_id}"
         case _:
             assert_never(obj)
+
+
+def _plan_atom(lessons: Sequence[PlannedLesson]) -> TopicsAtom:
+    """A section named once stands for all lessons up to the next one, however often either side repeats it."""
+    module = ""
+    rows: list[tuple[str, str]] = []
+    for lesson in lessons:
+        module = canonical_text(lesson.module) or module
+        rows.append((module, canonical_text(lesson.topic)))
+    return TopicsAtom(tuple(rows))
 
 
 def atom_digest(atom: Atom) -> bytes:

@@ -23,7 +23,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway.domain.errors import ConfigurationError
-from gateway.domain.identifiers import Kind
+from gateway.domain.identifiers import CHOSEN_KINDS, SENT_KINDS, Kind
 from gateway.domain.records import Mark
 from gateway.mapping.normalise import class_key, normal_text
 from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
@@ -96,7 +96,8 @@ class PercentStep(_Frozen):
 class ScopeRule(_Frozen):
     """One row of «what is sent at all»: narrower rows win over wider ones."""
 
-    kind: Literal["mark", "absence", "homework", "*"] = "*"
+    kind: Literal["mark", "absence", "homework", "comment", "final", "topics", "*"] = "*"
+    """Kind of record; `*` = marks, absences and homework. The other kinds are sent only where a row names them."""
     subject: str = "*"
     """Name of the subject, the portal's or the city's."""
     class_name: str = "*"
@@ -186,6 +187,7 @@ DEFAULT_ITEMS: tuple[ItemRule, ...] = (
     ItemRule(match="name", pattern=r"\bурок|на уроке|классн", form="Работа на уроке"),
 )
 DEFAULT_WORDS = {"отлично": "5", "хорошо": "4", "удовлетворительно": "3", "неудовлетворительно": "2"}
+DEFAULT_PASSES = {"зачёт": "1", "зачтено": "1", "незачёт": "0", "не зачтено": "0"}
 DEFAULT_PERCENT = (PercentStep(from_on=date(2000, 1, 1), edges={5: 85.0, 4: 70.0, 3: 50.0}),)
 """Edges 85/70/50: there is no single norm (R21), these are the commonest; a school states its own, dated."""
 
@@ -211,6 +213,10 @@ class Rules(_Frozen):
     """Dated table percent → mark for items whose maximum is not 5."""
     rounding: Literal["half_up", "half_even", "down"] = "half_up"
     """How a fraction becomes a whole: 4.5 is 5, 4 or 4."""
+    passes: dict[str, str] = DEFAULT_PASSES
+    """Word of an intermediate attestation → `1` (passed) or `0`."""
+    finals_before_days: int = Field(default=7, ge=0, le=60)
+    """A final mark goes from this many days before its period's last one: what the portal shows earlier is a running total."""
     allow_one: bool = False
     """Whether a 1 may be sent: legal but rare (R1)."""
     fields: dict[FieldName, FieldRule] = {}
@@ -222,6 +228,14 @@ class Rules(_Frozen):
         wrong = sorted(word for word, mark in value.items() if mark not in {"1", "2", "3", "4", "5"})
         if wrong:
             raise ValueError(f"not a mark from 1 to 5 at entry {list(value).index(wrong[0]) + 1}")
+        return value
+
+    @field_validator("passes")
+    @classmethod
+    def _passes(cls, value: dict[str, str]) -> dict[str, str]:
+        for number, passed in enumerate(value.values(), start=1):
+            if passed not in {"0", "1"}:
+                raise ValueError(f"neither 1 (passed) nor 0 at entry {number}")
         return value
 
     @field_validator("scope")
@@ -274,6 +288,12 @@ class Rules(_Frozen):
         """Return the comparable form of the city's class of a local class or group name."""
         return class_key(_look_up(self.classes, name) or name)
 
+    @property
+    def sent_kinds(self) -> frozenset[Kind]:
+        """What the gateway looks at for the city: the three kinds in any case, the others where a row names them."""
+        named = {row.kind for row in self.scope}
+        return frozenset(kind for kind in SENT_KINDS if kind not in CHOSEN_KINDS or kind.value in named)
+
     def scope_for(self, kind: Kind, subjects: Collection[str], class_name: str | None) -> ScopeDecision:
         """Say what is sent of one kind, subject and class; the narrowest row decides.
 
@@ -287,7 +307,7 @@ class Rules(_Frozen):
         for number, row in enumerate(self.scope, start=1):
             row_kind, row_subject, row_class = row.selector
             if (
-                row_kind in ("*", kind.value)
+                (row_kind == kind.value or (row_kind == "*" and kind not in CHOSEN_KINDS))
                 and (row_subject == "*" or row_subject in names)
                 and (row_class == "*" or row_class == key)
                 and (best is None or row.breadth > best[0])
@@ -360,6 +380,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 __all__ = [
     "DEFAULT_ITEMS",
     "DEFAULT_MAPPING_TOML",
+    "DEFAULT_PASSES",
     "DEFAULT_PERCENT",
     "DEFAULT_WORDS",
     "FieldRule",

@@ -14,7 +14,7 @@ from fractions import Fraction
 from gateway.domain.city import CityForm
 from gateway.domain.errors import RecordError
 from gateway.domain.reasons import VALUE_OUT_OF_RANGE
-from gateway.domain.records import Mark
+from gateway.domain.records import Final, Mark
 from gateway.mapping.normalise import normal_text
 from gateway.mapping.rules import PercentStep, Rules
 
@@ -41,6 +41,29 @@ def city_value(mark: Mark, form: CityForm, rules: Rules, on: date) -> str:
             raise _refused(mark, "grade_system")
 
 
+def final_value(final: Final, rules: Rules, on: date) -> str:
+    """Return the value of a final mark: 2…5, or 1 and 0 for an intermediate attestation that was passed or not.
+
+    Args:
+        on: Last day of its period; chooses the row of the percent table.
+
+    Raises:
+        RecordError: reason VALUE_OUT_OF_RANGE.
+
+    Source: city-journal.md §1.5 «Final marks» (S4): intermediate is `approve`, the others five-point.
+    """
+    if final.form != "intermediate":
+        return str(_to_five(final, rules, on))
+    if final.word is not None and final.word.strip():
+        known = {normal_text(local): value for local, value in rules.passes.items()}
+        passed = known.get(normal_text(final.word))
+    else:
+        passed = {0.0: "0", 1.0: "1"}.get(final.raw_points) if final.scale.maximum == 1 else None
+    if passed is None:
+        raise _refused(final, "word")
+    return passed
+
+
 def five_by_percent(percent: Fraction, rules: Rules, on: date) -> int | None:
     """Return the mark of a percent by the row that counts on that day, edges included; None before the first row."""
     steps = [step for step in rules.percent if step.from_on <= on]
@@ -55,7 +78,7 @@ def exact(number: float) -> Fraction:
     return Fraction(str(number))
 
 
-def _to_five(mark: Mark, rules: Rules, on: date) -> int:
+def _to_five(mark: Mark | Final, rules: Rules, on: date) -> int:
     if mark.scale.form == "words":
         value: int | None = _word_mark(mark, rules)
     elif mark.scale.maximum == FIVE:
@@ -67,7 +90,7 @@ def _to_five(mark: Mark, rules: Rules, on: date) -> int:
     return _checked(value, 1 if rules.allow_one else 2, FIVE, mark)
 
 
-def _word_mark(mark: Mark, rules: Rules) -> int:
+def _word_mark(mark: Mark | Final, rules: Rules) -> int:
     """Return the mark a word stands for: a number by itself, others by the dictionary.
 
     The index alone says nothing (the third word of four may be a 4 or a 5), so without a word only the scale 1…5 counts.
@@ -85,7 +108,7 @@ def _word_mark(mark: Mark, rules: Rules) -> int:
     return known[word]
 
 
-def _ratio(mark: Mark, rules: Rules) -> Fraction:
+def _ratio(mark: Mark | Final, rules: Rules) -> Fraction:
     """Return the share of the possible, 0…1. Of a mark it is value/5, as the city itself converts (5 of 5 = 100)."""
     if mark.scale.form == "words":
         share = Fraction(_word_mark(mark, rules), FIVE)
@@ -111,13 +134,13 @@ def _rounded(number: Fraction, rules: Rules) -> int:
             return number.__floor__()
 
 
-def _checked(value: int, lowest: int, highest: int, mark: Mark) -> int:
+def _checked(value: int, lowest: int, highest: int, mark: Mark | Final) -> int:
     if not lowest <= value <= highest:
         raise _refused(mark, "points")
     return value
 
 
-def _refused(mark: Mark, field: str) -> RecordError:
+def _refused(mark: Mark | Final, field: str) -> RecordError:
     return RecordError(
         "Значение нельзя выразить отметкой городского журнала.", where=f"{mark.ref}/{field}", reason=VALUE_OUT_OF_RANGE
     )

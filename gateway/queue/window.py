@@ -12,7 +12,7 @@ from datetime import date, datetime
 import msgspec
 from sqlalchemy import Connection, select
 
-from gateway.domain.city import CityPeriod, HomeworkIntent, Intent
+from gateway.domain.city import CityPeriod, Intent, TopicsIntent, day_of_intent
 from gateway.domain.reasons import WINDOW_CLOSED, WINDOW_EDIT_OVER
 from gateway.mapping.lessons import Timetable
 from gateway.reconcile.tables import city_directory
@@ -48,7 +48,9 @@ class Windows:
         Returns:
             `WINDOW_CLOSED` or `WINDOW_EDIT_OVER`.
         """
-        day = intent.assigned_on if isinstance(intent, HomeworkIntent) else intent.on
+        if isinstance(intent, TopicsIntent):
+            return None  # a plan of the whole year is of no period
+        day = day_of_intent(intent)
         timetable = self._load(conn, place_id).get(intent.group_id)
         period = timetable.find_period(day) if timetable is not None else None
         if period is None:

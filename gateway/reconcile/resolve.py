@@ -14,13 +14,17 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.domain.city import (
     INTENT_KINDS,
-    AbsenceIntent,
     CityAbsence,
+    CityComment,
+    CityFinal,
     CityHomework,
     CityMark,
+    CityObject,
+    CityTopics,
     HomeworkIntent,
     Intent,
     MarkIntent,
+    TopicsIntent,
 )
 from gateway.domain.identifiers import Kind
 from gateway.mapping.atoms import atom_of_city
@@ -94,11 +98,23 @@ class ScopeDecision(msgspec.Struct, frozen=True, kw_only=True):
     is_busy: bool = False
 
 
-_CITY_TYPES: dict[str, type[CityMark] | type[CityAbsence] | type[CityHomework]] = {
+_CITY_TYPES: dict[str, type[CityObject]] = {
     Kind.MARK.value: CityMark,
     Kind.ABSENCE.value: CityAbsence,
     Kind.HOMEWORK.value: CityHomework,
+    Kind.COMMENT.value: CityComment,
+    Kind.FINAL.value: CityFinal,
+    Kind.TOPICS.value: CityTopics,
 }
+NO_CALLS: frozenset[tuple[str, Op]] = frozenset(
+    {
+        (Kind.COMMENT.value, "change"),
+        (Kind.COMMENT.value, "delete"),
+        (Kind.FINAL.value, "change"),
+        (Kind.TOPICS.value, "delete"),
+    }
+)
+"""Operations of which no call is attested (city-journal.md §1.5): a person does them there, and then both sides agree."""
 INTENT_TYPES: dict[str, type[Intent]] = {kind.value: cls for cls, kind in INTENT_KINDS.items()}  # type: ignore[misc]  # keys are the union's members
 _CATEGORY_OF_STATE = {
     "out_of_scope": Category.OUT_OF_SCOPE,
@@ -119,6 +135,7 @@ def decide_scope(
     position_of: Callable[[int], int | None],
     busy: Busy = NOTHING_BUSY,
     missed_by: datetime | None = None,
+    no_calls: Collection[tuple[str, Op]] = NO_CALLS,
 ) -> ScopeDecision:
     """Decide everything in one scope.
 
@@ -133,6 +150,7 @@ def decide_scope(
         busy: What delivery holds here.
         missed_by: A record must have been missed at this moment already, aware UTC, before its absence may become a
             delete; None = two complete reads are enough.
+        no_calls: (kind, operation) that nobody but a person can do in the city.
     """
     triples = list(iter_unequal(conn, place_id, scope))
     all_strangers = list(iter_foreign(conn, place_id, scope))
@@ -173,7 +191,7 @@ def decide_scope(
         deletes=_count(decided, "delete"),
     )
     guards = judge(share, limits)
-    items = [_gated(triple, decision, likeness, delete_mode, guards) for triple, decision in decided]
+    items = [_gated(triple, decision, likeness, delete_mode, guards, no_calls) for triple, decision in decided]
     foreign_count = len(all_strangers) - len(likeness.equal)
     shared: list[Shared] = []
     if unchanged:
@@ -290,7 +308,12 @@ def _absence_of(triple: Triple, missed_by: datetime | None) -> Absence:
 
 
 def _gated(
-    triple: Triple, decision: Decision, likeness: Likeness, delete_mode: Mode, guards: Sequence[GuardRow]
+    triple: Triple,
+    decision: Decision,
+    likeness: Likeness,
+    delete_mode: Mode,
+    guards: Sequence[GuardRow],
+    no_calls: Collection[tuple[str, Op]],
 ) -> Item:
     city_id = triple.city_id
     if decision.category is Category.ADOPTED and triple.base is None:
@@ -303,6 +326,8 @@ def _gated(
     if mode in ("off", "observe"):
         reason = "OP_NOT_ALLOWED" if mode == "off" else "OBSERVE_ONLY"
         return Item(triple=triple, decision=Decision(Category.OUT_OF_SCOPE, reason), gate="refused", city_id=city_id)
+    if (triple.kind, decision.op) in no_calls:
+        return Item(triple=triple, decision=Decision(Category.HELD, "NO_CITY_CALL"), gate="none", city_id=city_id)
     verdicts = {row.guard: row.verdict for row in guards}
     if "short_source" in verdicts:
         return Item(
@@ -336,13 +361,20 @@ def _our_seat(triple: Triple, position_of: Callable[[int], int | None]) -> Seat:
             position=position_of(intent.lesson_id),
             value=intent.value,
         )
-    if isinstance(intent, AbsenceIntent):
-        return Seat(key=triple.ref, kind=triple.kind, object_key=key, digest=digest, pupil_id=intent.pupil_id)
-    return _homework_seat(triple.ref, triple.kind, key, digest, intent)
+    if isinstance(intent, HomeworkIntent):
+        return _homework_seat(triple.ref, triple.kind, key, digest, intent)
+    if isinstance(intent, TopicsIntent):
+        return _plan_seat(triple.ref, triple.kind, key, digest, intent)
+    return Seat(key=triple.ref, kind=triple.kind, object_key=key, digest=digest, pupil_id=intent.pupil_id)
 
 
 def _homework_seat(ref: str, kind: str, key: str, digest: bytes, item: HomeworkIntent | CityHomework) -> Seat:
     return Seat(key=ref, kind=kind, object_key=key, digest=digest, on=item.assigned_on, until=item.prepared_for)
+
+
+def _plan_seat(ref: str, kind: str, key: str, digest: bytes, item: TopicsIntent | CityTopics) -> Seat:
+    """An empty plan is a place to write into and looks like nobody's work."""
+    return Seat(key=ref, kind=kind, object_key=key, digest=digest, is_empty=not item.lessons)
 
 
 def _their_seat(
@@ -360,6 +392,8 @@ def _their_seat(
             position=position_of(item.lesson_id),
             value=getattr(atom, "value", item.value),
         )
-    if isinstance(item, CityAbsence):
-        return Seat(key=str(city_id), kind=kind, object_key=key, digest=digest, pupil_id=item.pupil_id)
-    return _homework_seat(str(city_id), kind, key, digest, item)
+    if isinstance(item, CityHomework):
+        return _homework_seat(str(city_id), kind, key, digest, item)
+    if isinstance(item, CityTopics):
+        return _plan_seat(str(city_id), kind, key, digest, item)
+    return Seat(key=str(city_id), kind=kind, object_key=key, digest=digest, pupil_id=item.pupil_id)

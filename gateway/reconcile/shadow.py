@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
+from typing import TypeVar
 
+import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
 from gateway.connectors.port import CityRead, CityScope
@@ -18,6 +20,8 @@ from gateway.mapping.atoms import atom_digest, atom_of_city, object_key_of
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import scope_state, shadow, shadow_version
 from gateway.store.transaction import upsert
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 _KNOWN = select(shadow.c.city_id, shadow.c.row_digest).where(
     shadow.c.place_id == bindparam("place_id"), shadow.c.scope == bindparam("scope")
@@ -142,6 +146,12 @@ def store_rows(
         update=("digest", "records", "from_on", "to_on", "tried_at", "complete_at", "problem", "run_id"),
     )
     return len(changed) + len(removed)
+
+
+def load_objects(conn: Connection, place_id: int, scope: str, cls: type[T]) -> list[T]:
+    """Load the city's objects of a scope as last read, in order of their ids."""
+    query = select(shadow.c.body).where(shadow.c.place_id == place_id, shadow.c.scope == scope)
+    return [msgspec.json.decode(body, type=cls) for body in conn.execute(query.order_by(shadow.c.city_id)).scalars()]
 
 
 def _within(

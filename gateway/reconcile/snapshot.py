@@ -15,7 +15,17 @@ from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from gateway.connectors.port import ScopeRead
 from gateway.domain.identifiers import Kind
-from gateway.domain.records import Absence, Attempt, Homework, Mark, Record, digest_of, to_body
+from gateway.domain.records import (
+    Absence,
+    Attempt,
+    Final,
+    Homework,
+    LessonComment,
+    Mark,
+    Record,
+    digest_of,
+    to_body,
+)
 from gateway.reconcile.gone import DELETABLE, Gone, gone_kind
 from gateway.reconcile.tables import record, record_version, scope_state
 from gateway.store.transaction import upsert
@@ -264,6 +274,12 @@ def _whose(kind: Kind, body: bytes) -> tuple[str | None, str | None]:
     if kind is Kind.ABSENCE:
         absence = msgspec.json.decode(body, type=Absence)
         return absence.pupil, absence.lesson
+    if kind is Kind.FINAL:
+        final = msgspec.json.decode(body, type=Final)
+        return final.pupil, final.item
+    if kind is Kind.COMMENT:
+        comment = msgspec.json.decode(body, type=LessonComment)
+        return comment.pupil, comment.lesson
     if kind is Kind.ATTEMPT:
         attempt = msgspec.json.decode(body, type=Attempt)
         return attempt.pupil, attempt.activity

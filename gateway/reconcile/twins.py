@@ -23,6 +23,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
         key: Our ref, or the city's id as text.
         pupil_id: 0 where the kind has no single pupil (homework).
         position: Ordinal of its lesson among the group's lessons in time; None where unknown.
+        is_empty: There is nothing in it that could be like anything (a lesson plan without lessons).
     """
 
     key: str
@@ -34,6 +35,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     on: date | None = None
     until: date | None = None
+    is_empty: bool = False
 
 
 class Likeness(msgspec.Struct, frozen=True):
@@ -114,6 +116,8 @@ def _candidates(
 
 def _distance(mine: Seat, other: Seat) -> tuple[int, float] | None:
     """How unlike two objects are (lessons apart, value apart); None = not alike."""
+    if other.is_empty:
+        return None
     if mine.kind == "homework":
         same_days = mine.on == other.on or mine.until == other.until
         return (0 if mine.object_key == other.object_key else 1, 0.0) if same_days else None

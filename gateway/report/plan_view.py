@@ -13,10 +13,28 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from gateway.connectors.port import CityDirectory
-from gateway.domain.city import AbsenceIntent, HomeworkIntent, Intent, MarkIntent
+from gateway.domain.city import (
+    AbsenceIntent,
+    CommentIntent,
+    FinalIntent,
+    HomeworkIntent,
+    Intent,
+    MarkIntent,
+    TopicsIntent,
+)
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import REASONS
-from gateway.domain.records import Absence, Homework, Mark, Person
+from gateway.domain.records import (
+    RECORD_TYPES,
+    Absence,
+    Final,
+    Homework,
+    LessonComment,
+    Mark,
+    Person,
+    Record,
+    Topics,
+)
 from gateway.mapping.links import load_links
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.snapshot import load_records
@@ -67,10 +85,12 @@ _CATEGORY_WORDS = {
     "rejected": "нужна правка",
     "out_of_scope": "вне области",
 }
-_RECORD_TYPES: dict[str, type[Mark] | type[Absence] | type[Homework]] = {
-    Kind.MARK.value: Mark,
-    Kind.ABSENCE.value: Absence,
-    Kind.HOMEWORK.value: Homework,
+_OF_A_GROUP = (Kind.HOMEWORK.value, Kind.TOPICS.value)
+_FINAL_WORDS = {
+    "period": "итог периода",
+    "intermediate": "промежуточная аттестация",
+    "year": "годовая",
+    "final": "итоговая",
 }
 
 
@@ -121,7 +141,7 @@ class _Words:
     def line(self, row: Row[Any]) -> PlanLine:
         """Put one decision row into words."""
         intent = _intent_of(row)
-        local = msgspec.json.decode(row.body, type=_RECORD_TYPES[row.kind]) if row.body is not None else None
+        local = msgspec.json.decode(row.body, type=RECORD_TYPES[Kind(row.kind)]) if row.body is not None else None
         person = self._person(intent, local)
         class_name = (person.class_name if person is not None else None) or self._class(intent) or "—"
         reason = REASONS.get(row.reason)
@@ -129,7 +149,7 @@ class _Words:
         return PlanLine(
             seq=row.seq,
             class_name=class_name,
-            pupil=_name(person) if person else (WHOLE_GROUP if row.kind == Kind.HOMEWORK.value else UNKNOWN_PUPIL),
+            pupil=_name(person) if person else (WHOLE_GROUP if row.kind in _OF_A_GROUP else UNKNOWN_PUPIL),
             subject=self._subject(intent),
             on=row.on_date,
             kind=row.kind,
@@ -144,10 +164,10 @@ class _Words:
             ref=row.ref or "",
         )
 
-    def _person(self, intent: Intent | None, local: Mark | Absence | Homework | None) -> Person | None:
-        if isinstance(local, Mark | Absence):
+    def _person(self, intent: Intent | None, local: Record | None) -> Person | None:
+        if isinstance(local, Mark | Absence | LessonComment | Final):
             return self._people.get(local.pupil)
-        if isinstance(intent, MarkIntent | AbsenceIntent):
+        if isinstance(intent, MarkIntent | AbsenceIntent | CommentIntent | FinalIntent):
             return self._people.get(self._by_city.get(intent.pupil_id, ""))
         return None
 
@@ -159,7 +179,7 @@ class _Words:
         group = self._groups.get(intent.group_id) if intent is not None else None
         return group.subject_name if group is not None else "—"
 
-    def _words(self, row: Row[Any], intent: Intent | None, local: Mark | Absence | Homework | None) -> str:
+    def _words(self, row: Row[Any], intent: Intent | None, local: Record | None) -> str:
         verb = _VERBS.get(row.op or "", _CATEGORY_WORDS.get(row.category, ""))
         if isinstance(intent, MarkIntent):
             form = self._forms.get(intent.form_id, "форма не найдена")
@@ -168,11 +188,24 @@ class _Words:
             return f"{verb} «н»".strip()
         if isinstance(intent, HomeworkIntent):
             return f"{verb} домашнее задание на {intent.prepared_for:%d.%m} ({len(intent.pupil_ids)} чел.)".strip()
+        if isinstance(intent, CommentIntent):
+            what = "опоздание" if intent.form == "late" else "замечание"
+            return f"{verb} «{intent.text}» ({what})".strip()
+        if isinstance(intent, FinalIntent):
+            return f"{verb} {intent.value} ({_FINAL_WORDS[intent.form]})".strip()
+        if isinstance(intent, TopicsIntent):
+            return f"{verb} КТП: тем {len(intent.lessons)}".strip()
         if isinstance(local, Mark):
             return f"{verb}: {local.item_name}"
         if isinstance(local, Homework):
             return f"{verb}: домашнее задание"
-        return f"{verb}: пропуск" if isinstance(local, Absence) else verb
+        if isinstance(local, Final):
+            return f"{verb}: {_FINAL_WORDS[local.form]}"
+        if isinstance(local, Absence):
+            return f"{verb}: пропуск"
+        if isinstance(local, LessonComment):
+            return f"{verb}: замечание"
+        return f"{verb}: КТП" if isinstance(local, Topics) else verb
 
 
 def _intent_of(row: Row[Any]) -> Intent | None:

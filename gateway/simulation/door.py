@@ -171,7 +171,9 @@ class SimDoor:
             return self._send(create_mark, None, _mark_body(intent), request_id)
         if isinstance(intent, AbsenceIntent):
             return self._send(create_absence, None, _absence_body(intent), request_id)
-        return self._send(create_homework, None, _homework_body(intent, None), request_id)
+        if isinstance(intent, HomeworkIntent):
+            return self._send(create_homework, None, _homework_body(intent, None), request_id)
+        raise RejectedError("такого рода город игры не знает", reason="OP_NOT_ALLOWED", system="city", method="POST")
 
     def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Replace the object's attributes; see `CitySink`."""

@@ -183,10 +183,12 @@ def build_headers(
     year_id: int | None,
     request_id: str,
     is_legacy: bool = False,
+    is_plan: bool = False,
 ) -> dict[str, str]:
     """Build the headers of a call.
 
     Args:
+        is_plan: It is about lesson plans, which the city keeps in another subsystem than the journal.
         year_id: The school year's id (`aid`); None only while the years themselves are asked for.
         is_legacy: The older hosts' paths want the bare token as well.
 
@@ -195,7 +197,7 @@ def build_headers(
     headers = {
         "Authorization": f"Bearer {token}",
         "Profile-Id": str(profile.profile_id),
-        "X-Mes-Subsystem": settings.subsystem,
+        "X-Mes-Subsystem": settings.plan_subsystem if is_plan else settings.subsystem,
         "X-Mes-RoleId": str(settings.role_id),
         "X-Mes-HostId": str(settings.host_id),
         "X-Request-Id": request_id,

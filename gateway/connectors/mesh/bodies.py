@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.connectors.mesh import codecs
-from gateway.domain.city import AbsenceIntent, HomeworkIntent, MarkIntent
+from gateway.domain.city import (
+    AbsenceIntent,
+    CommentIntent,
+    FinalIntent,
+    HomeworkIntent,
+    MarkIntent,
+    TopicsIntent,
+)
+from gateway.domain.records import PlannedLesson
 
 HOMEWORK_MIN = 15  # the entry's `duration` as attested; nobody at school states one
 
@@ -102,4 +110,109 @@ def to_whole_homework(
     }
 
 
-__all__ = ["to_new_absence", "to_new_homework", "to_new_mark", "to_whole_homework", "to_whole_mark"]
+def to_new_comment(intent: CommentIntent) -> dict[str, object]:
+    """The body of POST lesson_comments; here the pupil is `student_id` (S1)."""
+    return {
+        "schedule_lesson_id": intent.lesson_id,
+        "student_id": intent.pupil_id,
+        "comment": intent.text,
+        "teacher_id": intent.teacher_id,
+        "subject_id": intent.subject_id,
+    }
+
+
+def to_new_final(intent: FinalIntent, year_id: int) -> dict[str, object]:
+    """The body of POST final_marks (S4): the period's id is a text, an intermediate's value a number."""
+    is_period = intent.form == "period"
+    mark_type = {"intermediate": "intermediate_attestation", "final": "attestation"}.get(intent.form)
+    return {
+        "comment": "",
+        "subject_id": intent.subject_id,
+        "student_profile_id": intent.pupil_id,
+        "academic_year_id": year_id,
+        "is_year_mark": intent.form == "year",
+        "year_mark": intent.form == "year",
+        "attested": True,
+        "eliminated": False,
+        "is_good_reason": False,
+        "module_id": None,
+        "attestation_period_id": str(intent.period_id) if is_period else None,
+        "academic_debt": False,
+        "no_mark": False,
+        "period_id": None,
+        "value": int(intent.value) if intent.form == "intermediate" else intent.value,
+        "mark_type": mark_type,
+        "grade_system_type": intent.grade_system,
+    }
+
+
+def to_whole_plan(intent: TopicsIntent, stored: Mapping[str, object], year_id: int) -> dict[str, object]:
+    """The body of PUT lesson_plans/{id} (S8): the stored plan whole, with the intent's sections and topics.
+
+    A lesson whose section and topic stand there already keeps everything a person gave it; new ones have no id.
+    """
+    kept = _kept_lessons(stored)
+    modules: list[dict[str, object]] = []
+    topics: list[dict[str, object]] = []
+    for lesson in intent.lessons:
+        same = kept.get((lesson.module, lesson.topic))
+        module, topic, row = same.pop(0) if same else ({}, {}, {})
+        if not modules or modules[-1]["name"] != lesson.module:
+            topics = []
+            own = {name: value for name, value in module.items() if name != "topics"}
+            modules.append({"id": None, **own, "name": lesson.module, "ordinal": len(modules) + 1, "topics": topics})
+        topics.append(
+            {
+                **_NEW_TOPIC,
+                **topic,
+                "name": lesson.topic,
+                "ordinal": len(topics) + 1,
+                "lessons": [{**_NEW_LESSON, **_flags(lesson), **row, "name": lesson.topic, "ordinal": 1}],
+            }
+        )
+    return {**stored, "academic_year_id": year_id, "id": intent.plan_id, "status": "published", "modules": modules}
+
+
+_NEW_TOPIC: dict[str, object] = {"id": None, "repeatable": False, "theme_frame_id": None, "color": None}
+_NEW_LESSON: dict[str, object] = {
+    "theme_frame_ids": [],
+    "controllable_items": [],
+    "eom_urls": [],
+    "is_intermediate_attestation": False,
+    "scripts": None,
+}
+_Part = Mapping[str, object]
+
+
+def _flags(lesson: PlannedLesson) -> dict[str, object]:
+    return {"is_hw_planned": lesson.has_homework, "is_test_planned": lesson.has_test}
+
+
+def _kept_lessons(stored: Mapping[str, object]) -> dict[tuple[str, str], list[tuple[_Part, _Part, _Part]]]:
+    """(section, topic) → what stands there of both and of the lesson, in order; a topic of several lessons gives its id to none."""
+    kept: dict[tuple[str, str], list[tuple[_Part, _Part, _Part]]] = {}
+    for module in _parts(stored, "modules"):
+        for topic in _parts(module, "topics"):
+            lessons = _parts(topic, "lessons")
+            for lesson in lessons:
+                name = str(lesson.get("name") or topic.get("name") or "")
+                own = topic if len(lessons) == 1 else {}
+                kept.setdefault((str(module.get("name") or ""), name), []).append((module, own, lesson))
+    return kept
+
+
+def _parts(whole: _Part, name: str) -> list[_Part]:
+    found = whole.get(name)
+    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+
+
+__all__ = [
+    "to_new_absence",
+    "to_new_comment",
+    "to_new_final",
+    "to_new_homework",
+    "to_new_mark",
+    "to_whole_homework",
+    "to_whole_mark",
+    "to_whole_plan",
+]

@@ -48,6 +48,7 @@ EJ = "/api/ej"
 CORE = f"{EJ}/core/teacher/v1"
 PLAN = f"{EJ}/plan/teacher/v1"
 SESSIONS = f"{EJ}/acl/v1/sessions"
+PLAN_RESOURCES = (f"{PLAN}/lesson_plans", f"{PLAN}/calendar_plans")
 LEGACY_CORE = "/core/api"
 
 Query = Mapping[str, QueryValue]
@@ -354,7 +355,13 @@ class MeshClient:
             is_write=asked.is_write,
             query=query,
             headers=build_headers(
-                self.settings, profile, token, year_id=year_id, request_id=asked.request_id, is_legacy=is_legacy
+                self.settings,
+                profile,
+                token,
+                year_id=year_id,
+                request_id=asked.request_id,
+                is_legacy=is_legacy,
+                is_plan=path.startswith(PLAN_RESOURCES),
             ),
             json_body=json_body,
             deadline_s=deadline_s,

@@ -35,6 +35,7 @@ OP_NOT_ALLOWED = "OP_NOT_ALLOWED"
 SESSION_ENDED = "предыдущая сессия работы"
 PERIOD_WORDS = ("период", "закрыт")
 ABSENCE_EXISTS_WORDS = ("пропуск", "уже существует")
+FINAL_EXISTS_WORDS = ("отметка", "уже существует")
 NO_METHOD = "method does not exist"
 
 _THROTTLED = (429, 433)
@@ -246,6 +247,11 @@ def raise_unreadable(sentence: str, asked: Asked, status: int | None) -> Never:
 def is_absence_there(refusal: Refusal) -> bool:
     """Whether a refused absence is one that stands there already (V8, S1's exact case)."""
     return refusal.code == 403 and refusal.says(*ABSENCE_EXISTS_WORDS)
+
+
+def is_final_there(refusal: Refusal) -> bool:
+    """Whether a refused final mark is one that stands there already (V9); its value is for the read-back to compare."""
+    return refusal.code == 400 and refusal.says(*FINAL_EXISTS_WORDS)
 
 
 def is_object_gone(refusal: Refusal) -> bool:

@@ -9,26 +9,37 @@ Source: city-journal.md §1.5, §7.3, §7.4.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from typing import assert_never
 
 from gateway.connectors.http import Answer
 from gateway.connectors.mesh import SYSTEM, bodies
 from gateway.connectors.mesh.auth import Profile
-from gateway.connectors.mesh.client import CORE, LEGACY_CORE, MeshClient, Query, read_tree
+from gateway.connectors.mesh.client import CORE, LEGACY_CORE, PLAN, MeshClient, Query, read_tree
 from gateway.connectors.mesh.errors import (
     OP_NOT_ALLOWED,
     Asked,
     Refusal,
     is_absence_there,
+    is_final_there,
     is_object_gone,
     raise_unreadable,
 )
 from gateway.connectors.mesh.source import ANY_LEVEL, fetch_mark_rows
 from gateway.connectors.mesh.wire import row_id
 from gateway.connectors.port import Accepted, CityScope
-from gateway.domain.city import AbsenceIntent, HomeworkIntent, Intent, MarkIntent
-from gateway.domain.errors import ConfigurationError, RejectedError, StaleError
+from gateway.domain.city import (
+    AbsenceIntent,
+    CommentIntent,
+    FinalIntent,
+    HomeworkIntent,
+    Intent,
+    MarkIntent,
+    TopicsIntent,
+    day_of_intent,
+)
+from gateway.domain.errors import ConfigurationError, ConnectorError, RejectedError, StaleError
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import DATES_NOT_BUILT
 
 IsConfirmed = Callable[[str, str], bool]
 
@@ -47,36 +58,80 @@ class MeshSink:
         self._is_confirmed = confirmed
 
     def create(self, intent: Intent, *, request_id: str) -> Accepted:
-        """Create the object; see `CitySink`."""
-        if isinstance(intent, MarkIntent):
-            return self._send("POST", "marks", intent, request_id, body=bodies.to_new_mark(intent))
-        if isinstance(intent, HomeworkIntent):
-            return self._send("POST", "homeworks", intent, request_id, body=bodies.to_new_homework(intent))
-        return self._send(
-            "POST", "attendances", intent, request_id, body=bodies.to_new_absence(intent), is_fine=is_absence_there
-        )
+        """Create the object; see `CitySink`. A lesson plan is put into the empty one that stands there."""
+        match intent:
+            case MarkIntent():
+                return self._send("POST", "marks", intent, request_id, body=bodies.to_new_mark(intent))
+            case HomeworkIntent():
+                return self._send("POST", "homeworks", intent, request_id, body=bodies.to_new_homework(intent))
+            case AbsenceIntent():
+                body = bodies.to_new_absence(intent)
+                return self._send("POST", "attendances", intent, request_id, body=body, is_fine=is_absence_there)
+            case CommentIntent():
+                return self._send("POST", "lesson_comments", intent, request_id, body=bodies.to_new_comment(intent))
+            case FinalIntent():
+                body = bodies.to_new_final(intent, self._client.get_year(intent.on).id)
+                return self._send("POST", "final_marks", intent, request_id, body=body, is_fine=is_final_there)
+            case TopicsIntent():
+                return self._put_plan(intent, request_id)
+            case _:
+                assert_never(intent)
 
     def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Replace the object's attributes; the stored object is read first and what we do not own is kept of it.
 
-        See `CitySink`. An absence has no attested change: `OP_NOT_ALLOWED`.
+        See `CitySink`. Absences, remarks and final marks have no attested change: `OP_NOT_ALLOWED`.
         """
         if isinstance(intent, MarkIntent):
             return self._send("PUT", "marks", intent, request_id, city_id=city_id)
         if isinstance(intent, HomeworkIntent):
             return self._send("PUT", "homeworks", intent, request_id, city_id=city_id)
-        raise RejectedError(
-            "Журнал не умеет менять пропуск: только удалить и создать",
+        if isinstance(intent, TopicsIntent):
+            return self._put_plan(intent, request_id)
+        raise self._no_call("PUT", request_id)
+
+    def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
+        """Delete the object; see `CitySink`. Remarks and lesson plans have no attested delete: `OP_NOT_ALLOWED`."""
+        resource = _DELETED.get(type(intent))
+        if resource is None:
+            raise self._no_call("DELETE", request_id)
+        return self._send("DELETE", resource, intent, request_id, city_id=city_id, is_fine=is_object_gone)
+
+    def _no_call(self, method: str, request_id: str) -> RejectedError:
+        return RejectedError(
+            "Журнал не умеет этого с такой записью: исправить может только человек",
             reason=OP_NOT_ALLOWED,
             system=SYSTEM,
-            method="PUT",
+            method=method,
             request_id=request_id,
         )
 
-    def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
-        """Delete the object; see `CitySink`."""
-        resource = {MarkIntent: "marks", AbsenceIntent: "attendances", HomeworkIntent: "homeworks"}[type(intent)]
-        return self._send("DELETE", resource, intent, request_id, city_id=city_id, is_fine=is_object_gone)
+    def _put_plan(self, intent: TopicsIntent, request_id: str) -> Accepted:
+        """Put the whole plan, then have its topics take the dates of the lessons.
+
+        Raises:
+            RejectedError: `DATES_NOT_BUILT`: the plan is written, and its dates are for a person to build.
+            ConnectorError: As its type says.
+        """
+        accepted = self._send(
+            "PUT", "lesson_plans", intent, request_id, city_id=intent.plan_id, base=PLAN, answer_part="lesson_plan"
+        )
+        if intent.calendar_id is None:
+            return accepted
+        try:
+            for step in ("finish", "recalc"):
+                path = f"calendar_plans/{intent.calendar_id}/{step}"
+                self._send("POST", path, intent, request_id, base=PLAN, query={"ignore_IA": True})
+        except ConnectorError as exc:
+            # Both may be asked again by anybody at any time; the plan itself is safe, so nothing is unknown here.
+            raise RejectedError(
+                "Журнал принял КТП, но не достроил даты",
+                reason=DATES_NOT_BUILT,
+                system=SYSTEM,
+                method="POST",
+                request_id=request_id,
+            ) from exc
+        return accepted
 
     def find_obstacle(self, profile: Profile) -> str | None:
         """Say why nothing may be written as this profile; None when it may.
@@ -104,20 +159,24 @@ class MeshSink:
         city_id: int | None = None,
         body: object | None = None,
         is_fine: Callable[[Refusal], bool] = lambda _refusal: False,
+        base: str = CORE,
+        query: Query | None = None,
+        answer_part: str | None = None,
     ) -> Accepted:
         read_until, until = self._client.begin_write()
         profile = self._client.profiles.choose_writer(intent.teacher_id)
         obstacle = self.find_obstacle(profile)
         if obstacle is not None:
             raise ConfigurationError(f"Журнал: {obstacle}")
-        year_id = self._client.get_year(_day_of(intent)).id
+        year_id = self._client.get_year(day_of_intent(intent)).id
         if method == "PUT" and city_id is not None:
             body = self._whole(city_id, intent, profile, year_id, request_id, read_until)
-        is_legacy = resource == "attendances" and self._settings.absence_path == "legacy"
-        query: Query | None = {"pid": profile.profile_id} if is_legacy else None
+        is_legacy = resource in _MAYBE_LEGACY and self._settings.absence_path == "legacy"
+        if is_legacy:
+            query = {"pid": profile.profile_id}
         answer, refusal = self._client.write(
             method,
-            f"{LEGACY_CORE if is_legacy else CORE}/{resource}" + ("" if city_id is None else f"/{city_id}"),
+            f"{LEGACY_CORE if is_legacy else base}/{resource}" + ("" if city_id is None else f"/{city_id}"),
             profile=profile,
             year_id=year_id,
             request_id=request_id,
@@ -129,7 +188,9 @@ class MeshSink:
         )
         asked = Asked(method=method, is_write=True, request_id=request_id, profile=profile.name)
         return Accepted(
-            city_id=None if refusal is not None or method == "DELETE" else _accepted_id(answer, asked, city_id),
+            city_id=None
+            if refusal is not None or method == "DELETE"
+            else _accepted_id(answer, asked, city_id, answer_part),
             request_id=request_id,
             status=answer.status if refusal is None else refusal.code,
             profile=profile.name,
@@ -154,8 +215,16 @@ class MeshSink:
             if stored is None or entry is None:
                 raise StaleError("Журнал: домашнее задание там удалено или изменено", **asked.where(None))
             return bodies.to_whole_homework(intent, stored, entry)
+        if isinstance(intent, TopicsIntent):
+            answer = self._client.fetch_object(
+                f"{PLAN}/lesson_plans/{city_id}", {}, profile=profile, year_id=year_id, until=until
+            )
+            plan = answer.get("lesson_plan", answer) if answer is not None else None
+            if not isinstance(plan, dict) or plan.get("deleted_at"):
+                raise StaleError("Журнал: КТП там удалено", **asked.where(None))
+            return bodies.to_whole_plan(intent, plan, year_id)
         if not isinstance(intent, MarkIntent):
-            raise TypeError("an absence has no whole object")
+            raise TypeError("only marks, homework and lesson plans have a whole object")
         mark = self._find_mark(city_id, intent, until)
         cell = (intent.pupil_id, intent.lesson_id)
         if mark is not None and (
@@ -183,12 +252,21 @@ class MeshSink:
         return None
 
 
-def _day_of(intent: Intent) -> date:
-    return intent.assigned_on if isinstance(intent, HomeworkIntent) else intent.on
+_DELETED: dict[type[Intent], str] = {
+    MarkIntent: "marks",
+    AbsenceIntent: "attendances",
+    HomeworkIntent: "homeworks",
+    FinalIntent: "final_marks",
+}
+_MAYBE_LEGACY = ("attendances", "lesson_comments")
+"""POST is attested on the older host's path only (S1)."""
 
 
-def _accepted_id(answer: Answer, asked: Asked, city_id: int | None) -> int:
+def _accepted_id(answer: Answer, asked: Asked, city_id: int | None, part: str | None) -> int:
     """Read the object's id out of the answer; object and one-element list are both seen.
+
+    Args:
+        part: Name under which the object stands in the answer; None = it is the answer.
 
     Raises:
         OutcomeUnknownError: A new object without an id, or a change that answers with another object's.
@@ -198,6 +276,8 @@ def _accepted_id(answer: Answer, asked: Asked, city_id: int | None) -> int:
     tree = read_tree(answer, asked)
     if isinstance(tree, list) and len(tree) == 1:
         tree = tree[0]
+    if part is not None and isinstance(tree, dict):
+        tree = tree.get(part, tree)
     found = row_id(tree)
     if found is None and city_id is not None:
         return city_id

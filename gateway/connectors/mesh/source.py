@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+import msgspec
+
 from gateway.connectors.http import QueryValue
 from gateway.connectors.mesh import SYSTEM, codecs
+from gateway.connectors.mesh.chosen import fetch_comments, fetch_finals, fetch_lesson_plans, standing
 from gateway.connectors.mesh.client import CORE, PLAN, MeshClient, read_whole
 from gateway.connectors.mesh.wire import (
     WireAbsence,
@@ -22,7 +25,7 @@ from gateway.connectors.mesh.wire import (
     read_rows,
 )
 from gateway.connectors.port import CityRead, CityScope
-from gateway.domain.city import CityAbsence, CityHomework, CityLesson, CityMark, CityObject
+from gateway.domain.city import CityAbsence, CityComment, CityHomework, CityLesson, CityMark, CityObject
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConnectorError, IncompleteReadError, RecordError
 from gateway.domain.identifiers import Kind
@@ -68,10 +71,10 @@ def fetch_lessons(client: MeshClient, group_ids: Sequence[int], from_on: date, t
 
 
 def fetch_scope(client: MeshClient, scope: CityScope) -> CityRead:
-    """Read marks, absences or homework of one group between two days; a failed read comes back with its problem.
+    """Read one kind of one group between two days; a failed read comes back with its problem.
 
     Raises:
-        ValueError: The kind is none of the three.
+        ValueError: The city has no such kind.
     """
     objects: Sequence[CityObject] = ()
     faults: list[RecordError] = []
@@ -82,6 +85,12 @@ def fetch_scope(client: MeshClient, scope: CityScope) -> CityRead:
             objects, faults = _fetch_absences(client, scope)
         elif scope.kind is Kind.HOMEWORK:
             objects, faults = _fetch_homework(client, scope)
+        elif scope.kind is Kind.COMMENT:
+            objects, faults = _of_lessons(client, scope, *fetch_comments(client, scope))
+        elif scope.kind is Kind.FINAL:
+            objects, faults = fetch_finals(client, scope)
+        elif scope.kind is Kind.TOPICS:
+            objects, faults = fetch_lesson_plans(client, scope)
         else:
             raise ValueError(f"the city's journal has no scope of kind {scope.kind}")
     except ConnectorError as exc:
@@ -130,7 +139,7 @@ def _level_query(scope: CityScope) -> dict[str, QueryValue]:
 
 
 def _fetch_marks(client: MeshClient, scope: CityScope) -> tuple[list[CityMark], list[RecordError]]:
-    rows = _standing(fetch_mark_rows(client, scope))
+    rows = standing(fetch_mark_rows(client, scope))
     marks, faults = read_rows(WireMark, rows, "mark")
     return [
         to_mark(one, scope)
@@ -148,7 +157,7 @@ def _fetch_absences(client: MeshClient, scope: CityScope) -> tuple[list[CityAbse
         "stop_at": codecs.to_dotted(scope.to_on),
         **_level_query(scope),
     }
-    rows = _standing(client.fetch_rows(f"{CORE}/attendances", query, year_id=year_id, page_size=PAGE_SIZE))
+    rows = standing(client.fetch_rows(f"{CORE}/attendances", query, year_id=year_id, page_size=PAGE_SIZE))
     absences, faults = read_rows(WireAbsence, rows, "absence")
     return [
         CityAbsence(
@@ -171,7 +180,7 @@ def _fetch_homework(client: MeshClient, scope: CityScope) -> tuple[list[CityHome
         "subject_id": scope.subject_id,
         "with_entries": True,
     }
-    rows = _standing(client.fetch_rows(f"{CORE}/homeworks", query, year_id=year_id, page_size=PAGE_SIZE))
+    rows = standing(client.fetch_rows(f"{CORE}/homeworks", query, year_id=year_id, page_size=PAGE_SIZE))
     homework, faults = read_rows(WireHomework, rows, "homework")
     return [
         to_homework(one)
@@ -180,9 +189,16 @@ def _fetch_homework(client: MeshClient, scope: CityScope) -> tuple[list[CityHome
     ], faults
 
 
-def _standing(rows: Sequence[object]) -> list[object]:
-    """Leave out what was deleted there; the city may list it or not."""
-    return [row for row in rows if not (isinstance(row, dict) and row.get("deleted_at"))]
+def _of_lessons(
+    client: MeshClient, scope: CityScope, comments: Sequence[CityComment], faults: list[RecordError]
+) -> tuple[list[CityComment], list[RecordError]]:
+    """Keep the remarks at the group's own lessons between the days; a remark names its lesson and nothing else."""
+    days = {
+        lesson.id: moscow_day(lesson.starts_at)
+        for lesson in (fetch_lessons(client, [scope.group_id], scope.from_on, scope.to_on) if comments else ())
+    }
+    kept = [msgspec.structs.replace(one, on=days[one.lesson_id]) for one in comments if one.lesson_id in days]
+    return kept, faults
 
 
 def to_lesson(one: WireLesson) -> CityLesson:

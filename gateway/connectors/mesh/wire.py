@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -211,6 +211,86 @@ class WireHomework(_Wire):
     homework_entries: list[WireHomeworkEntry]
     updated_at: DottedMinute | None = None
     deleted_at: Gone = None
+
+
+def _digits(value: object) -> object:
+    """Take `"85767"` for 85767: the period of a final mark is a text (S4)."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else _whole(value)
+
+
+class WireFinal(_Wire):
+    """A final mark inside a pupil's row; which of the value's names is filled differs (S2 S4 S7 S9)."""
+
+    id: Id
+    subject_id: Id
+    academic_year_id: Id | None = None
+    attestation_period_id: Annotated[int, BeforeValidator(_digits), Field(ge=0)] | None = None
+    is_year_mark: bool | None = None
+    year_mark: bool | None = None
+    mark_type: Literal["intermediate_attestation", "attestation"] | None = None
+    value: object = None
+    mark: object = None
+    manual_value: object = None
+    origin: object = None
+    grade: object = None
+    no_mark: bool | None = None
+    academic_debt: bool | None = None
+    updated_at: DottedMinute | None = None
+    deleted_at: Gone = None
+
+
+class WireRemark(_Wire):
+    id: Id
+    schedule_lesson_id: Id
+    comment: str | None = None
+    teacher_id: Id | None = None
+    deleted_at: Gone = None
+
+
+class WirePupilFinals(_Wire):
+    """A pupil asked for with `with_final_marks`; an answer without the list has not understood the question."""
+
+    id: Id
+    final_marks: list[object]
+
+
+class WirePupilRemarks(_Wire):
+    """A pupil asked for with `with_lesson_comments`."""
+
+    id: Id
+    lesson_comments: list[object]
+
+
+class WirePlanLesson(_Wire):
+    name: str | None = None
+    ordinal: Count | None = None
+    is_hw_planned: bool | None = None
+    is_test_planned: bool | None = None
+
+
+class WirePlanTopic(_Wire):
+    name: str | None = None
+    ordinal: Count | None = None
+    lessons: list[WirePlanLesson] | None = None
+
+
+class WirePlanModule(_Wire):
+    name: str | None = None
+    ordinal: Count | None = None
+    topics: list[WirePlanTopic] | None = None
+
+
+class WireLessonPlan(_Wire):
+    id: Id
+    name: str | None = None
+    group_ids: list[Id] | None = None
+    modules: list[WirePlanModule]
+    deleted_at: Gone = None
+
+
+class WireCalendarPlan(_Wire):
+    id: Id
+    group_id: Id
 
 
 class WireProfile(_Wire):

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.sandbox.city import homeworks, reads, writes
+from gateway.sandbox.city import homeworks, plans, reads, writes
 from gateway.sandbox.city.auth import SESSION_ENDED, SUBSYSTEMS, build_session_answer, read_credentials
 from gateway.sandbox.city.city import Actor, City, Command, LikeSchool, Order, RefusedError
 from gateway.sandbox.city.control import build_control_routes
@@ -87,9 +87,9 @@ CORE_WRITES: dict[tuple[str, str], Command] = {
     ("DELETE", "final_marks/{object_id:int}"): writes.delete_final,
 }
 PLAN_WRITES: dict[tuple[str, str], Command] = {
-    ("POST", "calendar_plans/{object_id:int}/finish"): homeworks.finish_calendar_plan,
-    ("POST", "calendar_plans/{object_id:int}/recalc"): homeworks.recalc_calendar_plan,
-    ("PUT", "lesson_plans/{object_id:int}"): homeworks.change_lesson_plan,
+    ("POST", "calendar_plans/{object_id:int}/finish"): plans.finish_calendar_plan,
+    ("POST", "calendar_plans/{object_id:int}/recalc"): plans.recalc_calendar_plan,
+    ("PUT", "lesson_plans/{object_id:int}"): plans.change_lesson_plan,
 }
 REPORT_WRITES: dict[tuple[str, str], Command] = {("POST", "journals/export"): homeworks.start_export}
 LEGACY_WRITES = ("marks", "attendances", "lesson_comments")

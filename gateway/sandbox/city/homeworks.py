@@ -1,20 +1,19 @@
-"""What the city takes of homework, КТП and journal exports; same form of command as in `writes`."""
+"""What the city takes of homework and journal exports; same form of command as in `writes`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gateway.sandbox.city.city import Actor, City, Order, RefusedError, check, get_known, get_stored
+from gateway.sandbox.city.city import Actor, City, Order, check, get_known, get_stored
 from gateway.sandbox.city.codecs import parse_dotted
 from gateway.sandbox.city.rules import (
-    Refusal,
     refuse_homework,
     refuse_partial,
     refuse_stale,
     refuse_teacher,
 )
 from gateway.sandbox.city.state import Row
-from gateway.sandbox.city.wire import wire_calendar_plan, wire_homework
+from gateway.sandbox.city.wire import wire_homework
 from gateway.sandbox.city.writes import DONE, check_open, find_author
 
 HOMEWORK_FIELDS = (
@@ -133,41 +132,6 @@ def delete_homework(order: Order) -> Row:
     row = {**homework, "deleted_at": city.stamp(), "updated_at": city.stamp()}
     city.accept(actor, "delete", "homeworks", row, value=_to_text(row))
     return dict(DONE)
-
-
-def change_lesson_plan(order: Order) -> Row:
-    """Take a whole lesson plan anew (S8)."""
-    city, actor, object_id, body = order.city, order.actor, order.object_id, order.body
-    plan = get_known(city.state.find("lesson_plans", object_id), "План")
-    if not isinstance(body.get("modules"), list):
-        raise RefusedError(Refusal(400, "Не переданы разделы плана", "V12"))
-    row = {**{name: body.get(name) for name in plan}, "id": plan["id"], "group_ids": plan["group_ids"]}
-    city.accept(actor, "change", "lesson_plans", row, value=row["name"])
-    return {"lesson_plan": row}
-
-
-def finish_calendar_plan(order: Order) -> Row:
-    """«Достроить даты»: the plan may then be recalculated."""
-    city, actor, object_id = order.city, order.actor, order.object_id
-    plan = get_known(city.state.find("calendar_plans", object_id), "КТП")
-    row = {**plan, "is_finished": True}
-    city.accept(actor, "change", "calendar_plans", row, value="finish")
-    return wire_calendar_plan(row)
-
-
-def recalc_calendar_plan(order: Order) -> Row:
-    """«Пересчитать»: topics take the dates of the group's lessons in order; topics without a lesson have none."""
-    city, actor, object_id = order.city, order.actor, order.object_id
-    plan = get_known(city.state.find("calendar_plans", object_id), "КТП")
-    if not plan["is_finished"]:
-        raise RefusedError(Refusal(400, "КТП не достроен"))
-    lessons = city.state.iter_of_group("schedule_items", plan["group_id"])
-    dates: list[str | None] = sorted(lesson["date"] for lesson in lessons if not lesson["cancelled"])
-    dates += [None] * len(plan["lessons"])
-    topics = [{**topic, "date": date} for topic, date in zip(plan["lessons"], dates, strict=False)]
-    row = {**plan, "lessons": topics}
-    city.accept(actor, "change", "calendar_plans", row, value="recalc")
-    return wire_calendar_plan(row)
 
 
 def start_export(order: Order) -> Row:

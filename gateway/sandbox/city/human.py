@@ -16,12 +16,15 @@ from gateway.sandbox.city.city import (
 )
 from gateway.sandbox.city.codecs import to_dotted
 from gateway.sandbox.city.homeworks import change_homework, create_homework, delete_homework
+from gateway.sandbox.city.plans import change_lesson_plan
 from gateway.sandbox.city.rules import Refusal
 from gateway.sandbox.city.state import Row
 from gateway.sandbox.city.wire import wire_absence
 from gateway.sandbox.city.writes import (
     MARK_FIELDS,
+    change_final,
     change_mark,
+    change_remark,
     create_absence,
     create_final,
     create_mark,
@@ -29,6 +32,7 @@ from gateway.sandbox.city.writes import (
     delete_absence,
     delete_final,
     delete_mark,
+    delete_remark,
 )
 
 LESSONS = "schedule_items"
@@ -63,8 +67,12 @@ _COMMANDS: dict[tuple[str, str], Command] = {
     ("change", "homework"): change_homework,
     ("delete", "homework"): delete_homework,
     ("create", "final_mark"): create_final,
+    ("change", "final_mark"): change_final,
     ("delete", "final_mark"): delete_final,
     ("create", "lesson_comment"): create_remark,
+    ("change", "lesson_comment"): change_remark,
+    ("delete", "lesson_comment"): delete_remark,
+    ("change", "lesson_plan"): change_lesson_plan,
 }
 
 
@@ -80,9 +88,17 @@ def edit_by_hand(city: City, request: Row, request_id: str) -> Row:
     if command is None:
         raise RefusedError(Refusal(400, "unknown op or kind"))
     kind = str(request["kind"])
-    stored = None if request["op"] == "create" else get_stored(city, STATE_KINDS[kind], request.get("id"))
+    stored = None
+    if request["op"] != "create":
+        stored = _get_stored(city, kind, request.get("id"))
     body = _build_body(city, kind, stored, request)
     return command(Order(city, Actor(None, request_id), request.get("id"), body))
+
+
+def _get_stored(city: City, kind: str, object_id: Any) -> Row:
+    if kind == "lesson_plan":  # never deleted: its row has no moment for that
+        return get_known(city.state.find("lesson_plans", object_id), "План")
+    return get_stored(city, STATE_KINDS[kind], object_id)
 
 
 def _build_body(city: City, kind: str, stored: Row | None, request: Row) -> Row:

@@ -246,6 +246,7 @@ class _Likeness:
             f"{group['name']} — {subject}", subject, [class_unit], teachers, self._choose_schedule(class_unit)
         )
         self._school.add_forms(row, FORMS)
+        self._school.add_lesson_plan(row, [], [])
         self._groups[int(group["id"])] = row
         self._course_of[int(group["id"])] = int(course["id"])
         for user_id in user_ids:

@@ -155,17 +155,26 @@ def list_pupils(call: Call) -> list[Row]:
     group_ids = call.ids("group_ids")
     if group_ids is not None:
         rows = _keep(rows, "id", city.list_pupils_of(group_ids))
-    finals = list(city.visible("final_marks")) if call.flag("with_final_marks") else None
+    finals = _by_pupil(call, "final_marks") if call.flag("with_final_marks") else None
+    remarks = _by_pupil(call, "lesson_comments") if call.flag("with_lesson_comments") else None
     return [
         wire_pupil(
             row,
             city.state,
             with_groups=call.flag("with_groups"),
             with_home_based=call.flag("with_home_based_periods"),
-            finals=None if finals is None else _keep(finals, "student_profile_id", row["id"]),
+            finals=None if finals is None else finals.get(row["id"], []),
+            remarks=None if remarks is None else remarks.get(row["id"], []),
         )
         for row in rows
     ]
+
+
+def _by_pupil(call: Call, kind: str) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for row in call.city.visible(kind):
+        found.setdefault(row["student_profile_id"], []).append(row)
+    return found
 
 
 def list_forms(call: Call) -> list[Row]:

@@ -264,6 +264,49 @@ class School:
             },
         )
 
+    def add_lesson_plan(self, group: Row, names: list[str], dates: list[str]) -> None:
+        """Add the group's КТП, published and with dates; no names = one that a teacher has yet to fill."""
+        self.add(
+            "calendar_plans",
+            {
+                "group_id": group["id"],
+                "group_name": group["name"],
+                "academic_year_id": AID,
+                "is_published": True,
+                "is_finished": True,
+                "lessons": [
+                    {"name": name, "date": day, "ordinal": number}
+                    for number, (name, day) in enumerate(zip(names, dates, strict=False), start=1)
+                ],
+            },
+        )
+        topics = [
+            {
+                "id": number,
+                "name": name,
+                "ordinal": number,
+                "repeatable": False,
+                "theme_frame_id": None,
+                "color": None,
+                "lessons": [{"name": name, "ordinal": 1, "is_hw_planned": True, "is_test_planned": False}],
+            }
+            for number, name in enumerate(names, start=1)
+        ]
+        self.add(
+            "lesson_plans",
+            {
+                "group_ids": [group["id"]],
+                "academic_year_id": AID,
+                "name": group["name"],
+                "status": "published",
+                "subject_id": group["subject_id"],
+                "class_level_id": group["class_level_id"],
+                "owner_ids": group["teacher_ids"],
+                "is_template": False,
+                "modules": [{"id": 1, "name": "Раздел 1", "ordinal": 1, "topics": topics}] if topics else [],
+            },
+        )
+
     def add_mark(self, pupil: Row, lesson: Row, form: Row, value: str, **more: Any) -> Row:
         """Add a mark typed by hand at the end of its lesson's day."""
         typed_at = f"{lesson['date']}T12:00:00+00:00"

@@ -210,46 +210,7 @@ def _add_traps_among_lessons(school: School, groups: dict[str, Row], lessons: di
 def _add_calendar_plan(school: School, group: Row, lessons: list[Row]) -> None:
     """A КТП that is two topics short of the timetable."""
     names = [f"Тема {number}" for number in range(1, len(lessons) - 1)]
-    school.add(
-        "calendar_plans",
-        {
-            "group_id": group["id"],
-            "group_name": group["name"],
-            "academic_year_id": AID,
-            "is_published": True,
-            "is_finished": True,
-            "lessons": [
-                {"name": name, "date": lesson["date"], "ordinal": number}
-                for number, (name, lesson) in enumerate(zip(names, lessons, strict=False), start=1)
-            ],
-        },
-    )
-    topics = [
-        {
-            "id": number,
-            "name": name,
-            "ordinal": number,
-            "repeatable": False,
-            "theme_frame_id": None,
-            "color": None,
-            "lessons": [{"name": name, "ordinal": 1, "is_hw_planned": True, "is_test_planned": False}],
-        }
-        for number, name in enumerate(names, start=1)
-    ]
-    school.add(
-        "lesson_plans",
-        {
-            "group_ids": [group["id"]],
-            "academic_year_id": AID,
-            "name": group["name"],
-            "status": "published",
-            "subject_id": group["subject_id"],
-            "class_level_id": group["class_level_id"],
-            "owner_ids": group["teacher_ids"],
-            "is_template": False,
-            "modules": [{"id": 1, "name": "Раздел 1", "ordinal": 1, "topics": topics}],
-        },
-    )
+    school.add_lesson_plan(group, names, [lesson["date"] for lesson in lessons])
 
 
 def _add_marks(

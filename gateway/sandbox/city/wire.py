@@ -76,7 +76,16 @@ def wire_teacher(row: Row, *, with_assigned_groups: bool, with_replacement_group
     return wired
 
 
-def wire_pupil(row: Row, state: State, *, with_groups: bool, with_home_based: bool, finals: list[Row] | None) -> Row:
+def wire_pupil(
+    row: Row,
+    state: State,
+    *,
+    with_groups: bool,
+    with_home_based: bool,
+    finals: list[Row] | None = None,
+    remarks: list[Row] | None = None,
+) -> Row:
+    """A pupil's profile; final marks and remarks only where they were asked for."""
     class_unit = state.find("class_units", row["class_unit_id"])
     level = class_unit["class_level_id"] if class_unit else None
     wired = {
@@ -106,6 +115,8 @@ def wire_pupil(row: Row, state: State, *, with_groups: bool, with_home_based: bo
         ]
     if finals is not None:
         wired["final_marks"] = [wire_final(one) for one in finals]
+    if remarks is not None:
+        wired["lesson_comments"] = [wire_remark(one) for one in remarks]
     return wired
 
 

@@ -267,6 +267,24 @@ def create_remark(order: Order) -> Row:
     return wire_remark(row)
 
 
+def change_remark(order: Order) -> Row:
+    """A person corrects a remark; the interface has no such call (not attested)."""
+    city, actor, object_id, body = order.city, order.actor, order.object_id, order.body
+    remark = get_stored(city, "lesson_comments", object_id)
+    row = {**remark, "comment": body["comment"], "updated_at": city.stamp()}
+    city.accept(actor, "change", "lesson_comments", row, value=row["comment"])
+    return wire_remark(row)
+
+
+def delete_remark(order: Order) -> Row:
+    """A person takes a remark away; the interface has no such call (not attested)."""
+    city, actor, object_id = order.city, order.actor, order.object_id
+    remark = get_stored(city, "lesson_comments", object_id)
+    row = {**remark, "deleted_at": city.stamp(), "updated_at": city.stamp()}
+    city.accept(actor, "delete", "lesson_comments", row, value=row["comment"])
+    return dict(DONE)
+
+
 def _get_final_system(body: Row) -> str:
     system = body.get("grade_system_type")
     return system if system in ("five", "ten", "hundred", "approve") else "five"
@@ -278,11 +296,12 @@ def create_final(order: Order) -> Row:
     pupil = get_known(city.state.find("student_profiles", body.get("student_profile_id")), "Ученик")
     subject = get_known(city.state.find("subjects", body.get("subject_id")), "Предмет")
     period_id = body.get("attestation_period_id")
+    period: Row | None = None
     if period_id is not None:
         schedules = city.state.iter_rows("attestation_periods_schedules")
         periods = {period["id"]: period for schedule in schedules for period in schedule["periods"]}
         period_id = int(period_id) if str(period_id).isdigit() else None
-        get_known(periods.get(period_id or 0), "Период")
+        period = get_known(periods.get(period_id or 0), "Период")
     check(refuse_grade(body.get("value"), _get_final_system(body)))
     _check_final_author(city, actor, pupil, subject)
     at = city.stamp()
@@ -299,6 +318,8 @@ def create_final(order: Order) -> Row:
         "deleted_at": None,
     }
     check(refuse_second_final(city.state.iter_rows("final_marks"), to_final_key(row)))
+    if period is not None and not actor.is_human and city.switches.closed_period == 403:
+        check(refuse_closed([period], period["end_date"], city.today()))
     city.accept(actor, "create", "final_marks", row, value=row["value"])
     return wire_final(row)
 
@@ -330,6 +351,16 @@ def _check_final_author(city: City, actor: Actor, pupil: Row, subject: Row) -> N
         if group and group["subject_id"] == subject["id"] and group["id"] in actor.profile["assigned_group_ids"]:
             return
     raise RefusedError(Refusal(403, "Учитель не назначен в эту группу", "V5"))
+
+
+def change_final(order: Order) -> Row:
+    """A person corrects a final mark; the interface knows deleting and setting anew only (S4)."""
+    city, actor, object_id, body = order.city, order.actor, order.object_id, order.body
+    final = get_stored(city, "final_marks", object_id)
+    check(refuse_grade(body["value"], _get_final_system(final)))
+    row = {**final, "value": str(body["value"]), "updated_at": city.stamp()}
+    city.accept(actor, "change", "final_marks", row, value=row["value"])
+    return wire_final(row)
 
 
 def delete_final(order: Order) -> Row:
