@@ -1,7 +1,8 @@
 """Reading a list page by page until it is proven to be whole.
 
 Between a source and its calls. A list that only seems to be whole turns into deletes further up, so the end must be
-shown: by the server's own totals, or by an empty page. A short page shows nothing, since servers shrink pages.
+shown: by the server's own totals, or by an empty page. A short page shows nothing, since servers shrink pages. Where
+absence may lead to a write, a list longer than a page and without totals is read until two passes are equal.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from typing import Generic, Never, TypeVar
 from gateway.domain.errors import IncompleteReadError
 
 MAX_PAGES_COUNT = 2000  # 2000 pages of 100 are every pupil of a district; beyond it the server goes round in circles
+
+PASSES_COUNT = 3  # of a list that changes in every pass nothing can be concluded now; it is read again in the next run
+
+LEAST_PAGE_COUNT = 50  # the smallest page seen of the city (city-journal.md §1.3)
 
 Row = TypeVar("Row")
 
@@ -79,6 +84,48 @@ def iter_pages(
     _refuse(system, f"список не кончился за {max_pages_count} страниц")
 
 
+def read_settled(
+    fetch_page: Callable[[int], Page[Row]],
+    *,
+    row_id: Callable[[Row], Hashable | None],
+    system: str,
+    least_page_count: int = LEAST_PAGE_COUNT,
+) -> list[Row]:
+    """Read a list until it is proven whole also against rows that come and go while it is read.
+
+    A row deleted on page 1 after that page was read moves a row of page 2 to page 1, where nobody looks any more. Totals
+    show that, and a list shorter than any page is of one moment. Otherwise it is read again until two passes have the
+    same rows.
+
+    Args:
+        fetch_page: See `iter_pages`, as the next two.
+        row_id: …
+        system: …
+        least_page_count: No server shrinks a page below so many rows.
+
+    Raises:
+        IncompleteReadError: As `iter_pages`, or no two passes in a row were equal.
+    """
+    before: set[Hashable | None] | None = None
+    for _ in range(PASSES_COUNT):
+        is_counted = False
+
+        def fetch_and_note(number: int) -> Page[Row]:
+            nonlocal is_counted
+            page = fetch_page(number)
+            is_counted = page.total_count is not None
+            return page
+
+        pages = iter_pages(fetch_and_note, row_id=row_id, system=system)
+        rows = [row for page in pages for row in page]
+        ids = {row_id(row) for row in rows}
+        # the short list counts in the first pass only: later it may be what deletions have left of a longer one
+        if is_counted or ids == before or (before is None and len(rows) < least_page_count):
+            return rows
+        before = ids
+    return _refuse(system, "список менялся во время чтения")
+
+
 def _is_whole(page: Page[Row], number: int, seen_count: int, system: str) -> bool:
     """Tell whether the end is proven after this page; refuses when it is proven to be wrong."""
     if page.total_count is not None:
@@ -105,4 +152,4 @@ def _refuse(system: str, cause: str) -> Never:
     raise IncompleteReadError(f"Система «{system}»: {cause}, чтение отброшено", system=system, method="GET")
 
 
-__all__ = ["Page", "iter_pages", "read_count"]
+__all__ = ["Page", "iter_pages", "read_count", "read_settled"]

@@ -147,7 +147,8 @@ class CityScope(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of the city's journal in one piece: a kind of one group between two days.
 
     Attributes:
-        lesson_ids: Where given, what the read is refiltered by beside the days.
+        is_read_twice: Whether a list that may be longer than a page and whose length the city does not tell is read until two passes are
+            equal: rows that come or go meanwhile shift the later pages. Needed where absence may lead to a write.
     """
 
     kind: Kind
@@ -156,6 +157,7 @@ class CityScope(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     from_on: date
     to_on: date
+    is_read_twice: bool = False
 
 
 class CityRead(msgspec.Struct, frozen=True, kw_only=True):

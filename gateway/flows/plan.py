@@ -20,6 +20,7 @@ from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayErr
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.domain.records import Attempt, Group, Lesson, LessonPlan, Record
 from gateway.flows.adopt import await_late_writes, finish_adoption
+from gateway.flows.city_reads import CityReads
 from gateway.flows.correlate import WhoIsWho, correlate
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
@@ -142,6 +143,7 @@ class _Planner:
         self._city_pupils = {pupil.id: pupil for pupil in directory.pupils}
         self._plan_rows: list[LessonPlan] | None = None
         self._scopes: Mapping[str, Sequence[LocalScope]] = {}
+        self._reads = CityReads(gateway, place_id)
         self.problems: list[Problem] = []
         self.skipped = 0
 
@@ -210,7 +212,7 @@ class _Planner:
 
     def _plan_scope(self, group: Group, city_group: CityGroup, kind: Kind, lessons: tuple[CityLesson, ...]) -> None:
         scope = city_scope(kind.value, city_group.id)
-        read = self._gateway.city.fetch_scope(
+        read = self._reads.fetch(
             CityScope(
                 kind=kind,
                 group_id=city_group.id,
@@ -218,6 +220,7 @@ class _Planner:
                 level=city_group.level,
                 from_on=self._want.from_on,
                 to_on=self._want.to_on,
+                is_read_twice=self._is_whole(),
             )
         )
         if read.problem is not None:

@@ -37,6 +37,7 @@ COMMON_FAULTS = frozenset(
         "reset",
         "truncate",
         "duplicate_page",
+        "empty_list",
         "float_ids",
         "null_names",
         "kill_token",
@@ -268,6 +269,10 @@ def _spoil_duplicate_page(body: bytes) -> bytes:
     return _dump_json(answer)
 
 
+def _spoil_empty_list(body: bytes) -> bytes:
+    return b"[]" if isinstance(_parse_json(body), list) else body
+
+
 def _spoil_float_ids(body: bytes) -> bytes:
     answer = _parse_json(body)
     return body if answer is None else _dump_json(to_float_ids(answer))
@@ -281,6 +286,7 @@ def _spoil_null_names(body: bytes) -> bytes:
 _SPOILERS: dict[str, Callable[[bytes], bytes]] = {
     "truncate": _spoil_truncate,
     "duplicate_page": _spoil_duplicate_page,
+    "empty_list": _spoil_empty_list,
     "float_ids": _spoil_float_ids,
     "null_names": _spoil_null_names,
 }

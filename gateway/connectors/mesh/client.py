@@ -27,7 +27,7 @@ from gateway.connectors.mesh.errors import (
 )
 from gateway.connectors.mesh.wire import WireSession, WireYear, read_one, read_rows, row_id
 from gateway.connectors.pace import Pace
-from gateway.connectors.paging import Page, iter_pages, read_count
+from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
 from gateway.connectors.retry import Retry
 from gateway.connectors.strict_json import parse_json
 from gateway.domain.city import CityYear
@@ -124,6 +124,7 @@ class MeshClient:
         year_id: int | None,
         page_size: int,
         may_ignore_paging: bool = False,
+        is_read_twice: bool = False,
         until: float | None = None,
     ) -> list[object]:
         """Read a whole list, page by page.
@@ -131,6 +132,7 @@ class MeshClient:
         Args:
             page_size: Asked for; halved once when the server refuses it.
             may_ignore_paging: The list may come whole on every page (see `paging`).
+            is_read_twice: See `paging.read_settled`.
             until: Given when a write waits for it: then no page is tried twice, and all are over by that monotonic moment.
 
         Raises:
@@ -150,6 +152,8 @@ class MeshClient:
                 size //= 2  # the server may refuse a page size instead of shrinking it (§7.1 per_page cap)
                 return self._fetch_page(path, {**query, "page": number, "per_page": size}, profile, year_id, until)
 
+        if is_read_twice:
+            return read_settled(fetch_page, row_id=row_id, system=SYSTEM)
         pages = iter_pages(fetch_page, row_id=row_id, system=SYSTEM, may_ignore_paging=may_ignore_paging)
         return [row for page in pages for row in page]
 

@@ -126,7 +126,14 @@ def fetch_mark_rows(client: MeshClient, scope: CityScope, *, until: float | None
         "with_non_numeric_entries": True,
     }
     year_id = client.get_year(scope.from_on).id
-    return client.fetch_rows(f"{CORE}/marks", query, year_id=year_id, page_size=MARKS_PAGE_SIZE, until=until)
+    return client.fetch_rows(
+        f"{CORE}/marks",
+        query,
+        year_id=year_id,
+        page_size=MARKS_PAGE_SIZE,
+        is_read_twice=scope.is_read_twice,
+        until=until,
+    )
 
 
 def _scope_query(scope: CityScope) -> dict[str, QueryValue]:
@@ -157,8 +164,10 @@ def _fetch_absences(client: MeshClient, scope: CityScope) -> tuple[list[CityAbse
         "stop_at": codecs.to_dotted(scope.to_on),
         **_level_query(scope),
     }
-    rows = standing(client.fetch_rows(f"{CORE}/attendances", query, year_id=year_id, page_size=PAGE_SIZE))
-    absences, faults = read_rows(WireAbsence, rows, "absence")
+    rows = client.fetch_rows(
+        f"{CORE}/attendances", query, year_id=year_id, page_size=PAGE_SIZE, is_read_twice=scope.is_read_twice
+    )
+    absences, faults = read_rows(WireAbsence, standing(rows), "absence")
     return [
         CityAbsence(
             id=one.id,
@@ -180,8 +189,10 @@ def _fetch_homework(client: MeshClient, scope: CityScope) -> tuple[list[CityHome
         "subject_id": scope.subject_id,
         "with_entries": True,
     }
-    rows = standing(client.fetch_rows(f"{CORE}/homeworks", query, year_id=year_id, page_size=PAGE_SIZE))
-    homework, faults = read_rows(WireHomework, rows, "homework")
+    rows = client.fetch_rows(
+        f"{CORE}/homeworks", query, year_id=year_id, page_size=PAGE_SIZE, is_read_twice=scope.is_read_twice
+    )
+    homework, faults = read_rows(WireHomework, standing(rows), "homework")
     return [
         to_homework(one)
         for one in homework

@@ -84,6 +84,12 @@ def test_truncate_cuts_the_body_in_the_middle(desk: Any) -> None:
         answer.json()
 
 
+def test_an_empty_list_is_one_and_an_object_stays(desk: Any) -> None:
+    desk.fault("empty_list")
+
+    assert desk.call("GET", "marks").json() == []
+
+
 def test_duplicate_page_repeats_every_row(desk: Any) -> None:
     ids = [one["id"] for one in desk.list("marks")]
     desk.fault("duplicate_page")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connectors.pace import PacedByClock, Unpaced
-from gateway.connectors.paging import Page, iter_pages, read_count
+from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
 from gateway.connectors.retry import Retry, parse_retry_after
 from gateway.connectors.strict_json import parse_json
 from gateway.domain.clock import VirtualClock
@@ -223,6 +223,69 @@ def test_any_list_cut_into_pages_is_read_whole(rows: list[int], size: int, has_t
     pages = [Page(rows=rows[at : at + size], total_count=total) for at in range(0, len(rows), size)]
 
     assert read_all([*pages, Page(rows=(), total_count=total)]) == rows
+
+
+class Moving:
+    """A list in pages of which rows are deleted between two fetches, as `deletions` says; no totals are told."""
+
+    def __init__(self, rows: list[int], size: int, deletions: list[int | None]) -> None:
+        self.rows = list(rows)
+        self._size = size
+        self._deletions = iter(deletions)
+        self.asked: list[int] = []
+
+    def fetch(self, number: int) -> Page[int]:
+        self.asked.append(number)
+        page = Page(rows=self.rows[(number - 1) * self._size : number * self._size])
+        lost = next(self._deletions, None)
+        if lost is not None and self.rows:
+            self.rows.pop(lost % len(self.rows))
+        return page
+
+
+@pytest.mark.row("A21")
+def test_a_row_that_slid_to_a_page_already_read_is_found_by_the_next_pass() -> None:
+    moving = Moving([1, 2, 3, 4, 5], 2, [0])
+    assert read_settled(moving.fetch, row_id=lambda row: row, system="mesh", least_page_count=2) == [2, 3, 4, 5]
+
+    hidden = Moving([1, 2, 3, 4, 5], 2, [0])
+    seen = [row for page in iter_pages(hidden.fetch, row_id=lambda row: row, system="mesh") for row in page]
+    assert 3 not in seen, "one pass alone does not find it, or this test shows nothing"
+
+
+@pytest.mark.row("A21")
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(), unique=True, max_size=12),
+    st.integers(1, 4),
+    st.lists(st.none() | st.integers(0, 11), max_size=12),
+)
+def test_whatever_is_deleted_meanwhile_no_row_that_stood_all_the_time_is_missing(
+    rows: list[int], size: int, deletions: list[int | None]
+) -> None:
+    moving = Moving(rows, size, deletions)
+    try:
+        found = read_settled(moving.fetch, row_id=lambda row: row, system="mesh", least_page_count=size)
+    except IncompleteReadError:
+        return
+
+    assert set(moving.rows) <= set(found)
+
+
+@pytest.mark.row("A21")
+def test_a_list_shorter_than_a_page_or_of_a_told_length_needs_no_second_pass() -> None:
+    one = Moving([1, 2], 5, [])
+    assert read_settled(one.fetch, row_id=lambda row: row, system="mesh") == [1, 2]
+    assert one.asked == [1, 2]
+
+    asked: list[int] = []
+
+    def fetch(number: int) -> Page[int]:
+        asked.append(number)
+        return Page(rows=[number], total_count=3)
+
+    assert read_settled(fetch, row_id=lambda row: row, system="mesh") == [1, 2, 3]
+    assert asked == [1, 2, 3]
 
 
 def test_only_plain_numbers_count_as_totals() -> None:

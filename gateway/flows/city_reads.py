@@ -1,0 +1,152 @@
+"""City reads: a scope of the city's journal, and whether what was shown is all that stands there.
+
+Between the port and everybody who concludes something from absence (the plan, the read-back). What is known to stand in
+a scope is its own canary: where some of it is missing the scope is read until two passes agree; where nothing of it is
+shown, another scope of that kind says whether the city shows this kind to us at all. A wrong subsystem, a lost right or a
+list that moved under its pages would otherwise look like a journal from which everything was deleted, and everything
+would be written once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, or_, select
+
+from gateway.connectors.port import CityDirectory, CityRead, CityScope
+from gateway.domain.errors import IncompleteReadError
+from gateway.domain.identifiers import Kind
+from gateway.flows.gateway import Gateway
+from gateway.queue.states import State
+from gateway.queue.tables import operation
+from gateway.reconcile.shadow import city_scope, scope_of
+from gateway.reconcile.tables import city_directory, shadow
+
+PASSES_COUNT = 3
+"""Reads of one scope before it is discarded: of a list that changes in each of them nothing can be concluded."""
+
+
+class CityReads:
+    """Reads scopes of the city in one run, and vouches for them.
+
+    Args:
+        gateway: The composed gateway.
+        place_id: Where.
+    """
+
+    def __init__(self, gateway: Gateway, place_id: int) -> None:
+        self._gateway = gateway
+        self._place_id = place_id
+        self._shown: dict[Kind, bool] = {}
+
+    def fetch(self, scope: CityScope) -> CityRead:
+        """Read one scope; one that can't be whole comes back with its problem, as any failed read does."""
+        known = self._load_known(scope)
+        read = self._gateway.city.fetch_scope(scope)
+        if read.is_complete and known - _ids(read):
+            read = self._read_until_two_agree(read)
+        if not read.is_complete:
+            return read
+        seen = _ids(read)
+        if seen & known or (seen and not known):
+            self._shown[scope.kind] = True
+            return read
+        is_shown = self._is_shown(scope)
+        # without another scope to ask, a few objects may well have been deleted by a person, and many hardly
+        may_be = is_shown if is_shown is not None else len(known) <= self._gateway.limits.minimum_count
+        if may_be:
+            return read
+        return _discarded(read, f"Журнал не показывает ничего из известного ({len(known)}): чтение отброшено")
+
+    def _read_until_two_agree(self, read: CityRead) -> CityRead:
+        for _ in range(PASSES_COUNT - 1):
+            before = _ids(read)
+            read = self._gateway.city.fetch_scope(read.scope)
+            if not read.is_complete or _ids(read) == before:
+                return read
+        return _discarded(read, "Журнал: список менялся во время чтения, чтение отброшено")
+
+    def _load_known(self, scope: CityScope) -> Set[int]:
+        """The city's ids that stood in the scope within its days when it was last read, less those that we may have deleted."""
+        ours = select(operation.c.city_id).where(
+            operation.c.place_id == self._place_id,
+            operation.c.scope == scope_of(scope),
+            operation.c.op == "delete",
+            operation.c.state.in_((State.ACCEPTED.value, State.UNKNOWN.value)),
+            operation.c.city_id.is_not(None),
+        )
+        with self._gateway.store.read() as conn:
+            rows = conn.execute(
+                select(shadow.c.city_id).where(
+                    shadow.c.place_id == self._place_id,
+                    shadow.c.scope == scope_of(scope),
+                    or_(shadow.c.on_date.is_(None), shadow.c.on_date.between(scope.from_on, scope.to_on)),
+                    shadow.c.city_id.not_in(ours),
+                )
+            ).scalars()
+            return frozenset(rows)
+
+    def _is_shown(self, scope: CityScope) -> bool | None:
+        """Whether the city shows us any object of the kind that we know; None = nothing else is known. Asked once a run."""
+        if scope.kind not in self._shown:
+            canary = self._find_canary(scope)
+            if canary is None:
+                return None
+            read = self._gateway.city.fetch_scope(canary)
+            self._shown[scope.kind] = read.is_complete and bool(_ids(read) & self._load_known(canary))
+        return self._shown[scope.kind]
+
+    def _find_canary(self, scope: CityScope) -> CityScope | None:
+        """The other group of which most objects of the kind are known, over the days that they lie in."""
+        count = func.count()
+        with self._gateway.store.read() as conn:
+            rows = conn.execute(
+                select(
+                    shadow.c.scope,
+                    func.min(shadow.c.on_date).label("from_on"),
+                    func.max(shadow.c.on_date).label("to_on"),
+                )
+                .where(
+                    shadow.c.place_id == self._place_id,
+                    shadow.c.kind == scope.kind.value,
+                    shadow.c.scope != scope_of(scope),
+                    shadow.c.on_date.is_not(None),
+                )
+                .group_by(shadow.c.scope)
+                .order_by(count.desc(), shadow.c.scope)
+            ).all()
+            body = conn.execute(
+                select(city_directory.c.body).where(city_directory.c.place_id == self._place_id)
+            ).scalar_one_or_none()
+        if not rows or body is None:
+            return None
+        return _to_scope(scope.kind, rows, msgspec.json.decode(body, type=CityDirectory))
+
+
+def _to_scope(kind: Kind, rows: Iterable[Any], directory: CityDirectory) -> CityScope | None:
+    groups = {city_scope(kind.value, group.id): group for group in directory.groups}
+    for row in rows:
+        group = groups.get(row.scope)
+        if group is not None:
+            return CityScope(
+                kind=kind,
+                group_id=group.id,
+                subject_id=group.subject_id,
+                level=group.level,
+                from_on=row.from_on,
+                to_on=row.to_on,
+            )
+    return None
+
+
+def _ids(read: CityRead) -> Set[int]:
+    return frozenset(item.id for item in read.objects)
+
+
+def _discarded(read: CityRead, sentence: str) -> CityRead:
+    return CityRead(scope=read.scope, read_at=read.read_at, problem=IncompleteReadError(sentence, method="GET"))
+
+
+__all__ = ["CityReads"]

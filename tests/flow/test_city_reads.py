@@ -1,0 +1,109 @@
+"""What the city does not show is not gone: known objects are the canaries of their own scope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def delivered(build_world: Any) -> Any:
+    """One class of three in two subjects with everything delivered; gives an operator's hand."""
+    with build_world(pupils=3, courses=2).open() as hand:
+        hand.link_everybody()
+        hand.through()
+        yield hand
+
+
+LISTS = r"/(marks|attendances|homeworks)$"
+
+
+def counts(synced: Any) -> dict[str, int]:
+    return {name: synced.planned.plan.counters[name] for name in ("create", "update", "delete", "adopted")}
+
+
+NOTHING = {"create": 0, "update": 0, "delete": 0, "adopted": 0}
+
+
+@pytest.mark.row("A15")
+def test_lists_that_come_empty_in_mid_run_are_no_emptied_journal(delivered: Any) -> None:
+    """The directories are shown as ever, so only what is known of the marks themselves can tell."""
+    there = delivered.city.standing("marks")[0]
+    cell = {name: there[name] for name in ("student_profile_id", "schedule_lesson_id")}
+    by_hand = delivered.city.human(
+        "create", "mark", cell=cell, value="3", weight=1, control_form_id=there["control_form_id"]
+    )
+    delivered.sync()
+    ledger = delivered.city.ledger()
+    delivered.city.fault("empty_list", path=LISTS, method="GET")
+
+    synced = delivered.sync()
+
+    assert delivered.city.fired() > 0
+    assert counts(synced) == NOTHING
+    assert {problem.reason for problem in synced.planned.problems} == {"INCOMPLETE_READ"}
+    assert "DRIFT" not in synced.planned.plan.by_reason
+    delivered.city.clear()
+    last = delivered.until_quiet()
+    assert counts(last) == NOTHING
+    assert delivered.city.ledger() == ledger
+    assert by_hand["id"] in {row["id"] for row in delivered.city.standing("marks")}
+
+
+@pytest.mark.row("A15", "A3")
+def test_a_read_back_that_comes_empty_sends_nothing_again(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync()
+        wanted = synced.planned.plan.counters["create"]
+        hand.approve(synced)
+        small.city.fault("drop_after_commit", path=LISTS, method="POST", every=4)
+        hand.deliver(max_wait_s=0)
+        sent = small.city.ledger()
+        assert hand.states()["unknown"] > 0
+        small.city.clear()
+        small.city.fault("empty_list", path="/marks", method="GET")
+        small.clock.advance(3600)
+
+        hand.deliver(max_wait_s=0)
+
+        assert small.city.fired() > 0
+        assert not [row for row in hand.operations() if row.reason == "UNKNOWN_OUTCOME" and row.state == "ready"]
+        again = small.city.ledger()[len(sent) :]
+        assert len(again) <= wanted - len(sent), "what was sent already was sent again"
+        small.city.clear()
+        hand.until_quiet()
+        assert len(small.city.ledger()) == wanted
+        hand.assert_sound()
+
+
+@pytest.mark.row("A15", "A18")
+def test_a_group_that_a_person_has_emptied_is_believed_because_another_group_is_shown(delivered: Any) -> None:
+    marks = delivered.city.standing("marks")
+    group = marks[0]["group_id"]
+    emptied = [row for row in marks if row["group_id"] == group]
+    assert any(row["group_id"] != group for row in marks)
+    for row in emptied:
+        delivered.city.human("delete", "mark", id=row["id"])
+    machine = delivered.city.machine_ledger()
+
+    synced = delivered.sync()
+
+    assert synced.planned.problems == []
+    assert synced.planned.plan.by_reason["DRIFT"] == len(emptied)
+    assert counts(synced) == NOTHING
+    assert delivered.city.machine_ledger() == machine
+
+
+@pytest.mark.row("A21")
+def test_a_known_row_that_one_reading_misses_is_looked_for_once_more(delivered: Any) -> None:
+    """The first list is of a moment at which the replica has lost everything; the second has it again."""
+    delivered.city.fault("empty_list", path="/marks", method="GET", times=1)
+
+    synced = delivered.sync()
+
+    assert delivered.city.fired() == 1
+    assert synced.planned.problems == []
+    assert counts(synced) == NOTHING
+    assert "DRIFT" not in synced.planned.plan.by_reason
