@@ -124,7 +124,12 @@ class Stored(Protocol):
 
 
 class PortalSource(Protocol):
-    """A learning portal: records scope by scope, directories first."""
+    """A source of the school's own records (the portal, the planner): scope by scope, directories first.
+
+    Attributes:
+        name: The source's name in the settings and rules. All but the portal put it before their refs
+            (`domain.identifiers.sourced`), so that the refs of two sources never meet.
+    """
 
     name: str
 

@@ -6,6 +6,7 @@ the rows of this one.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -73,3 +74,24 @@ class Place(msgspec.Struct, frozen=True, order=True):
 def scope_key(kind: Kind, *parts: str) -> str:
     """Name a unit of reading: kind × course × group, e.g. `mark|course:2|group:1`."""
     return "|".join((kind.value, *parts))
+
+
+PORTAL = ""
+"""Source of refs without a prefix: the portal was there first, and its refs stand in every base."""
+_SOURCED = re.compile(r"([a-z0-9][a-z0-9_-]{0,39})/")
+
+
+def sourced(source: str, ref: str) -> str:
+    """Put a source's name before a ref of its own, `planner/mark:7`; the portal's refs bear none."""
+    return ref if source == PORTAL else f"{source}/{ref}"
+
+
+def source_of(ref: str) -> str:
+    """Name the source that a ref belongs to."""
+    found = _SOURCED.match(ref)
+    return PORTAL if found is None else found[1]
+
+
+def source_of_scope(scope: str) -> str:
+    """Name the source that a scope was read from, by the programme in its name."""
+    return source_of(scope.partition("|")[2])

@@ -11,6 +11,7 @@ import msgspec
 from gateway.domain.reason_texts import DECISION_TEXTS, MAPPING_TEXTS, ReasonCategory, ReasonOwner
 from gateway.domain.reason_texts_chosen import CHOSEN_TEXTS
 from gateway.domain.reason_texts_delivery import DELIVERY_TEXTS, FAULT_TEXTS
+from gateway.domain.reason_texts_sources import SOURCE_TEXTS
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ REASONS: dict[str, Reason] = {
         what_en=row[5],
         todo_en=row[6],
     )
-    for row in (*MAPPING_TEXTS, *DECISION_TEXTS, *DELIVERY_TEXTS, *FAULT_TEXTS, *CHOSEN_TEXTS)
+    for row in (*MAPPING_TEXTS, *SOURCE_TEXTS, *DECISION_TEXTS, *DELIVERY_TEXTS, *FAULT_TEXTS, *CHOSEN_TEXTS)
 }
 
 
@@ -83,6 +84,11 @@ NO_PERIOD = "NO_PERIOD"
 PERIOD_NOT_OVER = "PERIOD_NOT_OVER"
 NO_LESSON_PLAN = "NO_LESSON_PLAN"
 LESSON_WITHOUT_TOPIC = "LESSON_WITHOUT_TOPIC"
+
+# What is said of a record that several sources of the school have.
+SOURCES_DISAGREE = "SOURCES_DISAGREE"
+SOURCE_UNREAD = "SOURCE_UNREAD"
+SOURCES_BOTH_SENT = "SOURCES_BOTH_SENT"
 
 # What comparison says.
 CREATE = "CREATE"

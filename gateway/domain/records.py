@@ -148,6 +148,7 @@ class Mark(Record, frozen=True, kw_only=True):
         raw_points: As the gradebook holds it.
         word: Shown word where the scale is one of words.
         due_at: Assignment's due date; `closes_at`: quiz's close; both facts of the item.
+        lesson_at: Start of the lesson on whose page the mark stands, where the source has pages; then no rule looks for it.
         is_hidden: Hidden from the pupil at the source: out of scope, with a reason.
     """
 
@@ -167,6 +168,7 @@ class Mark(Record, frozen=True, kw_only=True):
     weight: float | None = None
     due_at: datetime | None = None
     closes_at: datetime | None = None
+    lesson_at: datetime | None = None
     graded_at: datetime | None = None
     comment: str | None = None
     category: str | None = None

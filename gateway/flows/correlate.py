@@ -1,22 +1,24 @@
-"""Who is who: people and groups of the portal against the city's directory, before anything is compared.
+"""Who is who: people and groups of the school's sources against the city's directory, before anything is compared.
 
 New certain links are stored, candidates are replaced, and what waits waits with its reason. Nothing is guessed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import Kind
-from gateway.domain.records import Group, Person, Subject
+from gateway.domain.records import Group, Person, Record, Subject
 from gateway.flows.gateway import Gateway
-from gateway.mapping.correlate import correlate_groups, correlate_people
+from gateway.flows.joint import JointDirectory, join_directory
+from gateway.mapping.correlate import Correlation, correlate_groups, correlate_people
 from gateway.mapping.dictionaries import load_subjects
 from gateway.mapping.links import load_links, load_machine_links, save_correlation
+from gateway.mapping.rules import rule_version
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
 from gateway.store.transaction import upsert
@@ -29,6 +31,7 @@ class WhoIsWho(msgspec.Struct, frozen=True, kw_only=True):
         pupils: Local person ref → city pupil id.
         pupils_waiting: Local person ref → why there is no link, or why the one there is waits for a person.
         groups: Local group ref → city group id; `groups_waiting` likewise.
+        joint: How the refs of several sources lead to these.
     """
 
     pupils: Mapping[str, int]
@@ -37,30 +40,46 @@ class WhoIsWho(msgspec.Struct, frozen=True, kw_only=True):
     groups_waiting: Mapping[str, str]
     local_groups: Mapping[str, Group]
     subjects: Mapping[str, Subject]
+    joint: JointDirectory
 
 
-def correlate(gateway: Gateway, directory: CityDirectory) -> WhoIsWho:
-    """Correlate people and groups and store what is certain.
+def correlate(gateway: Gateway, directory: CityDirectory, run_id: int = 0) -> WhoIsWho:
+    """Correlate people and groups and store what is certain: of the sources among themselves, then with the city.
 
     Args:
         gateway: The composed gateway.
         directory: The city's directory, just read.
+        run_id: The run it belongs to; 0 = none.
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
         _store_directory(conn, place_id, directory, gateway)
-        people = [person for person in load_records(conn, place_id, Person) if person.role == "pupil"]
-        groups = load_records(conn, place_id, Group)
         subjects = {subject.ref: subject for subject in load_records(conn, place_id, Subject)}
+        rules = load_subjects(conn, place_id, gateway.rules)
         linked = load_links(conn, place_id, Kind.PERSON)
+        linked_groups = load_links(conn, place_id, Kind.GROUP)
+        joint = join_directory(
+            conn,
+            place_id,
+            load_records(conn, place_id, Person),
+            load_records(conn, place_id, Group),
+            subjects,
+            directory=directory,
+            rules=rules,
+            linked=linked,
+            linked_groups=linked_groups,
+            rule_version=rule_version(rules),
+            now=now,
+            run_id=run_id,
+        )
+        people = [one for one in joint.persons if one.role == "pupil" and one.ref not in joint.waiting]
+        groups = [one for one in joint.group_records if one.ref not in joint.waiting]
         by_machine = load_machine_links(conn, place_id, Kind.PERSON)
         found = correlate_people(people, directory.pupils, linked, by_machine=by_machine)
-        save_correlation(conn, place_id, Kind.PERSON, found, now)
-        rules = load_subjects(conn, place_id, gateway.rules)
-        linked_groups = load_links(conn, place_id, Kind.GROUP)
+        save_correlation(conn, place_id, Kind.PERSON, _with(found, joint, joint.persons), now)
         found_groups = correlate_groups(groups, subjects, directory, rules, linked_groups)
-        save_correlation(conn, place_id, Kind.GROUP, found_groups, now)
+        save_correlation(conn, place_id, Kind.GROUP, _with(found_groups, joint, joint.group_records), now)
         known_pupils = {pupil.id for pupil in directory.pupils}
         known_groups = {group.id for group in directory.groups}
         pupils = load_links(conn, place_id, Kind.PERSON)
@@ -69,12 +88,19 @@ def correlate(gateway: Gateway, directory: CityDirectory) -> WhoIsWho:
     lost_groups = {ref: "LINK_LOST" for ref, city_id in group_links.items() if city_id not in known_groups}
     return WhoIsWho(
         pupils={ref: city_id for ref, city_id in pupils.items() if city_id in known_pupils},
-        pupils_waiting={**found.waiting, **lost},
+        pupils_waiting={**joint.waiting, **found.waiting, **lost},
         groups={ref: city_id for ref, city_id in group_links.items() if city_id in known_groups},
-        groups_waiting={**found_groups.waiting, **lost_groups},
-        local_groups={group.ref: group for group in groups},
+        groups_waiting={**joint.waiting, **found_groups.waiting, **lost_groups},
+        local_groups={group.ref: group for group in joint.group_records},
         subjects=subjects,
+        joint=joint,
     )
+
+
+def _with(found: Correlation, joint: JointDirectory, records: Sequence[Record]) -> Correlation:
+    """Add what waits because the sources themselves do not tell who it is."""
+    own = {record.ref: joint.waiting[record.ref] for record in records if record.ref in joint.waiting}
+    return msgspec.structs.replace(found, waiting={**found.waiting, **own}) if own else found
 
 
 def _store_directory(conn: Connection, place_id: int, directory: CityDirectory, gateway: Gateway) -> None:

@@ -7,7 +7,7 @@ which nothing waits, is counted from its memo and not looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 import xxhash
@@ -23,12 +23,14 @@ from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.city_reads import CityReads
 from gateway.flows.correlate import WhoIsWho, correlate
 from gateway.flows.gateway import Gateway
+from gateway.flows.joint import GroupJoining, is_joint, speaking_sources
 from gateway.flows.pull import Problem
 from gateway.flows.scopes import LocalScope, load_faults, load_of_scopes, load_scopes
 from gateway.flows.turns import find_kept_plans
 from gateway.mapping.chosen import topics_of_lessons, topics_of_rows
 from gateway.mapping.correlate import correlate_lessons
 from gateway.mapping.dictionaries import load_subjects, save_rule_set
+from gateway.mapping.joint import rewrite
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
 from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
@@ -74,7 +76,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     await_late_writes(gateway)
     today = moscow_day(gateway.now())
     directory = gateway.city.fetch_directory(today)
-    who = correlate(gateway, directory)
+    who = correlate(gateway, directory, run_id)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         epoch = get_epoch(conn)
@@ -150,7 +152,9 @@ class _Planner:
     def run(self) -> None:
         """Plan every group that is wanted, then what belongs to no group of the city."""
         with self._gateway.store.read() as conn:
-            self._scopes = load_scopes(conn, self._place_id)
+            self._scopes = load_scopes(
+                conn, self._place_id, canonical=self._who.joint.groups, groups=self._who.local_groups
+            )
             faults = load_faults(conn, self._place_id)
         known = sorted(set(self._scopes) & set(self._who.local_groups))
         groups = [ref for ref in known if self._is_wanted(self._who.local_groups[ref])]
@@ -266,7 +270,12 @@ class _Planner:
             plans = load_objects(conn, self._place_id, scope, CityTopics)
             context = msgspec.structs.replace(context, city_plans=tuple(plans))
             records = self._topics(conn, group, city_group, context)
-        mapped = [map_record(item, context) for item in records if isinstance(item, Sent)]
+        sent = [item for item in records if isinstance(item, Sent)]
+        joining = self._joining(conn, group)
+        if joining is None or kind is Kind.TOPICS:
+            mapped = [map_record(item, context) for item in sent]
+        else:
+            mapped = joining.map_scope(conn, kind, sent, context, scope)
         save_chosen_lessons(conn, self._place_id, mapped, lessons, self._rule_version, self._gateway.store.now(conn))
         store_intended(conn, self._place_id, scope, mapped)
 
@@ -274,9 +283,17 @@ class _Planner:
         """What a group is taught: by a lesson plan of the school, else by what its lessons say of their topics."""
         topics = topics_of_rows(group, city_group.level, self._lesson_plans(conn))
         if topics is None:
-            lessons = [item for item in self._load(conn, group, Kind.LESSON) if isinstance(item, Lesson)]
-            topics = topics_of_lessons(group, lessons, context)
+            topics = topics_of_lessons(group, self._local_lessons(conn, group)[0], context)
         return [] if topics is None else [topics]
+
+    def _local_lessons(self, conn: Connection, group: Group) -> tuple[Sequence[Lesson], Mapping[str, str]]:
+        """The group's lessons, each once, and how every source's ref leads to them."""
+        lessons = [item for item in self._load(conn, group, Kind.LESSON) if isinstance(item, Lesson)]
+        joining = self._joining(conn, group)
+        if joining is None:
+            return lessons, {}
+        joint = joining.lessons(conn, lessons, self._gateway.store.now(conn))
+        return joint.lessons, joint.canonical
 
     def _lesson_plans(self, conn: Connection) -> list[LessonPlan]:
         """The rows of all lesson plans, loaded once a run."""
@@ -293,8 +310,10 @@ class _Planner:
         subject: str,
         records: Sequence[Record],
     ) -> GroupContext:
-        local_lessons = [item for item in self._load(conn, group, Kind.LESSON) if isinstance(item, Lesson)]
+        local_lessons, also = self._local_lessons(conn, group)
         linked, _ = correlate_lessons(local_lessons, lessons)
+        lesson_links = {ref: lesson.id for ref, lesson in linked.items()}
+        lesson_links |= {ref: lesson_links[own] for ref, own in also.items() if own in lesson_links}
         attempts: dict[tuple[str, str], list[Attempt]] = {}
         for item in self._load_course(conn, group, Kind.ATTEMPT):
             if isinstance(item, Attempt):
@@ -309,7 +328,7 @@ class _Planner:
             pupils_waiting=self._who.pupils_waiting,
             city_pupils=self._city_pupils,
             lessons=lessons,
-            lesson_links={ref: lesson.id for ref, lesson in linked.items()},
+            lesson_links=lesson_links,
             periods=tuple(period for period in self._directory.periods if period.schedule_id == schedule),
             forms=tuple(form for form in self._directory.forms if form.subject_id == city_group.subject_id),
             attempts={key: tuple(found) for key, found in attempts.items()},
@@ -324,7 +343,6 @@ class _Planner:
         ordered = sorted(lessons, key=lambda lesson: (lesson.starts_at, lesson.id))
         positions = {lesson.id: position for position, lesson in enumerate(ordered)}
         with self._gateway.store.read() as conn:
-            grace = timedelta(hours=self._gateway.settings.school.delete_grace_hours)
             decided = decide_scope(
                 conn,
                 self._place_id,
@@ -334,11 +352,15 @@ class _Planner:
                 limits=self._gateway.limits,
                 position_of=positions.get,
                 busy=load_busy(conn, self._place_id, scope),
-                missed_by=self._gateway.store.now(conn) - grace,
+                missed_by=self._missed_by(conn),
             )
         kept = self._narrow(decided)
         self._draft.add(kept)
         return decided
+
+    def _missed_by(self, conn: Connection) -> datetime:
+        """Moment before which a record must have been missed first for its absence to be proven."""
+        return self._gateway.store.now(conn) - timedelta(hours=self._gateway.settings.school.delete_grace_hours)
 
     def _narrow(self, decided: ScopeDecision) -> ScopeDecision:
         """Keep only the wanted pupils and days; what is not looked at is not counted.
@@ -369,12 +391,33 @@ class _Planner:
     def _year_start(self) -> date:
         return self._directory.year.begins_on
 
+    def _joining(self, conn: Connection, group: Group) -> GroupJoining | None:
+        """What joins the group's sources; None where there is one."""
+        scopes = self._scopes.get(group.ref, ())
+        if not is_joint(scopes):
+            return None
+        return GroupJoining(
+            self._place_id,
+            group.ref,
+            scopes,
+            speaking=speaking_sources(source.name for source in self._gateway.sources),
+            rules=self._rules,
+            rule_version=self._rule_version,
+            run_id=self._run_id,
+            missed_by=self._missed_by(conn),
+        )
+
     def _load(self, conn: Connection, group: Group, kind: Kind) -> list[Record]:
-        return load_of_scopes(conn, self._place_id, self._scopes.get(group.ref, ()), kind)
+        return self._led(load_of_scopes(conn, self._place_id, self._scopes.get(group.ref, ()), kind))
+
+    def _led(self, records: list[Record]) -> list[Record]:
+        """Lead the references of several sources to one person and one group."""
+        joint = self._who.joint
+        return [rewrite(item, joint.people, joint.groups) for item in records] if joint.is_several else records
 
     def _load_course(self, conn: Connection, group: Group, kind: Kind) -> list[Record]:
         scopes = [scope for found in self._scopes.values() for scope in found if scope.programme == group.programme]
-        return load_of_scopes(conn, self._place_id, scopes, kind)
+        return self._led(load_of_scopes(conn, self._place_id, scopes, kind))
 
     def _inputs(
         self,
@@ -421,6 +464,9 @@ class _Planner:
         members = [self._city_pupils[pupil] for pupil in city_group.pupil_ids if pupil in self._city_pupils]
         yield msgspec.json.encode(members)
         yield msgspec.json.encode((self._directory.periods, self._directory.forms))
+        joining = self._joining(conn, group)
+        if joining is not None:
+            yield from joining.iter_inputs(conn, kind, city_scope(kind.value, city_group.id))
         where = {"place_id": self._place_id, "scope": city_scope(kind.value, city_group.id)}
         yield conn.execute(_CITY_DIGEST, where).scalar_one()
 

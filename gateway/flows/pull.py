@@ -1,4 +1,4 @@
-"""Pull: read the portal scope by scope and keep what changed.
+"""Pull: read the portal and what stands beside it scope by scope and keep what changed.
 
 A discarded scope is a remark and not the end; a record that can't be normalised is parked with its place and reason;
 what vanished is explained before it may mean anything.
@@ -7,17 +7,24 @@ what vanished is explained before it may mean anything.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete
 
-from gateway.connectors.port import ScopeRead, Want
-from gateway.domain.identifiers import CHOSEN_KINDS, PLANNER_KINDS, REPORTED_KINDS, Kind
+from gateway.connectors.port import PortalSource, ScopeRead, Want
+from gateway.domain.errors import ConnectorError
+from gateway.domain.identifiers import CHOSEN_KINDS, PLANNER_KINDS, PORTAL, REPORTED_KINDS, Kind
 from gateway.flows.gateway import Gateway
 from gateway.flows.scopes import load_owed_marks
 from gateway.mapping.rules import Rules
-from gateway.reconcile.snapshot import ScopeCounts, StoredScopes, mark_removed_scopes, store_scope
+from gateway.reconcile.snapshot import (
+    ScopeCounts,
+    StoredScopes,
+    mark_removed_scopes,
+    note_source_unread,
+    store_scope,
+)
 from gateway.reconcile.tables import record_fault
 from gateway.store.transaction import upsert
 from gateway.telemetry import get_logger
@@ -46,7 +53,7 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
-    """Read the portal and store what changed.
+    """Read every source and store what changed. One beside the portal that can't be read is a remark.
 
     Args:
         gateway: The composed gateway.
@@ -54,52 +61,94 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
         run_id: The run it belongs to.
 
     Raises:
-        ConnectorError: Nothing could be read at all.
+        ConnectorError: Of the portal nothing could be read at all.
     """
-    want = asked_of_sources(want, gateway.rules)
-    totals: dict[Kind, Counter[str]] = {kind: Counter() for kind in Kind}
-    problems: list[Problem] = []
-    stored = StoredScopes()
-    visited: list[str] = []
-    reads = chain.from_iterable(source.iter_scopes(want, stored) for source in gateway.sources)
-    for count, read in enumerate(reads, start=1):
-        with gateway.store.write() as conn:
-            place_id = gateway.place_id(conn)
-            counts = store_scope(conn, place_id, read, run_id=run_id)
-            _store_faults(conn, place_id, read, run_id)
-            owed = load_owed_marks(conn, place_id, read)
-        stored.note(read.scope, counts, owed)
-        visited.append(read.scope)
-        _add(totals[read.kind], counts)
-        problems.extend(_problems_of(read))
-        if read.problem is not None:
-            LOG.warning("scope.discarded", run_id=run_id, scope=read.scope, reason=read.problem.reason_code)
-        gateway.progress("pull", count)
-    if _is_whole(want) and visited and not any(problem.where == "" for problem in problems):
+    reading = _Reading(gateway, asked_of_sources(want, gateway.rules), run_id)
+    first_error: ConnectorError | None = None
+    for number, source in enumerate(gateway.sources):
+        try:
+            reading.read(source, is_portal=number == 0)
+        except ConnectorError as error:
+            if number == 0:
+                first_error = error
+            else:
+                reading.note_unread(source, error)
+    if first_error is not None:
+        # What the others said is stored; without the portal nothing may be decided.
+        raise first_error
+    return Pulled(kinds=_report(reading.totals), problems=reading.problems)
+
+
+class _Reading:
+    """One pull: what its sources share."""
+
+    def __init__(self, gateway: Gateway, want: Want, run_id: int) -> None:
+        self._gateway = gateway
+        self._want = want
+        self._run_id = run_id
+        self._stored = StoredScopes()
+        self._count = 0
+        self.totals: dict[Kind, Counter[str]] = {kind: Counter() for kind in Kind}
+        self.problems: list[Problem] = []
+
+    def read(self, source: PortalSource, *, is_portal: bool) -> None:
+        """Read one source and store it scope by scope.
+
+        Raises:
+            ConnectorError: Nothing more of it can be read.
+        """
+        gateway, run_id = self._gateway, self._run_id
+        visited: list[str] = []
+        is_broken = False
+        for read in source.iter_scopes(self._want, self._stored):
+            with gateway.store.write() as conn:
+                place_id = gateway.place_id(conn)
+                counts = store_scope(conn, place_id, read, run_id=run_id)
+                _store_faults(conn, place_id, read, run_id)
+                owed = load_owed_marks(conn, place_id, read)
+            self._stored.note(read.scope, counts, owed)
+            visited.append(read.scope)
+            _add(self.totals[read.kind], counts)
+            self.problems.extend(_problems_of(read))
+            if read.problem is not None:
+                is_broken = True
+                LOG.warning("scope.discarded", run_id=run_id, scope=read.scope, reason=read.problem.reason_code)
+            self._count += 1
+            gateway.progress("pull", self._count)
+        if not self._want.is_narrow and visited and not is_broken:
+            self._mark_removed(PORTAL if is_portal else source.name, visited)
+
+    def note_unread(self, source: PortalSource, error: ConnectorError) -> None:
+        """Note that a source beside the portal could not be read: its words stand, stale."""
+        with self._gateway.store.write() as conn:
+            place_id = self._gateway.place_id(conn)
+            note_source_unread(conn, place_id, source.name, error.reason_code, run_id=self._run_id)
+        scope = f"source:{source.name}"
+        self.problems.append(Problem(scope=scope, reason=error.reason_code, sentence=error.sentence))
+        LOG.warning("scope.discarded", run_id=self._run_id, scope=scope, reason=error.reason_code)
+
+    def _mark_removed(self, source: str, visited: Sequence[str]) -> None:
+        gateway = self._gateway
         with gateway.store.write() as conn:
             # Attempts are read for changed cells only: a scope of theirs that was not met is not one that was removed.
-            prefixes = sorted(f"{kind.value}|" for kind in want.kinds if kind is not Kind.ATTEMPT)
+            prefixes = sorted(f"{kind.value}|" for kind in self._want.kinds if kind is not Kind.ATTEMPT)
             lost = mark_removed_scopes(
                 conn,
                 gateway.place_id(conn),
                 prefixes=prefixes,
                 visited=visited,
                 read_at=gateway.store.now(conn),
-                run_id=run_id,
+                run_id=self._run_id,
+                source=source,
             )
         for kind, number in lost.items():
-            totals[Kind(kind)]["gone"] += number
-    return Pulled(kinds=_report(totals), problems=problems)
+            self.totals[Kind(kind)]["gone"] += number
 
 
 def asked_of_sources(want: Want, rules: Rules) -> Want:
     """Leave out the kinds that the school's scope table does not name: a source is not asked for them."""
     left_out = frozenset(CHOSEN_KINDS) - rules.sent_kinds
     return msgspec.structs.replace(want, kinds=want.kinds - left_out)
-
-
-def _is_whole(want: Want) -> bool:
-    return not (want.class_names or want.subjects or want.pupils)
 
 
 def _add(total: Counter[str], counts: ScopeCounts) -> None:

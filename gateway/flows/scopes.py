@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.connectors.port import ScopeRead
 from gateway.domain.identifiers import Kind
-from gateway.domain.records import RECORD_TYPES, Mark, Record
+from gateway.domain.records import RECORD_TYPES, Group, Mark, Record
 from gateway.reconcile.snapshot import PORTAL_SIDE
 from gateway.reconcile.tables import record, record_fault, scope_state
 
@@ -22,31 +22,52 @@ _LIVE = select(record.c.ref, record.c.body).where(
 
 
 class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
-    """A portal scope: kind × course × group, with the digest of its last complete read."""
+    """A scope of a source: kind × course × group, with the digest of its last complete read.
+
+    Attributes:
+        programme: Of the canonical group where several sources have the group, so that all its scopes lie together.
+        group: Canonical ref of the group.
+        is_fresh: It was read whole when last tried.
+    """
 
     scope: str
     kind: Kind
     programme: str
     group: str
     digest: bytes
+    is_fresh: bool = True
 
 
-def load_scopes(conn: Connection, place_id: int) -> Mapping[str, Sequence[LocalScope]]:
-    """Load the portal scopes of a place by the group they belong to.
+def load_scopes(
+    conn: Connection, place_id: int, *, canonical: Mapping[str, str] = {}, groups: Mapping[str, Group] = {}
+) -> Mapping[str, Sequence[LocalScope]]:
+    """Load the scopes of a place's sources by the group they belong to.
 
     A scope is named `kind|course:2|group:1`; attempts go on by test and pupil, because only those of changed cells are read.
+
+    Args:
+        canonical: Group ref of any source → canonical ref, where they differ.
+        groups: Canonical ref → group.
     """
     found: dict[str, list[LocalScope]] = {}
     rows = conn.execute(
-        select(scope_state.c.scope, scope_state.c.digest)
+        select(scope_state.c.scope, scope_state.c.digest, scope_state.c.problem)
         .where(scope_state.c.place_id == place_id, scope_state.c.side == PORTAL_SIDE)
         .order_by(scope_state.c.scope)
     )
-    for scope, digest in rows:
+    for scope, digest, problem in rows:
         parts = scope.split("|")
         if len(parts) < 3:
             continue
-        local = LocalScope(scope=scope, kind=Kind(parts[0]), programme=parts[1], group=parts[2], digest=digest)
+        group = canonical.get(parts[2], parts[2])
+        local = LocalScope(
+            scope=scope,
+            kind=Kind(parts[0]),
+            programme=groups[group].programme if group != parts[2] and group in groups else parts[1],
+            group=group,
+            digest=digest,
+            is_fresh=problem is None,
+        )
         found.setdefault(local.group, []).append(local)
     return found
 

@@ -39,7 +39,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """The lesson.
 
     Attributes:
-        rule: Which date led to it: `name_date`, `session`, `due`, `finish`, `close`, `graded`; with `.nearest` where
+        rule: Which date led to it: `page`, `name_date`, `session`, `due`, `finish`, `close`, `graded`; with `.nearest` where
             that day has no lesson and the nearest one of the period stands in.
         on: Moscow day of the lesson.
         work_on: Moscow day of the work.
@@ -160,7 +160,7 @@ def choose_in(
     if isinstance(found, str):
         return NoLesson(reason=NO_LESSON, detail=found)
     rule, on, moment = found
-    lesson = timetable.find_at(moment) if rule == "session" and moment else None
+    lesson = timetable.find_at(moment) if rule in ("page", "session") and moment else None
     lesson = lesson or timetable.find_on(on)
     if lesson is None:
         period = timetable.find_period(on)
@@ -186,6 +186,8 @@ def work_date(
     Args:
         years: Calendar years of the school year (autumn, spring), for dates written without a year.
     """
+    if mark.lesson_at is not None:
+        return _dated("page", mark.lesson_at)
     if lesson_date == "graded":
         return _dated("graded", mark.graded_at)
     if lesson_date == "due" or (lesson_date is None and mark.module == "assign"):

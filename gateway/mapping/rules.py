@@ -27,6 +27,7 @@ from gateway.domain.identifiers import CHOSEN_KINDS, SENT_KINDS, Kind
 from gateway.domain.records import Mark
 from gateway.mapping.normalise import class_key, normal_text
 from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
+from gateway.mapping.sources import SourceRules
 
 Mode = Literal["off", "observe", "approve", "automatic"]
 LessonDate = Literal["name_date", "due", "finish", "graded"]
@@ -185,6 +186,7 @@ DEFAULT_ITEMS: tuple[ItemRule, ...] = (
     ItemRule(match="name", pattern=r"\bДЗ\b|домашн", form="Домашнее задание"),
     ItemRule(match="module", pattern="^assign$", form="Домашнее задание"),
     ItemRule(match="name", pattern=r"\bурок|на уроке|классн", form="Работа на уроке"),
+    ItemRule(match="module", pattern="^page$", form="Работа на уроке"),
 )
 DEFAULT_WORDS = {"отлично": "5", "хорошо": "4", "удовлетворительно": "3", "неудовлетворительно": "2"}
 DEFAULT_PASSES = {"зачёт": "1", "зачтено": "1", "незачёт": "0", "не зачтено": "0"}
@@ -219,6 +221,8 @@ class Rules(_Frozen):
     """A final mark goes from this many days before its period's last one: what the portal shows earlier is a running total."""
     allow_one: bool = False
     """Whether a 1 may be sent: legal but rare (R1)."""
+    sources: SourceRules = SourceRules()
+    """Whose word wins where two of the school's own sources speak of one thing."""
     fields: dict[FieldName, FieldRule] = {}
     """Owner and strength of single fields; a field not named belongs to the school, always."""
 

@@ -97,12 +97,30 @@ match = "name"
 pattern = '\bурок|на уроке|классн'
 form = "Работа на уроке"
 
+# Отметка на странице планировщика, у которой вид работы не назван.
+[[items]]
+match = "module"
+pattern = "^page$"
+form = "Работа на уроке"
+
 # Проценты → отметка для работ, у которых наибольший балл не 5. Граница входит: ровно 85 % — это 5.
 # Строка действует для уроков с from_on; новую шкалу добавляйте новой строкой, старую не меняйте.
 [[percent]]
 from_on = 2000-01-01
 edges = { 5 = 85.0, 4 = 70.0, 3 = 50.0 }
 below = 2
+
+# Чьё слово главнее, если об одном и том же говорят несколько источников школы: первый в списке. Молчание — не слово.
+# journal — внесённое в сам шлюз, portal — портал, planner — планировщик.
+[sources]
+order = ["journal", "portal", "planner"]
+
+# Отдельно для поля: on_conflict — hold (разные слова ждут owner) или precedence (главнее первый, второе видно).
+# Без строк здесь: отметка и «н» — hold; время и тема урока — сначала planner.
+# [sources.fields."mark.value"]
+# order = ["planner", "portal"]
+# on_conflict = "precedence"
+# owner = "teacher"        # кого спросить: teacher, curator, deputy_head, admin
 
 # Кто хозяин поля (school или city) и когда значение можно писать (always, on_change, only_if_empty).
 # Поля: mark.value, mark.weight, mark.form. Не названное поле — school, always.

@@ -1,11 +1,12 @@
-"""Tables of correlation: places, links, candidates, dictionaries, rule sets, and the lesson chosen for a mark.
+"""Tables of correlation: places, links, candidates, dictionaries, rule sets, the lesson chosen for a mark, and what
+several sources of the school have in common.
 
 `place_id` stands for (city, portal, school year) and belongs to every key (law 15).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from gateway.store.metadata import BigId, Json, UtcDateTime, metadata
 
@@ -76,4 +77,38 @@ mark_lesson = Table(
     Column("rule", String(20), nullable=False),
     Column("rule_version", String(64), nullable=False),
     Column("chosen_at", UtcDateTime, nullable=False),
+)
+
+record_link = Table(
+    "record_link",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("ref", String(200), primary_key=True),
+    Column("canonical", String(200), nullable=False),
+    # Local group of dated records, by its canonical ref; empty for people and groups.
+    Column("group_ref", String(200), nullable=False),
+    Column("how", String(30), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Index("ix_record_link_canonical", "place_id", "kind", "canonical"),
+    Index("ix_record_link_group", "place_id", "group_ref"),
+)
+
+source_conflict = Table(
+    "source_conflict",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("ref", String(200), primary_key=True),
+    Column("field", String(40), primary_key=True),
+    Column("group_ref", String(200), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("owner", String(20), nullable=False),
+    Column("winner", String(200), nullable=False),
+    Column("others", Json, nullable=False),
+    Column("rule_version", String(64), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Index("ix_source_conflict_group", "place_id", "group_ref"),
 )

@@ -64,6 +64,17 @@ def final_value(final: Final, rules: Rules, on: date) -> str:
     return passed
 
 
+def five_value(mark: Mark, rules: Rules, on: date) -> int | None:
+    """Return what the school's own points are worth as a five-point mark, or None where they can't be expressed so.
+
+    How two sources of one mark are compared: 4.5 points in the gradebook and «5» on the page are the same word.
+    """
+    try:
+        return _to_five(mark, rules, on)
+    except RecordError:
+        return None
+
+
 def five_by_percent(percent: Fraction, rules: Rules, on: date) -> int | None:
     """Return the mark of a percent by the row that counts on that day, edges included; None before the first row."""
     steps = [step for step in rules.percent if step.from_on <= on]

@@ -10,6 +10,7 @@ Source: portal-and-planner.md §a.4 ("What corrections look like"), [M].
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -26,6 +27,19 @@ class Gone(StrEnum):
 DELETABLE = frozenset({Gone.CLEARED, Gone.ITEM_REMOVED})
 PROOF_READS = 2
 """Complete reads without the record before its absence counts as proven."""
+
+
+def is_proven(gone: str | None, absent_reads: int, *, gone_at: datetime | None, missed_by: datetime | None) -> bool:
+    """Whether an absence may become a delete: a cleared value or a removed item, missed as often and as long as a proof needs.
+
+    Args:
+        gone_at: When it was first missed.
+        missed_by: First missed at this moment or before; None = no grace time.
+    """
+    if gone is None or Gone(gone) not in DELETABLE:
+        return False
+    is_old = missed_by is None or (gone_at is not None and gone_at <= missed_by)
+    return is_old and absent_reads >= PROOF_READS
 
 
 def gone_kind(

@@ -31,7 +31,7 @@ from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
 from gateway.reconcile.coverage import load_lost
-from gateway.reconcile.gone import DELETABLE, PROOF_READS, Gone
+from gateway.reconcile.gone import DELETABLE, Gone, is_proven
 from gateway.reconcile.guard import GuardRow, Limits, ScopeShare, judge
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import base, intended, scope_state
@@ -302,8 +302,8 @@ def _absence_of(triple: Triple, missed_by: datetime | None) -> Absence:
         return Absence.UNKNOWN
     gone = Gone(triple.gone)
     if gone in DELETABLE:
-        is_old = missed_by is None or (triple.gone_at is not None and triple.gone_at <= missed_by)
-        return Absence.CLEARED if is_old and triple.absent_reads >= PROOF_READS else Absence.UNPROVEN
+        proven = is_proven(triple.gone, triple.absent_reads, gone_at=triple.gone_at, missed_by=missed_by)
+        return Absence.CLEARED if proven else Absence.UNPROVEN
     return Absence.LEFT if gone is Gone.PUPIL_LEFT else Absence.RESET if gone is Gone.SCOPE_RESET else Absence.UNKNOWN
 
 

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from gateway.connectors.port import ScopeRead
-from gateway.domain.identifiers import Kind
+from gateway.domain.identifiers import PORTAL, Kind, source_of_scope
 from gateway.domain.records import (
     Absence,
     Attempt,
@@ -146,7 +146,14 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
 
 
 def mark_removed_scopes(
-    conn: Connection, place_id: int, *, prefixes: Sequence[str], visited: Sequence[str], read_at: datetime, run_id: int
+    conn: Connection,
+    place_id: int,
+    *,
+    prefixes: Sequence[str],
+    visited: Sequence[str],
+    read_at: datetime,
+    run_id: int,
+    source: str = PORTAL,
 ) -> dict[str, int]:
     """Mark the records of scopes that a whole and complete read no longer met: removed, never a delete.
 
@@ -157,6 +164,7 @@ def mark_removed_scopes(
         visited: Scopes that it met, complete or not.
         read_at: Moment of the read.
         run_id: Run that reads.
+        source: Whose scopes: what another source holds was not looked at.
 
     Returns:
         Records newly marked, by kind.
@@ -168,7 +176,7 @@ def mark_removed_scopes(
             or_(*(scope_state.c.scope.startswith(prefix, autoescape=True) for prefix in prefixes)),
         )
     ).scalars()
-    lost = sorted(set(scopes) - set(visited))
+    lost = sorted({scope for scope in scopes if source_of_scope(scope) == source} - set(visited))
     total: dict[str, int] = {}
     for scope in lost:
         kind = scope.partition("|")[0]
@@ -181,6 +189,23 @@ def mark_removed_scopes(
             ).rowcount
         )
     return total
+
+
+def note_source_unread(conn: Connection, place_id: int, source: str, reason: str, *, run_id: int) -> int:
+    """Note on all scopes of a source beside the portal that it could not be read; their records stay as they were.
+
+    Returns:
+        Scopes noted.
+    """
+    return conn.execute(
+        update(scope_state)
+        .where(
+            scope_state.c.place_id == place_id,
+            scope_state.c.side == PORTAL_SIDE,
+            scope_state.c.scope.contains(f"|{source}/", autoescape=True),
+        )
+        .values(problem=reason, run_id=run_id)
+    ).rowcount
 
 
 def _moved_here(conn: Connection, place_id: int, new_rows: Sequence[dict[str, object]]) -> int:
