@@ -17,9 +17,10 @@ from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import PORTAL, Kind, source_of, source_of_scope
 from gateway.domain.records import Absence, Group, Homework, Lesson, Mark, Person, Record, Subject
 from gateway.flows.scopes import LocalScope
-from gateway.mapping.joining import Conflict, Word, join
+from gateway.mapping.joining import Conflict, Same, Word, join
 from gateway.mapping.joint import JointLessons, Standing, join_lessons, join_scope
 from gateway.mapping.mesh import GroupContext, Mapped
+from gateway.mapping.normalise import class_key, name_key
 from gateway.mapping.pairing import NewPair, Pairing, pair_groups, pair_people
 from gateway.mapping.record_links import load_pairs, save_conflicts, save_pairs
 from gateway.mapping.rules import Rules
@@ -30,6 +31,12 @@ from gateway.reconcile.gone import is_proven
 from gateway.reconcile.tables import base, record
 
 R = TypeVar("R", bound=Record)
+SAME_NAMES: Mapping[str, Same] = {
+    "person.names": lambda ours, theirs: _name(ours) == _name(theirs),
+    "person.class_name": lambda ours, theirs: class_key(ours.class_name) == class_key(theirs.class_name),
+    "group.class_name": lambda ours, theirs: class_key(ours.class_name) == class_key(theirs.class_name),
+}
+"""«7-а» and «7А», «Семёнова» and «Семенова» are no contradiction; a middle name that one source lacks is none either."""
 _REFS_AT_ONCE = 500
 
 
@@ -129,7 +136,7 @@ def _settle(
         if len(words[ref]) == 1 and words[ref][0].ref == ref:
             things.append(words[ref][0])
             continue
-        joined = join([Word(record=one) for one in words[ref]], ref, rules.sources)
+        joined = join([Word(record=one) for one in words[ref]], ref, rules.sources, same=SAME_NAMES)
         # of one type with what it was made of
         things.append(joined.record)  # type: ignore[arg-type]
         conflicts.extend(joined.conflicts)
@@ -172,6 +179,10 @@ def load_standing(
         busy=frozenset(ref for _, ref in busy.records),
         unproven=_load_unproven(conn, place_id, kind, group_ref, set(known.values()), missed_by),
     )
+
+
+def _name(person: Person) -> tuple[str, str] | None:
+    return name_key(person.last_name, person.first_name)
 
 
 def is_joint(scopes: Collection[LocalScope]) -> bool:

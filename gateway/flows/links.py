@@ -7,11 +7,12 @@ import msgspec
 from gateway.audit.deed import Deed
 from gateway.audit.subjects import pseudonym_of
 from gateway.domain.clock import moscow_day
-from gateway.domain.identifiers import Kind
+from gateway.domain.identifiers import PORTAL, Kind, source_of
 from gateway.domain.records import Person
 from gateway.flows.correlate import correlate
 from gateway.flows.gateway import Gateway
 from gateway.mapping.links import confirm, load_links
+from gateway.mapping.record_links import load_pairs
 from gateway.mapping.roster import ImportPlan, plan_import
 from gateway.mapping.roster_file import RosterRead
 from gateway.reconcile.snapshot import load_records
@@ -41,8 +42,12 @@ def import_roster(gateway: Gateway, read: RosterRead, *, is_dry_run: bool) -> Li
     correlate(gateway, directory)  # whoever the portal's own person_id tells is no matter of the list
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-        people = load_records(conn, place_id, Person)
-        plan = plan_import(read.rows, people, directory.pupils, load_links(conn, place_id, Kind.PERSON))
+        # The list names the portal's accounts; what another source knows of the same child is joined to them.
+        people = [person for person in load_records(conn, place_id, Person) if source_of(person.ref) == PORTAL]
+        linked = load_links(conn, place_id, Kind.PERSON)
+        joined = load_pairs(conn, place_id, Kind.PERSON)
+        linked |= {ref: linked[canonical] for ref, canonical in joined.items() if canonical in linked}
+        plan = plan_import(read.rows, people, directory.pupils, linked)
         if not is_dry_run:
             now = gateway.store.now(conn)
             for found in plan.confirm:

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.domain.city import CityLesson, MarkIntent
 from gateway.domain.errors import AmbiguousMatchError
-from gateway.domain.identifiers import Kind, Place
+from gateway.domain.identifiers import Kind, Place, source_of
 from gateway.mapping.correlate import Candidate, Correlation, Evidence
 from gateway.mapping.mesh import Mapped
+from gateway.mapping.pairing import NewPair
+from gateway.mapping.record_links import load_pairs, save_pairs
 from gateway.mapping.tables import link, link_candidate, mark_lesson, place
 from gateway.store.transaction import upsert
 
@@ -128,15 +130,19 @@ def confirm(
         False when exactly this link stands already by a person's word; one that a machine made becomes the person's.
 
     Raises:
-        AmbiguousMatchError: Either side is linked to another already; nothing is overwritten.
+        AmbiguousMatchError: Either side is linked to another already; nothing is overwritten. A record of another source
+            on the city's side is no other: the two become one thing.
     """
     linked = load_links(conn, place_id, kind)
     if linked.get(local_ref) == city_id:
         return _take_over(conn, place_id, kind, local_ref, actor=actor, how=how, evidence=evidence, now=now)
     if local_ref in linked:
         raise AmbiguousMatchError("Эта запись портала уже связана с другой записью городского журнала")
-    if city_id in linked.values():
-        raise AmbiguousMatchError("Эта запись городского журнала уже связана с другой записью портала")
+    holder = next((ref for ref, found in linked.items() if found == city_id), None)
+    if holder is not None:
+        if source_of(holder) == source_of(local_ref):
+            raise AmbiguousMatchError("Эта запись городского журнала уже связана с другой записью портала")
+        return _join(conn, place_id, kind, NewPair(ref=local_ref, canonical=holder, how=how), actor=actor, now=now)
     conn.execute(
         insert(link).values(
             place_id=place_id,
@@ -149,6 +155,23 @@ def confirm(
             decided_at=now,
         )
     )
+    _no_longer_waits(conn, place_id, kind, local_ref)
+    return True
+
+
+def _join(conn: Connection, place_id: int, kind: Kind, pair: NewPair, *, actor: str, now: datetime) -> bool:
+    """Make a person's record in a second source one with the one that is linked already."""
+    known = load_pairs(conn, place_id, kind)
+    if known.get(pair.ref) == pair.canonical:
+        return False
+    if pair.ref in known:
+        raise AmbiguousMatchError("Эта запись уже признана той же, что другая запись школы")
+    save_pairs(conn, place_id, kind, [pair], now, actor=actor)
+    _no_longer_waits(conn, place_id, kind, pair.ref)
+    return True
+
+
+def _no_longer_waits(conn: Connection, place_id: int, kind: Kind, local_ref: str) -> None:
     conn.execute(
         delete(link_candidate).where(
             link_candidate.c.place_id == place_id,
@@ -156,7 +179,6 @@ def confirm(
             link_candidate.c.local_ref == local_ref,
         )
     )
-    return True
 
 
 def _take_over(
@@ -182,13 +204,7 @@ def _take_over(
         .values(actor=actor, how=how, evidence=evidence, decided_at=now)
     ).rowcount
     if taken:
-        conn.execute(
-            delete(link_candidate).where(
-                link_candidate.c.place_id == place_id,
-                link_candidate.c.kind == kind.value,
-                link_candidate.c.local_ref == local_ref,
-            )
-        )
+        _no_longer_waits(conn, place_id, kind, local_ref)
     return bool(taken)
 
 

@@ -261,8 +261,11 @@ class _Finder:
             if source not in {source_of(one.ref) for one in same}
             and (earlier & {source_of(one.ref) for one in same} or not all(self._is_new(one) for one in same))
         }
-        for trait in (work_of, *tell_apart):
-            left = self._pair_by(trait, open_things, left, work_of, how)
+        before = -1
+        while len(left) != before:  # what one pair takes away may leave another no choice
+            before = len(left)
+            for trait in (work_of, *tell_apart):
+                left = self._pair_by(trait, open_things, left, work_of, how)
         if len(left) == 1 and len(open_things) == 1:
             (thing, same), mine = next(iter(open_things.items())), left[0]
             if not _is_other_work(mine, same, work_of):

@@ -14,6 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from gateway.domain.city import CityPupil
+from gateway.domain.identifiers import source_of
 from gateway.domain.records import Person
 from gateway.mapping.correlate import Evidence
 from gateway.mapping.normalise import class_key, name_part_key, person_id_key
@@ -106,7 +107,9 @@ class _Import:
     ) -> None:
         self._rows = rows
         self._linked = linked
-        self._holders = {city_id: ref for ref, city_id in linked.items()}
+        self._holders: dict[int, str] = {}
+        for ref, city_id in sorted(linked.items(), key=lambda one: source_of(one[0]), reverse=True):
+            self._holders[city_id] = ref  # the portal's record, whose list this is, where several sources have one
         self._local: dict[str, dict[str, Person]] = defaultdict(dict)
         for person in local:
             if person.role == "pupil":
@@ -156,8 +159,9 @@ class _Import:
     def _why_not(self, row: RosterRow, person: Person, pupil: CityPupil) -> Refusal | None:
         if self._linked.get(person.ref, pupil.id) != pupil.id:
             return Refusal.LINKED_OTHERWISE
-        if self._holders.get(pupil.id, person.ref) != person.ref:
-            return Refusal.CITY_TAKEN
+        holder = self._holders.get(pupil.id, person.ref)
+        if holder != person.ref and source_of(holder) == source_of(person.ref):
+            return Refusal.CITY_TAKEN  # the record of another source would be the same child's
         own_id = person_id_key(person.person_id)
         if own_id is not None and own_id != person_id_key(row.person_id):
             return Refusal.OTHER_PERSON_ID

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.city import CityForm, CityGroup, CityLesson, CityMembership, CityPeriod, CityPupil
@@ -124,6 +124,7 @@ def by_ref(scope: JointScope) -> dict[str, Mapped]:
     return {one.ref: one for one in scope.mapped}
 
 
+@settings(max_examples=60)
 @given(marks(""), marks("planner"), marks("journal"), st.randoms(use_true_random=False))
 def test_the_order_of_sources_and_of_reading_does_not_matter(
     portal: list[Mark], planner: list[Mark], journal: list[Mark], random: object
@@ -135,6 +136,7 @@ def test_the_order_of_sources_and_of_reading_does_not_matter(
     assert joined(shuffled) == joined(records)
 
 
+@settings(max_examples=60)
 @given(marks(""), st.booleans())
 def test_sources_that_agree_are_one_record_as_if_one_had_spoken(marked: list[Mark], names_work: bool) -> None:
     portal = list({(one.pupil, one.lesson_at): one for one in marked}.values())
@@ -155,6 +157,7 @@ def test_sources_that_agree_are_one_record_as_if_one_had_spoken(marked: list[Mar
     assert {pair.ref for pair in together.pairs} == {one.ref for one in copies}
 
 
+@settings(max_examples=60)
 @given(marks(""), marks("planner"))
 def test_what_is_stored_of_the_pairs_gives_the_same_answer_again(portal: list[Mark], planner: list[Mark]) -> None:
     first = joined([*portal, *planner])
@@ -166,6 +169,7 @@ def test_what_is_stored_of_the_pairs_gives_the_same_answer_again(portal: list[Ma
     assert by_ref(again) == by_ref(first)
 
 
+@settings(max_examples=60)
 @given(marks(""), marks("planner"))
 def test_a_source_that_was_not_read_whole_outvotes_nobody(portal: list[Mark], planner: list[Mark]) -> None:
     """What is sent for a thing the portal speaks of is what it alone would send, or nothing for now."""
@@ -180,6 +184,7 @@ def test_a_source_that_was_not_read_whole_outvotes_nobody(portal: list[Mark], pl
             assert mapped == alone[ref] or (spoken and mapped.intent.value == alone[ref].intent.value)  # type: ignore[union-attr]  # marks have values
 
 
+@settings(max_examples=60)
 @given(marks(""), marks("planner"), marks("journal"))
 def test_one_work_of_one_cell_is_sent_once_however_many_sources_tell_of_it(
     portal: list[Mark], planner: list[Mark], journal: list[Mark]
@@ -204,6 +209,7 @@ def test_one_work_of_one_cell_is_sent_once_however_many_sources_tell_of_it(
     assert sum(sent.values()) <= sum(max(1, len(found)) for found in works.values())
 
 
+@settings(max_examples=60)
 @given(marks(""), marks("planner"))
 def test_a_thing_that_nobody_asserts_goes_only_when_every_source_has_proven_it(
     portal: list[Mark], planner: list[Mark]
@@ -216,6 +222,7 @@ def test_a_thing_that_nobody_asserts_goes_only_when_every_source_has_proven_it(
     assert all(found[ref].intent is None and found[ref].reason == "ABSENCE_UNPROVEN" for ref in refs)
 
 
+@settings(max_examples=60)
 @given(st.sampled_from(["absent", "excused", "late"]), st.sampled_from(["absent", "excused", "late"]))
 def test_an_absence_of_two_sources_is_one_and_two_meanings_of_it_wait(ours: str, theirs: str) -> None:
     both: list[Mark | Absence] = [
