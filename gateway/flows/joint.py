@@ -15,11 +15,12 @@ from sqlalchemy import Connection, select
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import PORTAL, Kind, source_of, source_of_scope
-from gateway.domain.records import Absence, Group, Homework, Lesson, Mark, Person, Record, Subject
+from gateway.domain.records import Group, Lesson, Person, Record, Subject
 from gateway.flows.scopes import LocalScope
+from gateway.mapping.context import GroupContext, Mapped
 from gateway.mapping.joining import Conflict, Same, Word, join
 from gateway.mapping.joint import JointLessons, Standing, join_lessons, join_scope
-from gateway.mapping.mesh import GroupContext, Mapped
+from gateway.mapping.mesh import Sent
 from gateway.mapping.normalise import class_key, name_key
 from gateway.mapping.pairing import NewPair, Pairing, pair_groups, pair_people
 from gateway.mapping.record_links import load_pairs, save_conflicts, save_pairs
@@ -231,7 +232,7 @@ class GroupJoining:
         self,
         conn: Connection,
         kind: Kind,
-        records: Sequence[Mark | Absence | Homework],
+        records: Sequence[Sent],
         context: GroupContext,
         city_scope: str,
     ) -> list[Mapped]:

@@ -108,7 +108,7 @@ def join(words: Sequence[Word], ref: str, rules: SourceRules, *, same: Mapping[s
                 changes[one] = getattr(winner.record, one)
                 if (origin := winner.record.origins.get(one) or winner.record.origins.get("*")) is not None:
                     origins[one] = origin
-    if kind == "mark":
+    if hasattr(first.record, "is_hidden"):
         # Hidden anywhere is hidden: a mark that one teacher still keeps back must not be shown by the other way.
         changes["is_hidden"] = any(getattr(word.record, "is_hidden", False) for word in ordered)
     record = msgspec.structs.replace(first.record, ref=ref, origins=origins, **changes)

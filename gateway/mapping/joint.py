@@ -17,10 +17,11 @@ import msgspec
 from gateway.domain.clock import moscow_day
 from gateway.domain.identifiers import Kind, source_of
 from gateway.domain.reasons import ABSENCE_UNPROVEN, REASONS
-from gateway.domain.records import Absence, Homework, Lesson, Mark, Record
+from gateway.domain.records import Absence, Final, Homework, Lesson, LessonComment, Mark, Record
+from gateway.mapping.context import GroupContext, Mapped, MappedState
 from gateway.mapping.joining import Conflict, Joined, Same, Word, join
 from gateway.mapping.lessons import Chosen, choose_in
-from gateway.mapping.mesh import GroupContext, Mapped, MappedState, map_record
+from gateway.mapping.mesh import Sent, map_record
 from gateway.mapping.normalise import normal_text
 from gateway.mapping.pairing import NewPair, Pairing, pair_cells, pair_lessons
 from gateway.mapping.rules import Rules
@@ -83,9 +84,7 @@ def join_lessons(lessons: Sequence[Lesson], standing: Standing, rules: Rules) ->
     )
 
 
-def join_scope(
-    kind: Kind, records: Sequence[Mark | Absence | Homework], context: GroupContext, standing: Standing
-) -> JointScope:
+def join_scope(kind: Kind, records: Sequence[Sent], context: GroupContext, standing: Standing) -> JointScope:
     """Join one kind of a group and map what came out of it.
 
     Args:
@@ -146,7 +145,7 @@ def _things(
 
 def _map_thing(thing: Joined, context: GroupContext, sight: _Sight, waiting: Mapping[str, str]) -> Mapped:
     record = thing.record
-    if not isinstance(record, Mark | Absence | Homework):
+    if not isinstance(record, Sent):
         raise TypeError(f"{record.kind} is not sent")
     reason = next((waiting[ref] for ref in thing.members if ref in waiting), thing.held)
     if not reason:
@@ -169,20 +168,22 @@ class _Sight:
         }
 
     def cell_of(self, record: Record) -> Hashable | None:
-        """Pupil and lesson, or the day a homework is for; None while the lesson is not known."""
+        """Pupil and lesson, or pupil and period, or the day a homework is for; None while the lesson is not known."""
         match record:
             case Mark():
                 lesson_id = self._lesson_of(record)
                 return None if lesson_id is None else (record.pupil, lesson_id)
-            case Absence():
+            case Absence() | LessonComment():
                 lesson_id = self._context.lesson_links.get(record.lesson)
                 return None if lesson_id is None else (record.pupil, lesson_id)
             case Homework():
                 return record.prepared_for
+            case Final():
+                return record.pupil, record.form, normal_text(record.period or "")
         return None
 
     def work_of(self, record: Record) -> Hashable | None:
-        """Kind of work of a mark, text of a homework; None where the source does not say."""
+        """Kind of work of a mark, text of a homework or remark; None where the source does not say."""
         match record:
             case Mark(item_name=""):
                 return None
@@ -191,6 +192,8 @@ class _Sight:
                 return normal_text(self._context.rules.form_name(rule)) if rule is not None else None
             case Homework():
                 return normal_text(record.text or record.title) or None
+            case LessonComment():
+                return record.form, normal_text(record.text)
         return None
 
     def value_of(self, record: Record) -> Hashable | None:
@@ -201,6 +204,8 @@ class _Sight:
         """Moscow day of the lesson, where it is known."""
         if isinstance(record, Homework):
             return record.assigned_on
+        if isinstance(record, Final):
+            return None
         cell = self.cell_of(record)
         return self._context.timetable.day_of.get(cell[1]) if isinstance(cell, tuple) else None
 

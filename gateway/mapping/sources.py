@@ -41,6 +41,7 @@ DEFAULT_ORDER = (JOURNAL, PORTAL_NAME, "planner")
 DEFAULT_FIELDS: dict[str, FieldPrecedence] = {
     "mark.value": FieldPrecedence(on_conflict="hold"),
     "absence.form": FieldPrecedence(on_conflict="hold"),
+    "final.value": FieldPrecedence(on_conflict="hold"),
     "lesson.time": FieldPrecedence(order=("planner",), owner="deputy_head"),
     "lesson.topic": FieldPrecedence(order=("planner",)),
 }
@@ -104,6 +105,7 @@ FIELD_GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "comment": ("comment",),
     },
     "absence": {"form": ("form",)},
+    "final": {"value": ("raw_points", "scale", "word")},
     "homework": {"text": ("title", "text"), "days": ("assigned_on", "prepared_for"), "pupils": ("pupils",)},
 }
 """Fields that move together, by kind: a mark's points mean nothing on another source's scale."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.domain.city import CityForm, CityGroup, CityLesson, CityMembership, CityPeriod, CityPupil
 from gateway.domain.identifiers import Kind, source_of, sourced
 from gateway.domain.records import Absence, Group, Mark, Scale
+from gateway.mapping.context import GroupContext, Mapped
 from gateway.mapping.joint import JointScope, Standing, join_scope
-from gateway.mapping.mesh import GroupContext, Mapped
 from gateway.mapping.rules import everything_on, load_rules
 
 RULES = everything_on(load_rules(None))
