@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pytest_socket import socket_allow_hosts
 from sqlalchemy import create_engine, make_url, text
 
 from gateway.domain.clock import VirtualClock
+from gateway.simulation.many import find_commit
 from gateway.store.transaction import Store
 
 POSTGRES_URL = "GATEWAY_TEST_POSTGRES_URL"
@@ -26,6 +28,7 @@ START_AT = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
 MATRIX = "fault_matrix"
+FIGURE = "figure"
 
 
 def load_fault_matrix() -> ModuleType:
@@ -118,6 +121,36 @@ def store(open_store: Callable[[], Store]) -> Store:
     return open_store()
 
 
+@pytest.fixture
+def tell_figure(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Tells a figure that the test has reached; all of them are printed at the end of the run.
+
+    The fixture's callable takes the figure's name, its value and, where many worlds were played, how many.
+    """
+    began = time.perf_counter()
+
+    def tell(name: str, value: object, *, seeds: int | None = None) -> None:
+        minutes = (time.perf_counter() - began) / 60
+        played = "" if seeds is None else f"{seeds} seeds, "
+        request.node.user_properties.append((FIGURE, f"{name}: {value} ({played}{minutes:.1f} min"))
+
+    return tell
+
+
+def _print_figures(reporter: pytest.TerminalReporter) -> None:
+    """Print the figures of reliability that this run has reached."""
+    told = [
+        text
+        for report in reporter.stats.get("passed", ())
+        for kind, text in getattr(report, "user_properties", ())
+        if kind == FIGURE
+    ]
+    if told:
+        reporter.section("figures")
+        for line in sorted(told):
+            reporter.write_line(f"{line}, commit {find_commit()})")
+
+
 def _print_matrix(reporter: pytest.TerminalReporter) -> None:
     """Print the fault matrix as this run has shown it: whole after a whole run, else only the rows that were met."""
     matrix = load_fault_matrix()
@@ -148,8 +181,9 @@ def _print_matrix(reporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the fault matrix, and say what this run did not show."""
+    """Print the fault matrix and the figures, and say what this run did not show."""
     _print_matrix(terminalreporter)
+    _print_figures(terminalreporter)
     reasons: Counter[str] = Counter()
     for report in terminalreporter.getreports("skipped"):
         long = report.longrepr

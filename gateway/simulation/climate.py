@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, replace
 from random import Random
 
 from gateway.simulation.door import CityWeather
@@ -29,6 +30,7 @@ class Climate:
         edits_end: The last day of editing is the day of the beginning.
         has_poison: Calls about one cell kill the worker that makes them, while faults are on.
         has_restore: The database is replaced by an older copy once.
+        classes: How many classes the school has.
     """
 
     p_crash: float
@@ -50,6 +52,7 @@ class Climate:
     outage_gap_s: float
     token_gap_s: float
     leaves_gap_s: float
+    classes: int
 
     @property
     def label(self) -> str:
@@ -62,6 +65,29 @@ class Climate:
             "restore" if self.has_restore else "",
         ]
         return ",".join(name for name in names if name) or "plain"
+
+
+def calm(climate: Climate) -> Climate:
+    """The same world without any fault and without anybody who interferes: for the harness that kills at chosen points."""
+    return replace(
+        climate,
+        p_crash=0.0,
+        p_pause=0.0,
+        city=CityWeather(
+            **{
+                name: 0.0 if name.startswith("p_") else value
+                for name, value in dataclasses.asdict(climate.city).items()
+            }
+        ),
+        portal=PortalWeather(p_incomplete=0.0, p_down=0.0),
+        is_bounded=True,
+        is_lenient=False,
+        lag_s=0.0,
+        closes_at_s=None,
+        edits_end=False,
+        has_restore=False,
+        has_poison=False,
+    )
 
 
 def draw_climate(rng: Random) -> Climate:
@@ -106,4 +132,6 @@ def draw_climate(rng: Random) -> Climate:
         outage_gap_s=rng.choice((3.0, 8.0, 1000.0)) * HOUR_S,
         token_gap_s=rng.choice((5.0, 1000.0, 1000.0)) * HOUR_S,
         leaves_gap_s=rng.choice((4.0, 1000.0, 1000.0)) * HOUR_S,
+        # few cells meet all races sooner than many; what happens between classes needs two
+        classes=rng.choice((1, 1, 2)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import datetime
 
@@ -31,6 +32,7 @@ MAX_ATTEMPTS_COUNT = 12 + 3 + 1
 """Answered or unanswered attempts, kills, and the one that is just being counted."""
 GUARD_COUNT = 5
 """Shares bite above this many (`school.guard_minimum_count`)."""
+NAMELESS_TABLES = ("audit_entry", "audit_checkpoint", "attempt", "receipt", "run", "decision_scope", "record_fault")
 LISTED = ("held", "waiting", "rejected", "out_of_scope")
 
 
@@ -50,6 +52,7 @@ def check_end(oracle: Oracle, *, has_restored: bool) -> Counter[str]:
     _check_verified_values(oracle)
     _check_attempts(oracle)
     _check_counters(oracle)
+    _check_silence(oracle)
     return differing
 
 
@@ -218,6 +221,15 @@ def _check_verified_values(oracle: Oracle) -> None:
         value = body["value"] if kind == "mark" else str(body["reason_id"]) if kind == "absence" else body["text"]
         if (plural[kind], city_id, value) not in stood:
             raise Violation("I3", f"operation {operation_id} was verified and never stood there")
+
+
+def _check_silence(oracle: Oracle) -> None:
+    """I12: what is kept for ever, or shown to whoever asks how a run went, names no child."""
+    said = re.compile("|".join(sorted(map(re.escape, oracle.portal.school.canaries))))
+    for table in NAMELESS_TABLES:
+        for row in oracle.store.raw.execute(f"SELECT * FROM {table}"):  # noqa: S608  # a constant above
+            if any(isinstance(value, str) and said.search(value) for value in row):
+                raise Violation("I12", f"a row of {table} holds a canary")
 
 
 def _check_counters(oracle: Oracle) -> None:

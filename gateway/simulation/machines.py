@@ -85,47 +85,12 @@ class Worker:
 
     def play(self) -> None:
         """Work for ever."""
-        world, stage = self._world, self._world.stage
-        self._sending.end()
-        gateway = world.open_gateway(self._name, landed=self._sending.end)
-        work = Delivery(
-            gateway.store,
-            gateway.city,
-            gateway.ledger,
-            gateway.terms,
-            city=PLACE.city,
-            request_ids=world.new_request_id(self._sending),
-        )
-        with gateway.store.write() as conn:
-            place_id = gateway.place_id(conn)
-        owner = f"{self._name}-{stage.rng.getrandbits(32):08x}"
-        problems: dict[str, Problem] = {}
+        life = Life(self._world, self._name, self._sending)
         nap_s = FIRST_NAP_S
         while True:
-            try:
-                moved = self._step(gateway, work, place_id, problems, owner)
-            except GatewayError as error:
-                stage.note(f"worker met {error.reason_code}")
-                moved = 0
+            moved = life.step()
             nap_s = FIRST_NAP_S if moved else min(2 * nap_s, IDLE_S)
-            stage.sleep(self._nap(nap_s), is_idle=True)
-
-    def _step(self, gateway: Gateway, work: Delivery, place_id: int, problems: dict[str, Problem], owner: str) -> int:
-        stage = self._world.stage
-        moved = sweep(gateway.store)
-        if find_wait(gateway) is None:
-            with gateway.store.read() as conn:
-                rows = load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT)
-            ids = [row.id for row in rows]
-            if stage.rng.random() < 0.3:
-                stage.rng.shuffle(ids)  # a broker promises no order
-            for operation_id in ids:
-                state = work.deliver(operation_id)
-                self._sending.end()
-                if state is not None:
-                    stage.note(f"operation {operation_id} {state.value}")
-                    moved += 1
-        return moved + confirm(gateway, place_id, problems, owner=owner)
+            self._world.stage.sleep(self._nap(nap_s), is_idle=True)
 
     def _nap(self, nap_s: float) -> float:
         """Until the next thing is due by its row, at least a little and at most the idle time.
@@ -139,6 +104,53 @@ class Worker:
             return IDLE_S
         due_s = (datetime.fromisoformat(found).replace(tzinfo=UTC) - self._world.stage.now()).total_seconds()
         return min(max(due_s, nap_s), IDLE_S)
+
+
+class Life:
+    """One life of a worker: what it makes when it starts, and what it does again and again."""
+
+    def __init__(self, world: World, name: str, sending: Sending) -> None:
+        self._stage = world.stage
+        self._sending = sending
+        sending.end()
+        self._gateway = gateway = world.open_gateway(name, landed=sending.end)
+        self._work = Delivery(
+            gateway.store,
+            gateway.city,
+            gateway.ledger,
+            gateway.terms,
+            city=PLACE.city,
+            request_ids=world.new_request_id(sending),
+        )
+        with gateway.store.write() as conn:
+            self._place_id = gateway.place_id(conn)
+        self._owner = f"{name}-{world.stage.rng.getrandbits(32):08x}"
+        self._problems: dict[str, Problem] = {}
+
+    def step(self) -> int:
+        """Deliver what is due and read back what was answered; how much moved."""
+        try:
+            return self._step()
+        except GatewayError as error:
+            self._stage.note(f"worker met {error.reason_code}")
+            return 0
+
+    def _step(self) -> int:
+        gateway, stage = self._gateway, self._stage
+        moved = sweep(gateway.store)
+        if find_wait(gateway) is None:
+            with gateway.store.read() as conn:
+                rows = load_due_rows(conn, self._place_id, gateway.store.now(conn), limit=BATCH_COUNT)
+            ids = [row.id for row in rows]
+            if stage.rng.random() < 0.3:
+                stage.rng.shuffle(ids)  # a broker promises no order
+            for operation_id in ids:
+                state = self._work.deliver(operation_id)
+                self._sending.end()
+                if state is not None:
+                    stage.note(f"operation {operation_id} {state.value}")
+                    moved += 1
+        return moved + confirm(gateway, self._place_id, self._problems, owner=self._owner)
 
 
 def let_out_approved(gateway: Gateway) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from gateway.simulation.ear import Ear
 from gateway.simulation.play import Played, play
-from gateway.telemetry import configure_logging
 
 CHUNK_COUNT = 5
 """Seeds handed to a process at once: some ten seconds of work."""
@@ -29,6 +31,7 @@ SUMMED = (
     "beyond_bound",
     "doubled_beyond",
     "restores",
+    "log_lines",
 )
 
 
@@ -74,44 +77,53 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def play_many(
-    seeds: Sequence[int], *, processes: int | None = None, told: Callable[[int, int], None] = lambda _done, _total: None
+    seeds: Sequence[int],
+    *,
+    processes: int | None = None,
+    is_drill: bool = False,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Summary:
     """Play seeds and sum them up.
 
     Args:
         seeds: Which, in any order.
-        processes: How many at once; None = one a core, 1 = in this process.
+        processes: How many at once; None = one a core, 1 = in this process, whose logs stay as they are.
+        is_drill: A backup is put back in each (F18).
         told: Called with (done, total) as it goes.
     """
     began = time.perf_counter()
     count = processes if processes is not None else multiprocessing.cpu_count()
     played: list[Played] = []
-    for chunk in _play_here(seeds) if count == 1 else _play_apart(seeds, count):
+    for chunk in _play_here(seeds, is_drill) if count == 1 else _play_apart(seeds, count, is_drill):
         played.extend(chunk)
         told(len(played), len(seeds))
     played.sort(key=lambda one: one.seed)
     return _sum_up(played, time.perf_counter() - began)
 
 
-def _play_here(seeds: Sequence[int]) -> Iterator[list[Played]]:
+def _play_here(seeds: Sequence[int], is_drill: bool) -> Iterator[list[Played]]:
     for seed in seeds:
-        yield [play(seed)]
+        yield [play(seed, is_drill=is_drill)]
 
 
-def _play_apart(seeds: Sequence[int], processes: int) -> Iterator[list[Played]]:
+def _play_apart(seeds: Sequence[int], processes: int, is_drill: bool) -> Iterator[list[Played]]:
     chunks = [list(seeds[start : start + CHUNK_COUNT]) for start in range(0, len(seeds), CHUNK_COUNT)]
     # spawn: a forked child would share the parent's locks and its one database in memory
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_hush) as pool:
-        yield from pool.map(_play_chunk, chunks)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin) as pool:
+        yield from pool.map(partial(_play_chunk, is_drill=is_drill), chunks)
 
 
-def _hush() -> None:
-    """Production code warns of what is arranged here on purpose, thousands of times."""
-    configure_logging(level="ERROR")
+_EAR = Ear()
 
 
-def _play_chunk(seeds: list[int]) -> list[Played]:
-    return [play(seed) for seed in seeds]
+def _begin() -> None:
+    """In a process of our own all logs go to the ear: they warn of what is arranged here on purpose, thousands of times."""
+    _EAR.hear_all_logs()
+    gc.freeze()  # what is imported by now lives to the end, and need not be looked at again and again
+
+
+def _play_chunk(seeds: list[int], *, is_drill: bool) -> list[Played]:
+    return [play(seed, is_drill=is_drill, ear=_EAR) for seed in seeds]
 
 
 def _sum_up(played: Sequence[Played], real_s: float) -> Summary:
@@ -149,10 +161,14 @@ def find_commit() -> str:
     """The commit of the working copy this package is run from, 12 digits; `unknown` for an installed one."""
     folder = Path(__file__).resolve().parents[2] / ".git"
     try:
+        if folder.is_file():  # a further working copy: its own HEAD, and the branches of the first one
+            folder = Path(folder.read_text(encoding="utf-8").strip().removeprefix("gitdir: "))
         head = (folder / "HEAD").read_text(encoding="ascii").strip()
         if not head.startswith("ref: "):
             return head[:12]
-        return (folder / head.removeprefix("ref: ")).read_text(encoding="ascii").strip()[:12]
+        shared = folder / "commondir"
+        branches = folder / shared.read_text(encoding="utf-8").strip() if shared.exists() else folder
+        return (branches / head.removeprefix("ref: ")).read_text(encoding="ascii").strip()[:12]
     except (OSError, ValueError):
         return UNKNOWN_COMMIT
 

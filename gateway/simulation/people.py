@@ -1,4 +1,4 @@
-"""The people and the weather on stage: teachers, persons at the city's own pages, the operator, outages; and the last act."""
+"""The people and the weather on stage: teachers, persons at the city's own pages, the operator, outages."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gateway.queue.pauses import lift
 from gateway.reconcile.plan import find_plan_id, load_plan
 from gateway.reconcile.tables import decision
 from gateway.sandbox.city.state import Row
-from gateway.simulation.machines import Runner, let_out_approved
+from gateway.simulation.machines import let_out_approved
 from gateway.simulation.portal import ABSENCE_VALUE
 from gateway.simulation.school import LESSON_DAYS, Place
-from gateway.simulation.stage import Actor, Violation
+from gateway.simulation.stage import Actor
 from gateway.simulation.world import PLACE, World
 
 OPERATOR = Doer(kind="os_user", name="operator")
@@ -32,9 +32,6 @@ MARKS = ("2", "3", "4", "5")
 FIRST_FILL_RATIO = 0.4
 REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS", "NOT_SEEN_AFTER_ACCEPT")
 """What an operator simply lets be decided afresh: no person's question stands behind it."""
-PASS_S = 1200.0
-MAX_PASSES = 8
-SETTLING_S = 900.0
 
 
 _MANIFEST = Manifest(
@@ -278,70 +275,6 @@ class Restorer:
             environment="simulation",
             code_version=__version__,
         )
-
-
-class Director:
-    """Ends the faults at the horizon, then runs pass after pass until all is quiet, and lets the curtain fall."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._runner = Runner(world, "director")
-        self._operator = Operator(world)
-
-    def play(self) -> None:
-        world, stage = self._world, self._world.stage
-        stage.sleep(world.climate.horizon_s)
-        stage.is_stormy = False
-        world.sky.is_closed = False
-        stage.note("calm")
-        stage.sleep(self._longest_flight_s())
-        began_s = stage.elapsed_s
-        for _ in range(MAX_PASSES):
-            world.counts.passes += 1
-            if self._pass():
-                world.counts.quiet_s = stage.elapsed_s - began_s
-                stage.end()
-        raise Violation("I7", f"not quiet after {MAX_PASSES} passes: {self._what_moves()}")
-
-    def _longest_flight_s(self) -> float:
-        return 0.0 if self._world.climate.is_bounded else self._world.climate.city.late_limit_s
-
-    def _pass(self) -> bool:
-        """Run once, approve what asks for it, let the workers come to an end; True when nothing moved at all."""
-        world, stage = self._world, self._world.stage
-        gateway = world.open_gateway("director")
-        self._operator.renew(gateway)
-        self._operator.replay(gateway)
-        before = self._count_operations()
-        is_done = self._runner.run()
-        if is_done:
-            self._operator.approve(gateway, is_whole=True)
-        deadline_s = stage.elapsed_s + PASS_S
-        while stage.elapsed_s < deadline_s and (self._what_moves() or not is_done):
-            stage.sleep(60.0)
-        is_still = is_done and self._count_operations() == before and not self._is_unproven()
-        return is_still and not self._what_moves() and world.mail.is_empty
-
-    def _is_unproven(self) -> bool:
-        """Whether the last plan waits for another read: an absence is proven by two."""
-        newest = "SELECT max(id) FROM plan WHERE hash IS NOT NULL"
-        row = self._world.store.raw.execute(
-            f"SELECT count(*) FROM decision WHERE plan_id = ({newest})"  # noqa: S608  # the text stands in the line above
-            " AND reason IN ('ABSENCE_UNPROVEN', 'IN_FLIGHT', 'UNREAD_TARGET', 'INCOMPLETE_READ')"
-        ).fetchone()
-        return bool(row[0])
-
-    def _count_operations(self) -> int:
-        """Operations so far, but for those that a closed period dropped: their records stay listed, run after run."""
-        dropped = "SELECT count(*) FROM operation WHERE reason NOT IN ('WINDOW_CLOSED', 'WINDOW_EDIT_OVER')"
-        return int(self._world.store.raw.execute(dropped).fetchone()[0])
-
-    def _what_moves(self) -> str:
-        rows = self._world.store.raw.execute(
-            "SELECT state, count(*) FROM operation WHERE state IN ('ready', 'claimed', 'sending', 'unknown', 'accepted')"
-            " GROUP BY state ORDER BY state"
-        ).fetchall()
-        return ", ".join(f"{state} {count}" for state, count in rows)
 
 
 def end_editing(world: World) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway.simulation.climate import HOUR_S, RUN_POINTS
 from gateway.simulation.closing import check_end
+from gateway.simulation.ear import Ear
 from gateway.simulation.machines import Runner, Worker
-from gateway.simulation.people import Director, Office, Operator, Restorer, Stranger, Teacher, Weather, end_editing
+from gateway.simulation.people import Office, Operator, Restorer, Stranger, Teacher, Weather, end_editing
+from gateway.simulation.quiet import Director
 from gateway.simulation.stage import Actor, Violation
 from gateway.simulation.world import Sending, World
 
@@ -48,19 +51,30 @@ class Played:
     beyond_bound: int = 0
     doubled_beyond: int = 0
     restores: int = 0
+    log_lines: int = 0
     differing: dict[str, int] = field(default_factory=dict)
 
 
-def play(seed: int) -> Played:
-    """Play one seed; a violated invariant is told and not raised."""
+def play(seed: int, *, is_drill: bool = False, ear: Ear | None = None) -> Played:
+    """Play one seed; a violated invariant is told and not raised.
+
+    Args:
+        seed: Which world.
+        is_drill: A backup is put back in it, whatever the seed says.
+        ear: What this process logs into; listens for names of this world's children.
+    """
     began = time.perf_counter()
-    world = World(seed)
+    world = World(seed, shaped=partial(replace, has_restore=True) if is_drill else lambda drawn: drawn)
     played = Played(seed=seed, label=world.climate.label)
+    if ear is not None:
+        ear.listen_for(world.school.canaries)
     differing: Counter[str] = Counter()
     try:
         set_stage(world)
         world.stage.run()
         differing = check_end(world.oracle, has_restored=world.counts.restores > 0)
+        if ear is not None and ear.heard:
+            raise Violation("I12", f"{len(ear.heard)} canaries were logged")
     except Violation as violation:
         played.violation = violation.sentence
         played.invariant = violation.invariant
@@ -70,6 +84,7 @@ def play(seed: int) -> Played:
         played.invariant = "fault"
         played.where = "".join(traceback.format_exception(exc)[-4:])
     _fill(played, world)
+    played.log_lines = ear.line_count if ear is not None else 0
     played.differing = dict(sorted(differing.items()))
     played.real_s = time.perf_counter() - began
     return played

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from gateway.domain.clock import VirtualClock
 from gateway.simulation.stage import Stage
@@ -34,7 +35,24 @@ class StageStore(Store):
         self.raw = cast("sqlite3.Connection", pooled.driver_connection)
         """The one connection, for oracles: no transaction of theirs, no point."""
         pooled.close()
+        self.path: Path | None = None
+        """Of the file; None in memory."""
         self.restore(migrated())
+
+    @classmethod
+    def on_disk(cls, path: Path, stage: Stage) -> StageStore:
+        """A store in a file as the product has it, made empty where there is none; oracles read beside it."""
+        if not path.exists():
+            path.write_bytes(migrated())
+        _FILE.append(path)
+        engine = _file_engine()
+        engine.dispose(close=False)  # connections of a process that was killed are not closed by its successor
+        store = cls.__new__(cls)
+        Store.__init__(store, engine, stage)
+        store._stage = stage
+        store.path = path
+        store.raw = sqlite3.connect(path, isolation_level=None)
+        return store
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -63,6 +81,22 @@ class StageStore(Store):
 def _shared_engine() -> Engine:
     """One for all seeds of a process, one after another: its compiled statements cost more than a seed's rows."""
     return make_engine(MEMORY_URL)
+
+
+_FILE: list[Path] = []
+"""The file that new connections of `_file_engine` open: the last one."""
+
+
+@cache
+def _file_engine() -> Engine:
+    """One for all files of a process, one after another, for the same reason."""
+    engine = make_engine(f"sqlite:///{_FILE[-1]}")
+
+    @event.listens_for(engine, "do_connect")
+    def _redirect(_dialect: Any, _record: Any, arguments: list[Any], _named: dict[str, Any]) -> None:
+        arguments[0] = str(_FILE[-1])
+
+    return engine
 
 
 @cache

@@ -22,7 +22,7 @@ from gateway.simulation.climate import DEADLINE_S, LEASE_S, SETTLE_S, Climate, d
 from gateway.simulation.door import SimDoor, Sky
 from gateway.simulation.oracle import Oracle
 from gateway.simulation.portal import SimPortal, SimSource
-from gateway.simulation.school import START_AT, SmallSchool, build_school
+from gateway.simulation.school import PUPILS_A_CLASS, START_AT, SmallSchool, build_school
 from gateway.simulation.stage import Actor, Stage
 from gateway.simulation.store import StageStore
 
@@ -52,16 +52,35 @@ class Counts:
 class World:
     """Everything of one seed, ready to be played; nothing moves yet."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        shaped: Callable[[Climate], Climate] = lambda drawn: drawn,
+        stage: Stage | None = None,
+        make_store: Callable[[Stage], StageStore] = StageStore,
+        pupils_a_class: int = PUPILS_A_CLASS,
+    ) -> None:
+        """Make the world of a seed.
+
+        Args:
+            seed: Decides everything that the other arguments leave open.
+            shaped: Makes of the drawn climate the wanted one.
+            stage: Another than the usual one.
+            make_store: Makes the database.
+            pupils_a_class: How many children a class has.
+        """
         self.seed = seed
-        self.stage = Stage(seed, start_at=START_AT, lease_s=LEASE_S)
-        self.climate: Climate = draw_climate(self.stage.rng)
-        self.school: SmallSchool = build_school(self.stage.rng)
+        self.stage = stage or Stage(seed, start_at=START_AT, lease_s=LEASE_S)
+        self.climate: Climate = shaped(draw_climate(self.stage.rng))
+        self.school: SmallSchool = build_school(
+            self.stage.rng, classes=self.climate.classes, pupils_a_class=pupils_a_class
+        )
         self.portal = SimPortal(self.stage, self.school)
         self.city = SimCity(self.stage, self.school, is_lenient=self.climate.is_lenient, lag_s=self.climate.lag_s)
         self.mail = Mail(self.stage)
         self.sky = Sky()
-        self.store = StageStore(self.stage)
+        self.store = make_store(self.stage)
         self.counts = Counts()
         self.settings = GatewaySettings.model_construct(
             mesh=MeshSettings(

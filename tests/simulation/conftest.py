@@ -12,8 +12,9 @@ import pytest
 
 HERE = Path(__file__).parent
 SEEDS = "GATEWAY_TEST_SEEDS"
-"""How many seeds the test command plays; `make figures` plays ten thousand."""
+"""How many worlds the test command plays; `make figures` plays ten thousand."""
 DEFAULT_SEEDS_COUNT = 60
+"""What a change is judged by (F1): some three minutes of two cores."""
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,377 @@
+"""The third harness: a process is killed at every point of a job, and its successor finds what a kill -9 leaves.
+
+The job runs in one process with its database in a file and the city in memory. At each point (before, inside and after
+every transaction, before and after every call) the process forks. The child is the world after the kill: it copies the
+file as it stands, throws away every object of the dead process without closing it, and lets fresh processes finish the
+work; the judge of the simulation has the last word. The parent goes on to the next point, so that nothing is run twice to
+get there. A point in the child may fork again: a kill during the recovery.
+
+Between two statements of one transaction a kill is the same as at its end, before the commit: nothing was written that
+anybody else could see. That a half-written file is no different is another harness's question (power cuts, F6).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import shutil
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from gateway.domain.identifiers import Kind
+from gateway.simulation.climate import LEASE_S, Climate, calm
+from gateway.simulation.closing import check_end
+from gateway.simulation.machines import Life, Runner
+from gateway.simulation.people import MARKS, Operator
+from gateway.simulation.portal import ABSENCE_VALUE
+from gateway.simulation.quiet import count_operations, is_unproven, what_moves
+from gateway.simulation.school import PUPILS_A_CLASS, START_AT, Place
+from gateway.simulation.stage import Stage, Violation
+from gateway.simulation.store import StageStore
+from gateway.simulation.world import Sending, World
+
+MAX_PASSES = 3
+MAX_TURNS = 30
+RESTART_S = 60.0
+"""How long a killed process stays away: longer than a lease, so that what it held is free again."""
+NOT_YET = frozenset({"LESSON_NOT_YET"})
+"""Why places may differ after all: one lesson of the made-up school is tomorrow's."""
+
+
+class KillStage(Stage):
+    """Virtual time for one process; whoever waits at a point is told so."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, start_at=START_AT, lease_s=LEASE_S)
+        self.is_stormy = False
+        self.step: Callable[[], None] = lambda: None
+
+    def point(self, what: str) -> None:
+        """A place where a process may be killed."""
+        del what
+        self.step()
+
+    def may_die(self, what: str) -> None:
+        """Likewise, inside a transaction."""
+        del what
+        self.step()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the product, as a school meets it.
+
+    Attributes:
+        prepared: What stands on both sides before: a share of all places.
+        change: What happens at the portal.
+    """
+
+    name: str
+    classes: int
+    pupils_a_class: int
+    prepared: float
+    change: Callable[[World, Random], None]
+
+
+class Killed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a job killed at many points.
+
+    Attributes:
+        points: Points of the job.
+        operations: Objects that the job writes.
+        kills: Points at which it was killed.
+        pairs: Second kills during a recovery.
+        failures: What did not hold, with the point or the two points.
+    """
+
+    job: str
+    points: int
+    operations: int
+    kills: int
+    pairs: int
+    failures: list[str]
+
+
+def set_one_mark(world: World, rng: Random) -> None:
+    """A teacher sets one mark."""
+    empty = [place for place in _marks(world) if world.portal.causes[place.key].now is None]
+    world.portal.set(rng.choice(empty), "4")
+
+
+def fill_class(world: World, rng: Random) -> None:
+    """A class that was never sent before, with all its marks, absences and the homework."""
+    for place in world.school.places:
+        world.portal.set(place, _value(place, rng))
+
+
+def fifty_changes(world: World, rng: Random) -> None:
+    """A night's work: fifty places set, changed or cleared."""
+    for place in rng.sample(world.school.places, 50):
+        held = world.portal.causes[place.key].now
+        is_cleared = (
+            held is not None and place.kind is not Kind.HOMEWORK and (place.kind is Kind.ABSENCE or rng.random() < 0.1)
+        )
+        new = None if is_cleared else next(value for value in _values(place) if value != held)
+        world.portal.set(place, new)
+
+
+JOBS = (
+    Job(name="mark", classes=1, pupils_a_class=PUPILS_A_CLASS, prepared=0.4, change=set_one_mark),
+    Job(name="class", classes=1, pupils_a_class=PUPILS_A_CLASS, prepared=0.0, change=fill_class),
+    Job(name="night", classes=2, pupils_a_class=5, prepared=0.6, change=fifty_changes),
+)
+"""The reference jobs: a mark set, a class on demand, a night of fifty operations."""
+
+
+WARMING = Job(name="warming", classes=1, pupils_a_class=PUPILS_A_CLASS, prepared=0.6, change=set_one_mark)
+
+
+def kill_everywhere(
+    job: Job,
+    folder: Path,
+    *,
+    seed: int = 1,
+    chosen: Callable[[int], Collection[int]] = lambda points: range(1, points + 1),
+    pairs: Callable[[int], Mapping[int, Collection[int]]] = lambda _points: {},
+) -> Killed:
+    """Run a job and kill it.
+
+    Args:
+        job: Which.
+        folder: For the database and its copies.
+        seed: Decides values and restarts.
+        chosen: Of so many points of the job, those at which it is killed; all by default.
+        pairs: Of so many points, the first kill → the points of its recovery at which it is killed again.
+    """
+    _pass(
+        _prepare(WARMING, folder, seed)
+    )  # every statement is put together here, and not in each of a thousand children
+    world = _prepare(job, folder, seed)
+    gc.collect()
+    gc.freeze()
+    try:
+        points, operations = msgspec.json.decode(_fork(partial(_count, world, folder)), type=tuple[int, int])
+        return _run_killed(job, world, folder, points, operations, frozenset(chosen(points)), pairs(points))
+    finally:
+        gc.unfreeze()
+
+
+def _run_killed(
+    job: Job,
+    world: World,
+    folder: Path,
+    points: int,
+    operations: int,
+    chosen: frozenset[int],
+    pairs: Mapping[int, Collection[int]],
+) -> Killed:
+    failures: list[str] = []
+    at = paired = 0
+
+    def step() -> None:
+        nonlocal at, paired
+        at += 1
+        if at in chosen:
+            told = _fork(partial(_survive, world, folder))
+            failures.extend(f"{job.name}, killed at {at}: {line}" for line in _decode(told)[1])
+        if at in pairs:
+            told = _fork(partial(_survive, world, folder, frozenset(pairs[at])))
+            count, lines = _decode(told)
+            paired += count
+            failures.extend(f"{job.name}, killed at {at} and again: {line}" for line in lines)
+
+    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `_prepare`
+    _pass(world)
+    world.stage.step = lambda: None  # type: ignore[attr-defined]  # likewise
+    if at != points:
+        failures.append(f"{job.name}: {points} points the first time, {at} the second")
+    _finish(world)
+    return Killed(
+        job=job.name, points=points, operations=operations, kills=len(chosen), pairs=paired, failures=failures
+    )
+
+
+def _prepare(job: Job, folder: Path, seed: int) -> World:
+    """A world in which everything is agreed that stands there, and something has just changed at the portal."""
+    rng = Random(seed)  # noqa: S311  # repeatable on purpose
+    world = World(
+        seed,
+        shaped=partial(_shape, classes=job.classes),
+        stage=KillStage(seed),
+        make_store=partial(StageStore.on_disk, folder / f"{job.name}.sqlite"),
+        pupils_a_class=job.pupils_a_class,
+    )
+    for place in world.school.places:
+        if rng.random() < job.prepared:
+            world.portal.set(place, _value(place, rng))
+    if job.prepared:
+        _finish(world)
+    world.stage.sleep(1.0)
+    job.change(world, rng)
+    return world
+
+
+def _shape(drawn: Climate, *, classes: int) -> Climate:
+    return dataclasses.replace(calm(drawn), classes=classes)
+
+
+def _count(world: World, folder: Path) -> bytes:
+    """Run the job once without a kill, in a child: how many points it has and how many operations."""
+    at = 0
+
+    def step() -> None:
+        nonlocal at
+        at += 1
+
+    before = count_operations(world.store)
+    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `_prepare`
+    _move_in(world, folder)
+    _pass(world)
+    return msgspec.json.encode((at, count_operations(world.store) - before))
+
+
+def _survive(world: World, folder: Path, again: frozenset[int] = frozenset()) -> bytes:
+    """The world after a kill, in a child: fresh processes finish the work; with `again`, killed there once more."""
+    _move_in(world, folder)
+    at, failures = 0, list[str]()
+
+    def step() -> None:
+        nonlocal at
+        at += 1
+        if at in again:
+            told = _decode(_fork(partial(_survive, world, folder)))
+            failures.extend(f"at {at}: {line}" for line in told[1])
+
+    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `_prepare`
+    world.stage.sleep(RESTART_S)
+    try:
+        _finish(world)
+    except Violation as violation:
+        failures.append(str(violation))
+    for copy in folder.glob(f"{os.getpid()}.sqlite*"):
+        copy.unlink()
+    return msgspec.json.encode((sum(1 for one in again if one <= at), failures))
+
+
+def _move_in(world: World, folder: Path) -> None:
+    """Take the database as the dead process left it: a copy of its file and of its log, and nothing of its memory."""
+    dead = world.store
+    path = folder / f"{os.getpid()}.sqlite"
+    for ending in ("", "-wal"):
+        left = Path(f"{dead.path}{ending}")
+        if left.exists():
+            shutil.copyfile(left, f"{path}{ending}")
+    _DEAD.append(dead)
+    world.store = world.oracle.store = StageStore.on_disk(path, world.stage)
+    world.counts.doors.clear()
+
+
+_DEAD: list[StageStore] = []
+"""Kept, because a connection that is collected would be closed, and a killed process closes nothing."""
+
+
+def _finish(world: World) -> None:
+    """Run until nothing moves, then hear the judge.
+
+    Raises:
+        Violation: Something does not hold.
+    """
+    for _ in range(MAX_PASSES):
+        before = count_operations(world.store)
+        if _pass(world) and count_operations(world.store) == before and not is_unproven(world.store):
+            break
+    else:
+        raise Violation("I7", f"not quiet after {MAX_PASSES} passes")
+    differing = check_end(world.oracle, has_restored=False)
+    if not differing.keys() <= NOT_YET:
+        raise Violation("I1", f"differs for {sorted(differing)}")
+
+
+def _pass(world: World) -> bool:
+    """Run once, let out what a person has to approve, deliver and read back; False where it came to no end."""
+    gateway = world.open_gateway("operator")
+    operator = Operator(world)
+    operator.replay(gateway)
+    for _ in range(MAX_TURNS):
+        if Runner(world, "run").run():
+            break
+        world.stage.sleep(RESTART_S)  # the turn of a run that was killed is free again after a while
+    else:
+        return False
+    operator.approve(gateway, is_whole=True)
+    life = Life(world, "worker", Sending(world.climate, world.stage))
+    for _ in range(100):
+        moved = life.step()
+        if not what_moves(world.store):
+            return True
+        if not moved:
+            world.stage.sleep(30.0)
+    return False
+
+
+def _fork(then: Callable[[], bytes]) -> bytes:
+    """Do something in a child, and what it returned.
+
+    Raises:
+        RuntimeError: The child failed; with its traceback.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        told = b"!"
+        try:
+            told = then()
+        except BaseException:  # noqa: BLE001  # a child must say why it failed and must not come back into its parent's frames
+            told = b"!" + traceback.format_exc()[-3000:].encode()
+        finally:
+            os.close(reading)
+            with open(writing, "wb") as pipe:  # noqa: PTH123  # a descriptor
+                pipe.write(told)
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:  # noqa: PTH123  # a descriptor
+        told = pipe.read()
+    os.waitpid(pid, 0)
+    if told.startswith(b"!"):
+        raise RuntimeError(told[1:].decode())
+    return told
+
+
+def _decode(told: bytes) -> tuple[int, list[str]]:
+    return msgspec.json.decode(told, type=tuple[int, list[str]])
+
+
+def _marks(world: World) -> list[Place]:
+    tomorrow = max(place.lesson_on for place in world.school.places)
+    return [place for place in world.school.places if place.kind is Kind.MARK and place.lesson_on < tomorrow]
+
+
+def _values(place: Place) -> tuple[str, ...]:
+    if place.kind is Kind.MARK:
+        return MARKS
+    return (ABSENCE_VALUE,) if place.kind is Kind.ABSENCE else ("§ 1", "§ 2")
+
+
+def _value(place: Place, rng: Random) -> str:
+    return rng.choice(_values(place))
+
+
+def draw_pairs(points: int, *, count: int, seed: int) -> Mapping[int, Collection[int]]:
+    """Draw pairs of points: some first kills, each with several second ones, which share the way to it."""
+    rng = Random(seed)  # noqa: S311  # repeatable on purpose
+    drawn: dict[int, set[int]] = {}
+    while sum(map(len, drawn.values())) < count:
+        first = rng.randint(1, points)
+        room = max(20, points - first)
+        drawn.setdefault(first, set()).update(rng.sample(range(1, room + 1), min(room, 10)))
+    return drawn
+
+
+__all__ = ["JOBS", "Job", "Killed", "draw_pairs", "kill_everywhere"]

@@ -1,0 +1,64 @@
+"""A process is killed at every point of the three reference jobs, and again while its successor recovers (F5)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gateway.simulation.killed import JOBS, draw_pairs, kill_everywhere
+
+MARK, CLASS, NIGHT = JOBS
+EVERY_POINT = "GATEWAY_TEST_EVERY_STEP"
+NIGHT_STEP = 6
+"""The night has the class's points for three times as many objects: every sixth of them costs what all of the class's do."""
+PAIRS_COUNT = 500
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory where there is one: a kill, unlike a power cut, takes nothing of what was not on the disk yet."""
+    memory = Path("/dev/shm")
+    made = Path(tempfile.mkdtemp(prefix="gateway-killed-", dir=memory if os.access(memory, os.W_OK) else None))
+    yield made
+    shutil.rmtree(made)
+
+
+def every(step: int, points: int) -> range:
+    return range(1, points + 1, step)
+
+
+@pytest.mark.row("B1")
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_killed_at_any_point_of_a_job_its_successor_finishes_it(
+    job: object, folder: Path, tell_figure: Callable[..., None]
+) -> None:
+    step = NIGHT_STEP if job is NIGHT and not os.environ.get(EVERY_POINT) else 1
+    done = kill_everywhere(job, folder, chosen=partial(every, step))
+
+    assert done.failures == []
+    assert done.kills >= done.points // step
+    assert done.operations >= {MARK: 1, CLASS: 15, NIGHT: 40}[job]
+    tell_figure(
+        f"F5 killed at points of the job «{done.job}» ({done.operations} operations)", f"{done.kills} of {done.points}"
+    )
+
+
+@pytest.mark.row("B2")
+def test_killed_again_during_the_recovery_nothing_is_lost_or_doubled(
+    folder: Path, tell_figure: Callable[..., None]
+) -> None:
+    done = kill_everywhere(
+        CLASS, folder, seed=2, chosen=lambda _points: (), pairs=partial(draw_pairs, count=PAIRS_COUNT + 50, seed=2)
+    )
+
+    assert done.failures == []
+    assert done.pairs >= PAIRS_COUNT
+    tell_figure("F5 killed again during the recovery, pairs", done.pairs)
