@@ -74,6 +74,34 @@ class AttendanceStatuses(_Group):
     """Acronyms of lateness: kept here, not an absence."""
 
 
+class FinalItem(_Group):
+    """`[[portal.finals]]`: which gradebook item holds a final mark. The first row that matches decides; none = an ordinary mark."""
+
+    match: Literal["name", "number", "category_total", "course_total"] = "name"
+    """What the pattern is tried on: an item's name or idnumber, a category's name; a course has one total."""
+    pattern: str = ".*"
+    """Regular expression, searched without regard to case."""
+    form: Literal["period", "intermediate", "year", "final"] = "period"
+    """Mark of a period, intermediate attestation, mark of the year, final mark."""
+    period: str = ""
+    """Number of the period in the group's own schedule (`1`), or its name in the city; only with `form = "period"`."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as exc:
+            raise ValueError(f"not a regular expression: {exc}") from exc
+        return value
+
+    @model_validator(mode="after")
+    def _period_where_needed(self) -> FinalItem:
+        if (self.form == "period") != bool(self.period.strip()):
+            raise ValueError("period: needed with form = period, and only there")
+        return self
+
+
 class PortalSettings(_Group):
     name: str = "portal"
     """The portal's name in every key. Constant for ever: a changed URL is the same portal, a changed name is another."""
@@ -89,6 +117,10 @@ class PortalSettings(_Group):
     """Short name of the custom profile field that holds the city's person id."""
     statuses: AttendanceStatuses = AttendanceStatuses()
     """What the acronyms of the attendance module mean."""
+    finals: tuple[FinalItem, ...] = ()
+    """Gradebook items that hold final marks; they are never sent as ordinary marks."""
+    has_topics: bool = False
+    """The description of an attendance session is the lesson's topic."""
     category_names: tuple[str, ...] = ()
     """Course categories to read, by name; empty = all."""
     deadline_s: float = Field(default=60.0, gt=0)

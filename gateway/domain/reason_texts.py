@@ -74,9 +74,9 @@ MAPPING_TEXTS: tuple[Row, ...] = (
         "LATE_NOT_SENT",
         "out_of_scope",
         "teacher",
-        "Опоздание не является пропуском и остаётся в школе.",
+        "Опоздание не является пропуском; городу о нём говорит замечание, если этот род записей выбран.",
         "Ничего делать не нужно; если ученика не было, исправьте отметку на портале.",
-        "Lateness is not an absence and stays at school.",
+        "Lateness is not an absence; a remark tells the city of it where that kind is chosen.",
         "Nothing to do; if the pupil was absent, correct the status at the portal.",
     ),
     (

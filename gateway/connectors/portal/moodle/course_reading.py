@@ -12,6 +12,7 @@ from gateway.connectors.portal.moodle.calls import CONTENTS, SESSIONS, MoodleCal
 from gateway.connectors.portal.moodle.client import SYSTEM
 from gateway.connectors.portal.moodle.directory import WHOLE_COURSE, CourseDirectory, user_ref
 from gateway.connectors.portal.moodle.errors import incomplete
+from gateway.connectors.portal.moodle.finals import find_final_item, to_final, to_late_comments
 from gateway.connectors.portal.moodle.lessons import GroupLessons, build_group_lessons
 from gateway.connectors.portal.moodle.marks import Activities, item_ref, items_of, require_whole_report, to_mark
 from gateway.connectors.portal.moodle.scopes import Outages, group_scope
@@ -23,8 +24,9 @@ from gateway.domain.reasons import HIDDEN_AT_SOURCE
 from gateway.domain.records import Homework, Mark
 from gateway.settings import PortalSettings
 
-_NEED_LESSONS = frozenset({Kind.LESSON, Kind.ABSENCE, Kind.HOMEWORK})
-_NEED_ACTIVITIES = _NEED_LESSONS | {Kind.MARK, Kind.ATTEMPT}
+_NEED_LESSONS = frozenset({Kind.LESSON, Kind.ABSENCE, Kind.COMMENT, Kind.HOMEWORK})
+_NEED_REPORT = frozenset({Kind.MARK, Kind.ATTEMPT, Kind.FINAL})
+_NEED_ACTIVITIES = _NEED_LESSONS | _NEED_REPORT
 """Lessons too: the list of activities proves that the list of modules, which names the attendance, is whole."""
 
 
@@ -75,16 +77,20 @@ class CourseReading:
             lessons = modules if isinstance(modules, IncompleteReadError) else self._read_lessons(groupids, modules)
         if Kind.LESSON in want.kinds:
             yield from self._iter_lesson_scopes(groupids, lessons, read_at)
-        if want.kinds & {Kind.MARK, Kind.ATTEMPT}:
+        if want.kinds & _NEED_REPORT:
             whole = len(groupids) == len(self._directory.groups)
             active = [userid for userid in self._directory.ungrouped if userid not in self._suspended]
             for groupid in [*groupids, *([None] if whole and active else [])]:
-                marks = self._read_marks(groupid, activities)
+                rows = self._read_report(groupid, activities)
+                marks = self._build_mark_scope(groupid, rows, activities)
                 yield marks
+                if Kind.FINAL in want.kinds and groupid is not None and self._settings.finals:
+                    yield self._build_final_scope(groupid, rows, marks.read_at)
                 if Kind.ATTEMPT in want.kinds and marks.is_complete and isinstance(activities, Activities):
                     yield from self._iter_attempt_scopes(groupid, marks, stored, activities)
-        if Kind.ABSENCE in want.kinds:
-            yield from self._iter_absence_scopes(groupids, lessons, read_at)
+        for kind in (Kind.ABSENCE, Kind.COMMENT):
+            if kind in want.kinds:
+                yield from self._iter_attendance_scopes(kind, groupids, lessons, read_at)
         if Kind.HOMEWORK in want.kinds:
             for groupid in groupids:
                 yield self._build_homework_scope(groupid, modules, lessons, activities, read_at)
@@ -136,6 +142,7 @@ class CourseReading:
                 events=events,
                 statuses=self._settings.statuses,
                 bounds=self._bounds,
+                has_topics=self._settings.has_topics,
             )
             for groupid in groupids
         }
@@ -158,38 +165,56 @@ class CourseReading:
                 items_present=frozenset(record.ref for record in records),
             )
 
-    def _iter_absence_scopes(
-        self, groupids: Sequence[int], lessons: Mapping[int, GroupLessons] | IncompleteReadError, read_at: datetime
+    def _iter_attendance_scopes(
+        self,
+        kind: Kind,
+        groupids: Sequence[int],
+        lessons: Mapping[int, GroupLessons] | IncompleteReadError,
+        read_at: datetime,
     ) -> Iterator[ScopeRead]:
+        """Absences, or the remarks that stand for lateness: two kinds out of the same sessions."""
         for groupid in groupids:
-            scope = group_scope(Kind.ABSENCE, self._directory, groupid)
+            scope = group_scope(kind, self._directory, groupid)
             if isinstance(lessons, IncompleteReadError):
-                yield ScopeRead(scope=scope, kind=Kind.ABSENCE, read_at=read_at, problem=lessons)
+                yield ScopeRead(scope=scope, kind=kind, read_at=read_at, problem=lessons)
                 continue
+            own = lessons[groupid]
             yield ScopeRead(
                 scope=scope,
-                kind=Kind.ABSENCE,
+                kind=kind,
                 read_at=read_at,
-                records=lessons[groupid].absences,
-                faults=lessons[groupid].faults,
+                records=own.absences if kind is Kind.ABSENCE else to_late_comments(own.absences),
+                faults=own.faults if kind is Kind.ABSENCE else (),
                 pupils_present=self._pupils(groupid),
-                items_present=frozenset(record.ref for record in lessons[groupid].lessons),
+                items_present=frozenset(record.ref for record in own.lessons),
             )
 
-    def _read_marks(self, groupid: int | None, activities: Activities | IncompleteReadError) -> ScopeRead:
+    def _read_report(
+        self, groupid: int | None, activities: Activities | IncompleteReadError
+    ) -> list[wire.UserGrades] | IncompleteReadError:
+        if isinstance(activities, IncompleteReadError):
+            return activities
+        return self._outages.attempt(lambda: self._fetch_report(groupid, activities))
+
+    def _build_mark_scope(
+        self,
+        groupid: int | None,
+        rows: list[wire.UserGrades] | IncompleteReadError,
+        activities: Activities | IncompleteReadError,
+    ) -> ScopeRead:
         scope = group_scope(Kind.MARK, self._directory, groupid)
         read_at = self._clock.now()
-        if isinstance(activities, IncompleteReadError):
-            return ScopeRead(scope=scope, kind=Kind.MARK, read_at=read_at, problem=activities)
-        rows = self._outages.attempt(lambda: self._fetch_report(groupid, activities))
         if isinstance(rows, IncompleteReadError):
             return ScopeRead(scope=scope, kind=Kind.MARK, read_at=read_at, problem=rows)
+        if isinstance(activities, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.MARK, read_at=read_at, problem=activities)
         group = None if groupid is None else self._directory.group_ref(groupid)
         marks = [
             mark
             for row in rows
             for item in row.gradeitems
-            if (mark := to_mark(self._settings.name, row, item, group=group, activities=activities)) is not None
+            if find_final_item(item, self._settings.finals) is None
+            and (mark := to_mark(self._settings.name, row, item, group=group, activities=activities)) is not None
         ]
         return ScopeRead(
             scope=scope,
@@ -198,6 +223,33 @@ class CourseReading:
             records=marks,
             pupils_present=frozenset(user_ref(row.userid) for row in rows),
             items_present=frozenset(item_ref(item.id) for row in rows for item in items_of(row)),
+        )
+
+    def _build_final_scope(
+        self, groupid: int, rows: list[wire.UserGrades] | IncompleteReadError, read_at: datetime
+    ) -> ScopeRead:
+        scope = group_scope(Kind.FINAL, self._directory, groupid)
+        if isinstance(rows, IncompleteReadError):
+            return ScopeRead(scope=scope, kind=Kind.FINAL, read_at=read_at, problem=rows)
+        group = self._directory.group_ref(groupid)
+        finals = self._settings.finals
+        return ScopeRead(
+            scope=scope,
+            kind=Kind.FINAL,
+            read_at=read_at,
+            records=[
+                final
+                for row in rows
+                for item in row.gradeitems
+                if (final := to_final(self._settings.name, row, item, group=group, finals=finals)) is not None
+            ],
+            pupils_present=frozenset(user_ref(row.userid) for row in rows),
+            items_present=frozenset(
+                item_ref(item.id)
+                for row in rows
+                for item in row.gradeitems
+                if find_final_item(item, finals) is not None
+            ),
         )
 
     def _fetch_report(self, groupid: int | None, activities: Activities) -> list[wire.UserGrades]:

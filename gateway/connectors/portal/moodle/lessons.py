@@ -22,6 +22,9 @@ from gateway.settings import AttendanceStatuses
 ONLINE_WORDS = ("онлайн", "дистанц")
 """A session or event whose text has one of these is held online: the portal has no field for it."""
 
+NO_TOPIC_TEXTS = ("regular class session", "обычное занятие")
+"""What the attendance module writes into every session it makes."""
+
 ALL_GROUPS = 0
 """`groupid` of a session that is common to all groups of the course."""
 
@@ -47,6 +50,7 @@ class _Slot:
     duration_s: int
     text: str
     origin: str
+    topic: str | None = None
 
 
 def build_group_lessons(
@@ -58,6 +62,7 @@ def build_group_lessons(
     events: Sequence[wire.Event],
     statuses: AttendanceStatuses,
     bounds: tuple[datetime, datetime],
+    has_topics: bool = False,
 ) -> GroupLessons:
     """Build one group's lessons and absences.
 
@@ -69,6 +74,7 @@ def build_group_lessons(
         events: Calendar events of the course's groups, or of the course where it has none.
         statuses: What acronyms mean.
         bounds: School year, end excluded: older sessions of a course that is used again are not this year's lessons.
+        has_topics: A session's description is the lesson's topic.
     """
     built = GroupLessons()
     slots: list[_Slot] = []
@@ -78,7 +84,9 @@ def build_group_lessons(
             continue
         is_common = session.groupid == ALL_GROUPS and groupid != WHOLE_COURSE
         ref = session_ref(session.id, group=directory.group_ref(groupid) if is_common else None)
-        slots.append(_Slot(ref, starts_at, session.duration, session.description or "", f"session/{session.id}"))
+        text = session.description or ""
+        topic = _topic_of(text) if has_topics else None
+        slots.append(_Slot(ref, starts_at, session.duration, text, f"session/{session.id}", topic))
         _add_absences(built, portal, directory, groupid, session, lesson=ref, statuses=statuses)
     # Two sessions at one moment both stay: an absence must not hang on a lesson that isn't there.
     taken = {slot.starts_at for slot in slots}
@@ -91,6 +99,12 @@ def build_group_lessons(
             slots.append(_Slot(f"event:{event.id}", starts_at, event.timeduration, event.name, f"event/{event.id}"))
     built.lessons = _to_lessons(portal, directory.group_ref(groupid), slots)
     return built
+
+
+def _topic_of(description: str) -> str | None:
+    """What a session's description says of its topic; the text that the module puts in by itself says nothing."""
+    text = wire.to_plain(description)
+    return None if text.casefold() in NO_TOPIC_TEXTS else text or None
 
 
 def _is_lesson_of(event: wire.Event, groupid: int) -> bool:
@@ -117,6 +131,7 @@ def _to_lessons(portal: str, group: str, slots: Sequence[_Slot]) -> list[Lesson]
             starts_at=slot.starts_at,
             duration_min=slot.duration_s // 60,
             ordinal=sorted(starts[moscow_day(slot.starts_at)]).index(slot.starts_at) + 1,
+            topic=slot.topic,
             form="online" if any(word in slot.text.casefold() for word in ONLINE_WORDS) else "offline",
         )
         for slot in sorted(slots, key=lambda each: (each.starts_at, each.ref))

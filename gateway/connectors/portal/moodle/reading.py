@@ -38,7 +38,7 @@ from gateway.domain.identifiers import Kind, scope_key
 from gateway.domain.records import Person, Record
 from gateway.settings import PortalSettings
 
-DATED_KINDS = (Kind.LESSON, Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK)
+DATED_KINDS = (Kind.LESSON, Kind.MARK, Kind.FINAL, Kind.ABSENCE, Kind.COMMENT, Kind.HOMEWORK)
 """Kinds whose scopes hang on a course's groups."""
 
 SITE = "site"
