@@ -53,7 +53,9 @@ SETTLE_S = 30.0
 DEADLINE_S = 5.0
 SCHOOL_ID = 586
 WRITES = ("POST", "PUT", "DELETE")
-OUR_KINDS = {"attendance": "absence"}
+OUR_KINDS = {"attendance": "absence", "lesson_comment": "comment", "final_mark": "final", "lesson_plan": "topics"}
+DATES_OF_PLANS = "calendar_plan"
+"""Kind of the ledger's entries that follow from a plan's: its dates are built, nobody's record is written."""
 
 
 @dataclass
@@ -191,7 +193,8 @@ class CitySide(Side):
 
     def ledger(self) -> list[dict[str, Any]]:
         """Accepted writes, kinds by our names."""
-        return [{**one, "kind": OUR_KINDS.get(one["kind"], one["kind"])} for one in self.get("ledger")]
+        written = [one for one in self.get("ledger") if one["kind"] != DATES_OF_PLANS]
+        return [{**one, "kind": OUR_KINDS.get(one["kind"], one["kind"])} for one in written]
 
     def machine_ledger(self) -> list[dict[str, Any]]:
         return [entry for entry in self.ledger() if entry["actor"] != "human"]
@@ -412,6 +415,13 @@ def intent_cell(row: Any) -> tuple[Any, ...]:
         return ("mark", intent["pupil_id"], intent["lesson_id"], intent["form_id"], intent["value"])
     if row.kind == "absence":
         return ("absence", intent["pupil_id"], intent["lesson_id"])
+    if row.kind == "comment":
+        return ("comment", intent["pupil_id"], intent["lesson_id"], intent["text"])
+    if row.kind == "final":
+        period = intent["period_id"] or None
+        return ("final", intent["pupil_id"], intent["subject_id"], intent["form"], period, intent["value"])
+    if row.kind == "topics":
+        return ("topics", *(lesson["topic"] for lesson in intent["lessons"]))
     return ("homework", intent["group_id"], intent["assigned_on"], intent["prepared_for"], intent["text"])
 
 
@@ -419,6 +429,12 @@ def to_day(dotted: str) -> date:
     """The day in the city's spelling, dd.mm.yyyy."""
     day, month, year = dotted.split(".")
     return date(int(year), int(month), int(day))
+
+
+def form_of_final(row: dict[str, Any]) -> str:
+    """Our word for the city's kind of a final mark."""
+    forms = {None: "period", "intermediate_attestation": "intermediate", "attestation": "final"}
+    return "year" if row["is_year_mark"] else forms[row["mark_type"]]
 
 
 def standing_by_id(state: dict[str, Any]) -> dict[tuple[str, int], tuple[Any, ...]]:
@@ -436,6 +452,16 @@ def standing_by_id(state: dict[str, Any]) -> dict[tuple[str, int], tuple[Any, ..
             days = [to_day(row[name]) for name in ("date_assigned_on", "date_prepared_for")]
             text = "\n".join(entry["description"] or "" for entry in row["homework_entries"])
             found["homework", row["id"]] = ("homework", row["group_id"], *map(str, days), text)
+    for row in state.get("lesson_comments", ()):
+        if row["deleted_at"] is None:
+            found["comment", row["id"]] = ("comment", row["student_id"], row["schedule_lesson_id"], row["comment"])
+    for row in state.get("final_marks", ()):
+        if row["deleted_at"] is None:
+            place = (row["student_profile_id"], row["subject_id"], form_of_final(row), row["attestation_period_id"])
+            found["final", row["id"]] = ("final", *place, row["value"])
+    for row in state.get("lesson_plans", ()):
+        names = [one["name"] for module in row["modules"] for topic in module["topics"] for one in topic["lessons"]]
+        found["topics", row["id"]] = ("topics", *names)
     return found
 
 
@@ -466,8 +492,14 @@ def assert_sound(hand: Hand) -> None:
     done = {row.id for row in operations.values() if row.state == "verified"}
     assert set(per_operation) == done
     effects = Counter((entry["kind"], entry["id"], entry["op"]) for entry in ledger)
+    # the plan stands there before anything is in it: to fill it is a change
     told = Counter(
-        (entry.object_type, int(entry.city_id or 0), operations[entry.operation_id].op) for entry in verified
+        (
+            entry.object_type,
+            int(entry.city_id or 0),
+            "change" if entry.object_type == "topics" else operations[entry.operation_id].op,
+        )
+        for entry in verified
     )
     assert effects == told, "effects in the city and verified entries in the audit differ"
 

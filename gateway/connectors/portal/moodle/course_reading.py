@@ -12,7 +12,7 @@ from gateway.connectors.portal.moodle.calls import CONTENTS, SESSIONS, MoodleCal
 from gateway.connectors.portal.moodle.client import SYSTEM
 from gateway.connectors.portal.moodle.directory import WHOLE_COURSE, CourseDirectory, user_ref
 from gateway.connectors.portal.moodle.errors import incomplete
-from gateway.connectors.portal.moodle.finals import find_final_item, to_final, to_late_comments
+from gateway.connectors.portal.moodle.finals import find_final_item, to_final, to_late_comments, to_late_faults
 from gateway.connectors.portal.moodle.lessons import GroupLessons, build_group_lessons
 from gateway.connectors.portal.moodle.marks import Activities, item_ref, items_of, require_whole_report, to_mark
 from gateway.connectors.portal.moodle.scopes import Outages, group_scope
@@ -184,7 +184,7 @@ class CourseReading:
                 kind=kind,
                 read_at=read_at,
                 records=own.absences if kind is Kind.ABSENCE else to_late_comments(own.absences),
-                faults=own.faults if kind is Kind.ABSENCE else (),
+                faults=own.faults if kind is Kind.ABSENCE else to_late_faults(own.faults),
                 pupils_present=self._pupils(groupid),
                 items_present=frozenset(record.ref for record in own.lessons),
             )

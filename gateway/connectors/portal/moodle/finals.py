@@ -14,6 +14,7 @@ from gateway.connectors.portal.moodle import wire
 from gateway.connectors.portal.moodle.dates import from_unix
 from gateway.connectors.portal.moodle.directory import user_ref
 from gateway.connectors.portal.moodle.marks import MARKED_TYPES, find_word, item_ref
+from gateway.domain.errors import RecordError
 from gateway.domain.records import Absence, Final, LessonComment, Scale
 from gateway.settings import FinalItem
 
@@ -64,7 +65,7 @@ def to_late_comments(absences: Iterable[Absence]) -> list[LessonComment]:
     """Build a remark for each lateness: the city knows it as one, and not as an absence."""
     return [
         LessonComment(
-            ref=f"late:{one.ref.partition(':')[2]}",
+            ref=_late_ref(one.ref),
             origins=one.origins,
             pupil=one.pupil,
             lesson=one.lesson,
@@ -74,3 +75,13 @@ def to_late_comments(absences: Iterable[Absence]) -> list[LessonComment]:
         for one in absences
         if one.form == "late"
     ]
+
+
+def to_late_faults(faults: Iterable[RecordError]) -> list[RecordError]:
+    """Say the same of the remarks: a status that can't be read may be a lateness as well as an absence."""
+    return [RecordError(one.sentence, where=_late_ref(one.where), reason=one.reason_code) for one in faults]
+
+
+def _late_ref(absence_ref: str) -> str:
+    """`absence:5:3` → `late:5:3`: the same session and pupil."""
+    return f"late:{absence_ref.partition(':')[2]}"

@@ -1,0 +1,284 @@
+"""Lateness, final marks and topics from a Moodle gradebook to the city: the same laws as marks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from gateway.domain.reasons import get_reason
+from gateway.sandbox.portal.app import DEFAULT_TOKEN
+
+COURSE = 2
+LATE_PUPIL, ITEM = 1001, 900
+MAPPING = """
+finals_before_days = 60
+[[items]]
+form = "Работа на уроке"
+[[scope]]
+kind = "{kind}"
+create = "automatic"
+change = "automatic"
+delete = "approve"
+"""
+CHOSEN = ("comment", "final", "topics")
+
+
+def add_chosen(portal: Any) -> None:
+    """A column of the second quarter, one pupil late at the last lesson, a topic for every lesson."""
+    rows = portal.sandbox.book.course(COURSE)
+    for userid, row in rows.grades.items():
+        manual = next(one for one in row["gradeitems"] if one["itemtype"] == "manual")
+        value = float(3 + userid % 3)
+        column = {"id": ITEM, "itemname": "Итог 2 четверти", "idnumber": "q2", "graderaw": value}
+        row["gradeitems"].append({**manual, **column, "gradeformatted": str(value), "gradedategraded": 1795000000})
+    for sessions in rows.sessions.values():
+        for number, session in enumerate(sessions, start=1):
+            session["description"] = f"<p>Тема урока {number}</p>"
+            for user in [one["studentid"] for one in session["attendance_log"]]:
+                is_late = session is sessions[-1] and user == LATE_PUPIL
+                set_attendance(portal, session["id"], user, "L" if is_late else "P")
+
+
+def set_attendance(portal: Any, session_id: int, user: int, acronym: str) -> None:
+    portal.edit("set_attendance", courseid=COURSE, sessionid=session_id, userid=user, acronym=acronym)
+
+
+def sessions_of(portal: Any) -> list[dict[str, Any]]:
+    return list(next(iter(portal.sandbox.book.course(COURSE).sessions.values())))
+
+
+def choose(world: Any, *kinds: str) -> None:
+    """Name the kinds in the school's scope table, and where the portal keeps them."""
+    rows = "".join(MAPPING.partition("[[scope]]")[1] + MAPPING.partition("[[scope]]")[2] for _ in kinds)
+    head = MAPPING.partition("[[scope]]")[0]
+    for kind in kinds:
+        rows = rows.replace("{kind}", kind, 1)
+    path = world.folder / "mapping.toml"
+    path.write_text(head + rows, encoding="utf-8")
+    world.settings_changes["school"] = {"mapping_file": path}
+    world.settings_changes["portal"] = {
+        "base_url": world.portal.base_url,
+        "token": DEFAULT_TOKEN,
+        "has_topics": True,
+        "finals": [{"match": "number", "pattern": "^q2$", "form": "period", "period": "2"}],
+    }
+
+
+@pytest.fixture
+def world(build_world: Any) -> Any:
+    built = build_world(pupils=3, prepare=add_chosen)
+    choose(built, *CHOSEN)
+    return built
+
+
+@pytest.fixture
+def delivered(world: Any) -> Any:
+    """Everything of the three kinds is in the city."""
+    with world.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        assert hand.states().keys() == {"verified"}
+        yield hand
+
+
+def kinds_of(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return sorted((entry["op"], entry["kind"]) for entry in entries)
+
+
+def test_all_three_kinds_arrive_once_and_a_second_plan_is_empty(delivered: Any) -> None:
+    city = delivered.city
+    assert kinds_of(city.machine_ledger()) == [
+        ("change", "topics"),
+        ("create", "comment"),
+        *[("create", "final")] * 3,
+    ]
+    period = next(
+        one
+        for one in delivered.gateway.city.fetch_directory(delivered.want.from_on).periods
+        if one.name == "2 Четверть"
+    )
+    assert {row["attestation_period_id"] for row in city.standing("final_marks")} == {period.id}
+    assert Counter(row["value"] for row in city.standing("final_marks")) == {"3": 1, "4": 1, "5": 1}
+    assert [row["comment"] for row in city.standing("lesson_comments")] == ["О"]
+    taught = [one for one in city.state()["schedule_items"] if one["topic_name"]]
+    assert sorted(one["topic_name"] for one in taught) == sorted(
+        f"Тема урока {n}" for n in range(1, len(sessions_of(delivered.world.portal)) + 1)
+    )
+    delivered.assert_sound()
+
+    again = delivered.sync()
+
+    assert not any(again.planned.plan.counters.get(name) for name in ("create", "update", "delete"))
+    assert not again.delivered.sent
+
+
+def test_an_item_that_holds_a_final_mark_is_no_ordinary_mark(world: Any) -> None:
+    choose(world, "mark", "final")
+    with world.open() as hand:
+        hand.link_everybody()
+        hand.through()
+
+        assert f"item:{ITEM}" not in {str(row.ref).partition(":")[2] for row in hand.operations() if row.kind == "mark"}
+        assert len([row for row in hand.operations() if row.kind == "final"]) == 3
+        hand.assert_sound()
+
+
+def test_a_plan_carried_out_twice_is_carried_out_once(delivered: Any) -> None:
+    count = len(delivered.city.ledger())
+
+    for _ in range(2):
+        delivered.deliver()
+        delivered.sync()
+
+    assert len(delivered.city.ledger()) == count
+    delivered.assert_sound()
+
+
+def test_kinds_that_are_not_named_are_neither_read_nor_planned(build_world: Any) -> None:
+    world = build_world(pupils=3, prepare=add_chosen)
+    with world.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync()
+
+    assert not set(CHOSEN) & synced.pulled.kinds.keys()
+    assert not set(CHOSEN) & {row.kind for row in hand.decisions(synced)}
+    asked = " ".join(f"{one.path}?{one.query}" for one in world.city.asked)
+    assert "lesson_plans" not in asked
+    assert "with_final_marks" not in asked
+
+
+def set_final(world: Any, user: int, grade: float) -> None:
+    world.portal.edit("set_grade", courseid=COURSE, itemid=ITEM, userid=user, grade=grade)
+
+
+def test_a_corrected_final_mark_waits_for_a_person_and_then_both_sides_agree(delivered: Any) -> None:
+    count = len(delivered.city.ledger())
+    set_final(delivered.world, 1000, 5.0)
+
+    held = delivered.sync()
+
+    assert held.planned.plan.by_reason["NO_CITY_CALL"] == 1
+    assert len(delivered.city.ledger()) == count
+    wanted = next(one for one in delivered.decisions(held) if one.reason == "NO_CITY_CALL")
+    delivered.city.human("change", "final_mark", id=wanted.city_id, value="5")
+    agreed = delivered.sync()
+    assert agreed.planned.plan.by_reason["ADOPTED"] == 1
+    assert not delivered.sync().planned.plan.by_reason.get("NO_CITY_CALL")
+    delivered.assert_sound()
+
+
+def test_a_final_mark_that_a_person_changed_in_the_city_is_drift(delivered: Any) -> None:
+    row = next(one for one in delivered.city.standing("final_marks") if one["value"] == "4")
+    delivered.city.human("change", "final_mark", id=row["id"], value="5")
+
+    synced = delivered.sync()
+
+    assert synced.planned.plan.by_reason["DRIFT"] == 1
+    assert not synced.delivered.sent
+
+
+@pytest.mark.parametrize(("value", "reason"), [("same", "ADOPTED"), ("other", "PROBABLE_TWIN")])
+def test_a_final_mark_that_stands_there_already_is_taken_or_held(world: Any, value: str, reason: str) -> None:
+    with world.open() as hand:
+        hand.link_everybody()
+        first = hand.sync(is_dry_run=True)
+        row = next(one for one in hand.decisions(first) if one.kind == "final" and one.op == "create")
+        _, pupil, subject, _, period = row.object_key.split("/")
+        import msgspec  # only here
+
+        meant = msgspec.json.decode(row.intent)["value"]
+        typed = meant if value == "same" else str(2 if meant != "2" else 3)
+        world.city.human(
+            "create",
+            "final_mark",
+            student_profile_id=int(pupil),
+            subject_id=int(subject),
+            academic_year_id=14,
+            attestation_period_id=period,
+            value=typed,
+        )
+
+        synced = hand.sync()
+        if synced.planned.plan.needs_approval:
+            hand.approve(synced)
+            hand.deliver()
+
+        decided = [one for one in hand.decisions(hand.sync()) if one.ref == row.ref]
+        assert synced.planned.plan.by_reason[reason] == 1
+        assert [one["actor"] for one in world.city.ledger() if one["kind"] == "final"].count("human") == 1
+        assert len([one for one in world.city.standing("final_marks") if one["student_profile_id"] == int(pupil)]) == 1
+        assert [one.reason for one in decided] == ([] if value == "same" else ["PROBABLE_TWIN"])
+
+
+def test_a_lateness_that_was_taken_back_waits_for_a_person(delivered: Any) -> None:
+    count = len(delivered.city.ledger())
+    set_attendance(delivered.world.portal, sessions_of(delivered.world.portal)[-1]["id"], LATE_PUPIL, "P")
+    set_attendance(delivered.world.portal, sessions_of(delivered.world.portal)[0]["id"], LATE_PUPIL, "L")
+
+    delivered.sync()
+    delivered.world.clock.advance(26 * 3600)
+    second = delivered.sync()
+
+    assert second.planned.plan.by_reason["NO_CITY_CALL"] == 1
+    assert kinds_of(delivered.city.machine_ledger()[count:]) == [("create", "comment")]
+    wanted = next(one for one in delivered.decisions(second) if one.reason == "NO_CITY_CALL")
+    delivered.city.human("delete", "lesson_comment", id=wanted.city_id)
+    delivered.sync()
+    assert not delivered.sync().planned.plan.by_reason.get("NO_CITY_CALL")
+    delivered.assert_sound()
+
+
+def test_a_topic_that_changed_is_changed_in_the_plan_that_stands_there(delivered: Any) -> None:
+    count = len(delivered.city.ledger())
+    sessions_of(delivered.world.portal)[1]["description"] = "Тема урока 2, продолжение"
+
+    delivered.through()
+
+    assert kinds_of(delivered.city.machine_ledger()[count:]) == [("change", "topics")]
+    assert "Тема урока 2, продолжение" in {one["topic_name"] for one in delivered.city.state()["schedule_items"]}
+    delivered.assert_sound()
+    assert not delivered.sync().delivered.sent
+
+
+def test_a_plan_that_a_person_changed_is_never_written_over(delivered: Any) -> None:
+    plan = next(one for one in delivered.city.state()["lesson_plans"] if one["modules"])
+    plan["modules"][0]["topics"][0]["lessons"][0]["name"] = "Вводный урок"
+    delivered.city.human("change", "lesson_plan", id=plan["id"], modules=plan["modules"])
+    count = len(delivered.city.ledger())
+
+    synced = delivered.sync()
+
+    assert synced.planned.plan.by_reason["DRIFT"] == 1
+    assert len(delivered.city.ledger()) == count
+
+
+def test_a_refused_final_mark_is_parked_with_words_and_the_rest_arrive(world: Any) -> None:
+    """The period closes between the plan and its approval, and the gateway has not read of it."""
+    choose(world, "final", "topics")
+    with world.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync(asks_first=True)
+        intent = next(one for one in hand.decisions(synced) if one.kind == "final")
+        world.city.post("period", {"id": int(intent.object_key.rpartition("/")[2]), "closed": True})
+        hand.approve(synced)
+        hand.deliver()
+
+        parked = [row for row in hand.operations() if row.state == "parked"]
+        assert {(row.kind, row.reason) for row in parked} == {("final", "WINDOW_CLOSED")}
+        assert len(parked) == 3
+        assert get_reason(parked[0].reason).todo_ru
+        assert [row.state for row in hand.operations() if row.kind == "topics"] == ["verified"]
+
+
+def test_a_group_without_a_plan_in_the_city_is_told_so(world: Any) -> None:
+    choose(world, "topics")
+    plan = next(iter(world.city.state()["lesson_plans"]))
+    world.city.sandbox.state._objects["lesson_plans"].pop(plan["id"])
+    with world.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync()
+
+        assert synced.planned.plan.by_reason["NO_LESSON_PLAN"] == 1
+        assert not synced.delivered.sent
