@@ -240,6 +240,8 @@ class SchoolSettings(_Group):
     """How long a value must have been missing, on top of two complete reads, before its delete is proposed. 20: a slip is mended at the next day's lessons, and the night after them may propose it."""
     plan_ttl_hours: float = Field(default=18.0, gt=0)
     """How long a plan may be approved: from the night till the end of the working day."""
+    single_approver: bool = False
+    """The school has one person who approves: he confirms his own proposal later, after logging in again, and the audit says that it was he alone."""
     days_back: int = Field(default=400, ge=0)
     """How far back a run without dates looks, in days; the school year's start bounds it."""
 
@@ -365,9 +367,46 @@ def _table(value: object) -> dict[str, Any]:
 
 class WebSettings(_Group):
     host: str = "127.0.0.1"
-    """Address to listen on."""
+    """Address to listen on; another than loopback only behind a proxy that does TLS (`web.trusted_proxies`)."""
     port: int = Field(default=8080, ge=0, le=65535)
     """Port to listen on."""
+    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    """Names under which it is asked for; another `Host` is refused, so that no foreign page reaches it by a name of its own."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose `X-Forwarded-For` is believed. None by default: a forged one would evade the limits of log-in and falsify the audit."""
+    body_bytes: int = Field(default=256 * 1024, gt=0)
+    """Largest body of a request; the largest one asked for is a list of a few thousand numbers."""
+
+
+class AccessSettings(_Group):
+    session_idle_minutes: float = Field(default=30.0, gt=0)
+    """A session without a request for so long is over, in minutes (ASVS 7.3.1: a shared staff-room computer)."""
+    session_hours: float = Field(default=12.0, gt=0)
+    """A session is over after this in any case, in hours: one working day."""
+    fresh_login_minutes: float = Field(default=10.0, gt=0)
+    """How old the proof of the password may be where a plan is approved, in minutes."""
+    alone_after_minutes: float = Field(default=10.0, ge=0)
+    """With `school.single_approver` the same person confirms no sooner than this after his own proposal, in minutes: long enough to look at it again."""
+    login_window_minutes: float = Field(default=15.0, gt=0)
+    """Failed log-ins are counted over this, in minutes; afterwards the count begins anew, so that nobody is locked out for good."""
+    login_failures_account: int = Field(default=10, ge=1)
+    """Failed log-ins of one login within the window; a person mistypes fewer."""
+    login_failures_address: int = Field(default=60, ge=1)
+    """Failed log-ins from one address; a whole school may stand behind one."""
+    login_failures_all: int = Field(default=600, ge=1)
+    """Failed log-ins altogether; a guess spread over many addresses ends here."""
+    password_length: int = Field(default=12, ge=8)
+    """Fewest characters of a new password (ASVS 6.2.1 asks for 8; no second factor yet, so more)."""
+    argon2_passes: int = Field(default=3, ge=1)
+    """Passes of argon2id over its memory (RFC 9106 §4, second recommended option)."""
+    argon2_memory_mib: int = Field(default=64, ge=1)
+    """Memory of one password hash in MiB (RFC 9106 §4)."""
+    argon2_lanes: int = Field(default=4, ge=1)
+    """Parts of that memory worked on at once (RFC 9106 §4)."""
+    token_days: int = Field(default=90, ge=1, le=366)
+    """Longest life of an API token in days: a forgotten one ends within a term."""
+    glass_minutes: float = Field(default=60.0, gt=0, le=240)
+    """How long an admin who broke the glass sees names, in minutes."""
 
 
 class AuditSettings(_Group):
@@ -400,6 +439,7 @@ class GatewaySettings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     web: WebSettings = WebSettings()
+    access: AccessSettings = AccessSettings()
     audit: AuditSettings = AuditSettings()
 
     @classmethod

@@ -195,6 +195,12 @@ class PlanRefusedError(GatewayError):
     reason = "GUARD_HOLD"
 
 
+class SecondPersonError(PlanRefusedError):
+    """One person is not enough: another one confirms, or the same one later where the school says so."""
+
+    reason = "SECOND_PERSON"
+
+
 class AlreadyRunningError(GatewayError):
     """A run of the whole school goes on: a second one would do the same work beside it.
 
@@ -208,6 +214,28 @@ class AlreadyRunningError(GatewayError):
     def __init__(self, run_id: int) -> None:
         super().__init__(f"Уже выполняется запуск {run_id}: gateway runs show {run_id}")
         self.run_id = run_id
+
+
+class NotVisibleError(GatewayError):
+    """There is no such thing for this account: the same words whether it does not exist or belongs to others."""
+
+    recovery = Recovery.ASK
+    reason = "NOT_VISIBLE"
+
+
+class LogInRefusedError(GatewayError):
+    """Who asks is not known here: wrong login or password, an ended session, a revoked token.
+
+    Args:
+        retry_after_s: Seconds to wait where there were too many tries; None where the next try may come at once.
+    """
+
+    recovery = Recovery.ASK
+    reason = "LOGIN_REFUSED"
+
+    def __init__(self, sentence: str = "", *, retry_after_s: float | None = None) -> None:
+        super().__init__(sentence, reason=None if retry_after_s is None else "LOGIN_THROTTLED")
+        self.retry_after_s = retry_after_s
 
 
 class AuditError(GatewayError):

@@ -1,11 +1,11 @@
-"""Tables of the scheduler: what each schedule waits for, and one row a slot that was begun.
+"""Tables of the scheduler (what each schedule waits for, one row a slot that was begun) and of approval by two persons.
 
 A schedule's `next_at` is compared and moved in the transaction that begins the run, so a slot belongs to one process.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from gateway.store.metadata import Json, UtcDateTime, metadata
 
@@ -35,4 +35,18 @@ schedule_slot = Table(
     Column("retry_at", UtcDateTime),
     Index("ix_schedule_slot_run", "run_id"),
     Index("ix_schedule_slot_retry", "place_id", "retry_at"),
+)
+
+plan_proposal = Table(
+    "plan_proposal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("plan_id", Integer, ForeignKey("plan.id"), nullable=False),
+    Column("plan_hash", String(64), nullable=False),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("with_deletes", Boolean, nullable=False),
+    Column("with_held", Boolean, nullable=False),
+    Column("note_id", Integer, nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Index("ix_plan_proposal_plan", "plan_id"),
 )

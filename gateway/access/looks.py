@@ -1,0 +1,143 @@
+"""Looks: every time somebody is shown a child's data, one entry a child in the `access` chain, in one append.
+
+Thirty pupils on a page are thirty entries, because the question asked later is «who looked at this child». A pupil's look
+at his own data is not an access to somebody's. An entry names the child by the pseudonym that deliveries use, so both
+chains meet in one statement for a parent.
+
+Source: 152-ФЗ art. 19 part 2 items 6–9 (registration of all actions with personal data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from gateway.access.roles import Reach, Role
+from gateway.access.scope import Principal, Scope
+from gateway.audit.deed import Deed
+from gateway.audit.log import AuditLog
+from gateway.audit.redact import is_code
+from gateway.audit.subjects import pseudonyms_of
+from gateway.audit.table import audit_entry, audit_subject
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry about a child, as its parent is shown it: a role and a number, never a name."""
+
+    seq: int
+    at: str
+    actor: str
+    role: str | None
+    action: str
+    object_type: str | None
+
+
+def subject_ref(pupil_ref: str, city_ids: Mapping[str, int]) -> str:
+    """Under which ref the audit knows a pupil: the city's id where he is linked, as deliveries do."""
+    city_id = city_ids.get(pupil_ref)
+    return pupil_ref if city_id is None else f"city-pupil:{city_id}"
+
+
+def note_looks(
+    conn: Connection,
+    audit: AuditLog,
+    scope: Scope,
+    pupil_refs: Collection[str],
+    city_ids: Mapping[str, int],
+    *,
+    object_type: str,
+    request_id: str | None = None,
+) -> int:
+    """Write that these pupils' data is shown, in the caller's write transaction, before it is.
+
+    Args:
+        city_ids: Confirmed links, pupil ref → city id (`subject_ref`).
+        object_type: What is shown: pupil, mark, absence, homework, decision, operation.
+
+    Returns:
+        Entries written.
+
+    Raises:
+        AuditError: They can't be written; then nothing may be shown.
+    """
+    principal = scope.principal
+    if principal.role is Role.PUPIL or scope.reach is Reach.PSEUDONYMS or not pupil_refs:
+        return 0
+    wanted = sorted({subject_ref(ref, city_ids) for ref in pupil_refs})
+    known = pseudonyms_of(conn, principal.place, wanted)
+    deeds = [
+        Deed(
+            stream="access",
+            action="pupil.shown",
+            actor=principal.actor,
+            originator=principal.originator,
+            place=principal.place,
+            object_type=object_type,
+            subject=known[ref],
+            outcome="shown",
+            source_address=_address(principal),
+            request_id=request_id,
+        )
+        for ref in wanted
+    ]
+    audit.append_many(conn, deeds)
+    return len(deeds)
+
+
+def note_refusal(
+    conn: Connection, audit: AuditLog, principal: Principal, asked: str, *, request_id: str | None
+) -> None:
+    """Write that an account asked for what is not its: one entry, without saying whether it exists."""
+    audit.append(
+        conn,
+        Deed(
+            stream="access",
+            action="access.refused",
+            actor=principal.actor,
+            originator=principal.originator,
+            place=principal.place,
+            object_type="action",
+            object_id=asked,
+            outcome="refused",
+            reason="NOT_VISIBLE",
+            source_address=_address(principal),
+            request_id=request_id,
+        ),
+    )
+
+
+def load_looks(
+    conn: Connection, scope: Scope, pupil_ref: str, city_ids: Mapping[str, int], *, after: int, limit: int
+) -> list[Look]:
+    """Load who looked at a child, the newest first.
+
+    Args:
+        after: Only entries with a smaller number than this; 0 = from the newest.
+    """
+    refs = {pupil_ref, subject_ref(pupil_ref, city_ids)}
+    place = scope.principal.place
+    subjects = select(audit_subject.c.pseudonym).where(
+        audit_subject.c.city == place.city,
+        audit_subject.c.portal == place.portal,
+        audit_subject.c.kind == "pupil",
+        audit_subject.c.ref.in_(refs),
+    )
+    entry = audit_entry.c
+    rows = conn.execute(
+        select(entry.seq, entry.at, entry.actor, entry.actor_role, entry.action, entry.object_type)
+        .where(entry.stream == "access", entry.subject.in_(subjects), *([entry.seq < after] if after else []))
+        .order_by(entry.seq.desc())
+        .limit(limit)
+    )
+    return [
+        Look(
+            seq=row.seq, at=row.at, actor=row.actor, role=row.actor_role, action=row.action, object_type=row.object_type
+        )
+        for row in rows
+    ]
+
+
+def _address(principal: Principal) -> str | None:
+    return principal.address if principal.address is not None and is_code(principal.address) else None

@@ -1,0 +1,148 @@
+"""The one table of who may do what, and how far: role × action × relation, for the API, the pages and the command line.
+
+Deny by default: an action that a role has no cell for is not there for it, and a door whose route names no action of this
+table does not start. `docs/reference/access.md` is made of it; a matrix typed by hand in the tests contradicts it where
+it is wrong.
+
+Source: reliability of the design, roles × permissions; 152-ФЗ art. 19 (only those who need it for their work).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from gateway.access.roles import Reach, Role
+
+
+class Action(StrEnum):
+    """What can be asked of the gateway by a person."""
+
+    HEALTH_READ = "health.read"
+    SESSION_OPEN = "session.open"
+    SESSION_KEEP = "session.keep"  # look at it, choose the role, prove the password again, end it
+    CONTRACT_READ = "contract.read"  # the OpenAPI document
+
+    PUPILS_READ = "pupils.read"
+    MARKS_READ = "marks.read"
+    ATTENDANCE_READ = "attendance.read"
+    HOMEWORK_READ = "homework.read"
+    LOOKS_READ = "looks.read"  # who looked at this child
+
+    RUNS_READ = "runs.read"
+    SYNC_START = "sync.start"
+    PLANS_READ = "plans.read"  # counters, guards, state
+    ITEMS_READ = "items.read"  # lines of a plan
+    PLANS_PROPOSE = "plans.propose"
+    PLANS_APPROVE = "plans.approve"
+    DECISIONS_READ = "decisions.read"  # what is not sent, why, and whose move it is
+    QUEUE_READ = "queue.read"
+    OPERATIONS_READ = "operations.read"
+    OPERATIONS_REPLAY = "operations.replay"
+    SENDING_STOP = "sending.stop"
+    SENDING_ALLOW = "sending.allow"
+
+    AUDIT_READ = "audit.read"
+    GLASS_BREAK = "glass.break"
+    ALERTS_READ = "alerts.read"
+    ACCOUNTS_READ = "accounts.read"
+    ACCOUNTS_CHANGE = "accounts.change"
+
+
+OPEN_TO_ALL = frozenset({Action.HEALTH_READ, Action.SESSION_OPEN})
+"""What is answered before anybody has said who he is."""
+
+ANYONE, SELF, CHILD, CLASS, GROUP = Reach.ANYONE, Reach.SELF, Reach.OWN_CHILD, Reach.OWN_CLASS, Reach.OWN_GROUP
+PROGRAMME, DEEDS, SCHOOL = Reach.OWN_PROGRAMME, Reach.OWN_DEEDS, Reach.SCHOOL
+PSEUDONYMS, GLASS = Reach.PSEUDONYMS, Reach.GLASS
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One action and the reach of each role in it; None = the role does not have it.
+
+    Attributes:
+        operator: Whether the user of the operating system may do it by the command line, known by name and vouched for
+            by nobody: whoever has the machine has the database, and the audit says so.
+    """
+
+    action: Action
+    operator: bool = False
+    pupil: Reach | None = None
+    parent: Reach | None = None
+    teacher: Reach | None = None
+    class_teacher: Reach | None = None
+    curator: Reach | None = None
+    methodist: Reach | None = None
+    deputy_head: Reach | None = None
+    director: Reach | None = None
+    admin: Reach | None = None
+    auditor: Reach | None = None
+    inspector: Reach | None = None
+
+    def reach_of(self, role: Role) -> Reach | None:
+        """How far the action reaches for a role."""
+        reach: Reach | None = getattr(self, role.value)
+        return reach
+
+
+def _for_all(action: Action) -> Row:
+    return msgspec.convert({"action": action, **{role.value: ANYONE for role in Role}}, Row)
+
+
+# fmt: off
+ROWS: tuple[Row, ...] = (
+    _for_all(Action.HEALTH_READ),
+    _for_all(Action.SESSION_OPEN),
+    _for_all(Action.SESSION_KEEP),
+    _for_all(Action.CONTRACT_READ),
+    Row(action=Action.PUPILS_READ, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
+    Row(action=Action.MARKS_READ, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
+    Row(action=Action.ATTENDANCE_READ, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
+    Row(action=Action.HOMEWORK_READ, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
+    Row(action=Action.LOOKS_READ, pupil=SELF, parent=CHILD, deputy_head=SCHOOL, director=SCHOOL),
+
+    Row(action=Action.RUNS_READ, operator=True, teacher=DEEDS, class_teacher=DEEDS, curator=DEEDS,
+        deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.SYNC_START, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+    Row(action=Action.PLANS_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
+        methodist=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL, inspector=SCHOOL),
+    Row(action=Action.ITEMS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.PLANS_PROPOSE, curator=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+    Row(action=Action.PLANS_APPROVE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.DECISIONS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        methodist=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.QUEUE_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
+        deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.OPERATIONS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.OPERATIONS_REPLAY, operator=True, teacher=GROUP, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.SENDING_STOP, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+    Row(action=Action.SENDING_ALLOW, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+
+    Row(action=Action.AUDIT_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS,
+        auditor=PSEUDONYMS),
+    Row(action=Action.GLASS_BREAK, admin=ANYONE),
+    Row(action=Action.ALERTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.ACCOUNTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.ACCOUNTS_CHANGE, operator=True),
+)
+# fmt: on
+
+POLICY: dict[Action, Row] = {row.action: row for row in ROWS}
+
+TECHNICAL_ACTIONS = ("account.", "backup.", "epoch.", "host.", "profile.", "run.", "sending.", "sink.", "token.")
+"""Beginnings of the audit actions that an admin may read: how the machine fares, not who did what about whom."""
+
+
+def find_reach(role: Role, action: Action) -> Reach | None:
+    """How far an action reaches for a role; None = the role does not have it."""
+    row = POLICY.get(action)
+    return None if row is None else row.reach_of(role)
