@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel, SecretStr
 
-from gateway.cli.app import app
+from gateway.__main__ import app
 from gateway.connectors.mesh.codecs import FormError
 from gateway.domain import errors
 from gateway.domain.errors import GatewayError

@@ -8,12 +8,17 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
 from gateway import __version__
+from gateway.access.limits import LoginLimits
+from gateway.access.office import Office
+from gateway.access.passwords import Cost, Passwords
+from gateway.access.sessions import Gate, SessionTerms
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
 from gateway.audit.redact import is_code
@@ -183,6 +188,50 @@ def open_gateway(
             bind_place(conn, place.city, place.portal)
             seed_dictionaries(conn, gateway.place_id(conn), rules, now)
         yield gateway
+
+
+def build_passwords(settings: GatewaySettings) -> Passwords:
+    """The cost of a password's hash from the settings."""
+    access = settings.access
+    return Passwords(
+        Cost(
+            passes=access.argon2_passes,
+            memory_mib=access.argon2_memory_mib,
+            lanes=access.argon2_lanes,
+            shortest=access.password_length,
+        )
+    )
+
+
+def build_office(gateway: Gateway) -> Office:
+    """Where the gateway's actor gives and takes back rights."""
+    return Office(
+        store=gateway.store,
+        audit=gateway.audit,
+        place=gateway.place,
+        actor=gateway.actor,
+        passwords=build_passwords(gateway.settings),
+    )
+
+
+def build_gate(gateway: Gateway) -> Gate:
+    """The door of log-in, its limits and the life of a session."""
+    access = gateway.settings.access
+    return Gate(
+        store=gateway.store,
+        audit=gateway.audit,
+        place=gateway.place,
+        passwords=build_passwords(gateway.settings),
+        limits=LoginLimits(
+            of_account=access.login_failures_account,
+            of_address=access.login_failures_address,
+            of_all=access.login_failures_all,
+            window=timedelta(minutes=access.login_window_minutes),
+        ),
+        terms=SessionTerms(
+            idle=timedelta(minutes=access.session_idle_minutes), longest=timedelta(hours=access.session_hours)
+        ),
+    )
 
 
 def build_terms(settings: GatewaySettings) -> Terms:

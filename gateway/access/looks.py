@@ -10,24 +10,25 @@ Source: 152-ФЗ art. 19 part 2 items 6–9 (registration of all actions with pe
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from gateway.access.roles import Reach, Role
 from gateway.access.scope import Principal, Scope
 from gateway.audit.deed import Deed
 from gateway.audit.log import AuditLog
+from gateway.audit.read import load_newest
 from gateway.audit.redact import is_code
-from gateway.audit.subjects import pseudonyms_of
-from gateway.audit.table import audit_entry, audit_subject
+from gateway.audit.subjects import find_pseudonyms, pseudonyms_of
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """One entry about a child, as its parent is shown it: a role and a number, never a name."""
 
     seq: int
-    at: str
+    at: datetime
     actor: str
     role: str | None
     action: str
@@ -117,25 +118,17 @@ def load_looks(
         after: Only entries with a smaller number than this; 0 = from the newest.
     """
     refs = {pupil_ref, subject_ref(pupil_ref, city_ids)}
-    place = scope.principal.place
-    subjects = select(audit_subject.c.pseudonym).where(
-        audit_subject.c.city == place.city,
-        audit_subject.c.portal == place.portal,
-        audit_subject.c.kind == "pupil",
-        audit_subject.c.ref.in_(refs),
-    )
-    entry = audit_entry.c
-    rows = conn.execute(
-        select(entry.seq, entry.at, entry.actor, entry.actor_role, entry.action, entry.object_type)
-        .where(entry.stream == "access", entry.subject.in_(subjects), *([entry.seq < after] if after else []))
-        .order_by(entry.seq.desc())
-        .limit(limit)
-    )
+    subjects = find_pseudonyms(conn, scope.principal.place, refs).values()
     return [
         Look(
-            seq=row.seq, at=row.at, actor=row.actor, role=row.actor_role, action=row.action, object_type=row.object_type
+            seq=entry.seq,
+            at=entry.at,
+            actor=entry.actor,
+            role=entry.actor_role,
+            action=entry.action,
+            object_type=entry.object_type,
         )
-        for row in rows
+        for entry in load_newest(conn, "access", subjects=subjects, before_seq=after, limit=limit)
     ]
 
 

@@ -7,7 +7,7 @@ policy. Relations are looked at in the query itself, so that one that ended a mo
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
@@ -78,7 +78,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         """The relation that it ends with; None where it needs none."""
         return TIE_OF.get(self.reach)
 
-    def tied_refs(self) -> Select[tuple[str]]:
+    def tied_refs(self) -> Select[Any]:
         """Refs of the objects (pupils, classes, groups, programmes by `tie`) that stand in this relation today."""
         tie = self.tie
         if tie is None:
@@ -91,7 +91,7 @@ def account_code(account_id: int) -> str:
     return f"account:{account_id}"
 
 
-def build_tied_refs(principal: Principal, tie: Tie) -> Select[tuple[str]]:
+def build_tied_refs(principal: Principal, tie: Tie) -> Select[Any]:
     """Refs that an account is tied to on the principal's day, as a subquery; restricted relations tie to nothing."""
     table = account_relation.c
     return select(table.object_ref).where(

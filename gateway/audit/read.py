@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit import verifier
@@ -89,7 +89,12 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for; None does not narrow. `since` is included, `until` is not; `after_seq` pages one stream."""
+    """What to look for; None does not narrow. `since` is included, `until` is not; `after_seq` pages one stream.
+
+    Attributes:
+        beginnings: Only actions that begin with one of these; empty does not narrow.
+        limit: At most so many.
+    """
 
     stream: Stream | None = None
     run_id: int | None = None
@@ -103,6 +108,8 @@ class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     after_seq: int | None = None
+    beginnings: tuple[str, ...] = ()
+    limit: int | None = None
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +160,17 @@ def iter_entries(store: Store, where: EntryFilter | None = None) -> Iterator[Aud
     with store.read() as conn:
         for row in _stream(conn, _narrow(select(audit_entry), where or EntryFilter())):
             yield _to_entry(row)
+
+
+def load_newest(
+    conn: Connection, stream: Stream, *, subjects: Collection[str], before_seq: int, limit: int
+) -> list[AuditEntry]:
+    """Load entries about these pseudonyms, the newest first; `before_seq` pages them, 0 = from the newest."""
+    table = audit_entry.c
+    query = select(audit_entry).where(table.stream == stream, table.subject.in_(list(subjects)))
+    if before_seq:
+        query = query.where(table.seq < before_seq)
+    return [_to_entry(row) for row in conn.execute(query.order_by(table.seq.desc()).limit(limit))]
 
 
 def export(store: Store, path: Path) -> ExportReport:
@@ -306,6 +324,10 @@ def _narrow(query: Select[Any], where: EntryFilter) -> Select[Any]:
         query = query.where(table.at < to_text(where.until))
     if where.after_seq is not None:
         query = query.where(table.seq > where.after_seq)
+    if where.beginnings:
+        query = query.where(or_(*(table.action.startswith(text, autoescape=True) for text in where.beginnings)))
+    if where.limit is not None:
+        query = query.limit(where.limit)
     return query.order_by(table.stream.desc(), table.seq)
 
 

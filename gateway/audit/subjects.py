@@ -84,6 +84,13 @@ def pseudonyms_of(
     return known
 
 
+def find_pseudonyms(
+    conn: Connection, place: Place, refs: Iterable[str], *, kind: PersonKind = "pupil"
+) -> dict[str, str]:
+    """Pseudonyms of those who have one already: ref → pseudonym; makes none."""
+    return _load_pseudonyms(conn, place, kind, list(dict.fromkeys(refs)))
+
+
 def load_salts(conn: Connection, pseudonyms: Iterable[str]) -> dict[str, bytes]:
     """The salts of people not erased: pseudonym → 16 bytes, for `chain.salted_digest`."""
     wanted = list(dict.fromkeys(pseudonyms))

@@ -23,6 +23,7 @@ from gateway.cli.schedule import schedule_app
 from gateway.cli.simulate import simulate_command
 from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
+from gateway.cli.users import users_app
 from gateway.cli.worker import worker_command
 from gateway.telemetry import configure_logging
 
@@ -66,6 +67,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
+app.add_typer(users_app, name="users")
 app.command("stop-sending")(stop_command)
 app.command("support-bundle")(support_command)
 app.command("backup")(backup_command)

@@ -287,4 +287,13 @@ FAULT_TEXTS: tuple[Row, ...] = (
         "There is no such thing, or it is not of your role.",
         "Check the number and the role you are logged in with.",
     ),
+    (
+        "REQUEST_INVALID",
+        "fault",
+        "admin",
+        "Запрос составлен неверно; ничего не сделано.",
+        "Исправьте перечисленное и повторите.",
+        "The request is not well formed; nothing was done.",
+        "Correct what is listed and repeat.",
+    ),
 )

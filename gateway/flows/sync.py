@@ -59,6 +59,7 @@ def sync(
     asks_first: bool = False,
     max_wait_s: float | None = None,
     run_id: int | None = None,
+    is_scheduled: bool | None = None,
 ) -> Synced:
     """Run the whole way once.
 
@@ -68,13 +69,15 @@ def sync(
         is_dry_run: Stop after the plan, which then can't be released.
         asks_first: The whole plan waits for a person; what was approved before is delivered.
         max_wait_s: How long to wait for unknown outcomes; None = as long as one settle time needs.
-        run_id: The run that a schedule has begun in the transaction of its slot; None begins one.
+        run_id: The run that a schedule has begun in the transaction of its slot, or a door before it answered; None
+            begins one.
+        is_scheduled: Nobody waits for it; None = a given run is a schedule's.
 
     Raises:
         AlreadyRunningError: A run of the whole school goes on.
         GatewayError: The run failed; it is written down with its sentence before.
     """
-    is_scheduled = run_id is not None
+    is_scheduled = run_id is not None if is_scheduled is None else is_scheduled
     if run_id is None:
         run_id = begin_run(gateway, "sync", want)
     gateway = replace(gateway, progress=Beating(gateway, run_id))

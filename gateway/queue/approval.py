@@ -25,6 +25,8 @@ def approve(
     with_deletes: bool,
     with_held: bool,
     actor: Actor,
+    originator: str | None = None,
+    is_alone: bool = False,
 ) -> SealedPlan:
     """Record that a person approved the plan; the caller then releases it.
 
@@ -37,6 +39,8 @@ def approve(
         with_deletes: Deletes are let out too; never without being named.
         with_held: What a guard held is let out too.
         actor: Who.
+        originator: Who had proposed it, where that was another account.
+        is_alone: Proposed and approved by the same person, as the school has only one.
 
     Raises:
         PlanRefusedError: No reason, approved already, stale, expired, or a dry run.
@@ -79,6 +83,7 @@ def approve(
             Deed(
                 action="plan.approved",
                 actor=actor,
+                originator=originator,
                 place=place,
                 object_type="plan",
                 object_id=f"plan:{plan_id}",
@@ -86,7 +91,11 @@ def approve(
                 plan_hash=found.hash,
                 rule_version=found.rule_version,
                 outcome="decided",
-                counts={"with_deletes": int(with_deletes), "with_held": int(with_held)},
+                counts={
+                    "with_deletes": int(with_deletes),
+                    "with_held": int(with_held),
+                    **({"alone": 1} if is_alone else {}),
+                },
                 note=note,
             ),
         )

@@ -5,7 +5,7 @@ Names come from the school's own records and are shown to the operator only; the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -218,3 +218,9 @@ def _intent_of(row: Row[Any]) -> Intent | None:
 
 def _name(person: Person) -> str:
     return f"{person.last_name} {person.first_name}"
+
+
+def build_plan_lines(conn: Connection, place_id: int, rows: Sequence[Row[Any]]) -> list[PlanLine]:
+    """Put decision rows, each with its record's `body`, into words, in their own order."""
+    words = _Words(conn, place_id)
+    return [words.line(row) for row in rows]

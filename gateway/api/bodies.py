@@ -1,0 +1,106 @@
+"""Shapes of what comes in, and of what is made here. Unknown fields are refused; texts have a longest and no NUL."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Header, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from gateway.access.roles import Role
+
+T = TypeVar("T")
+
+LARGEST = 2**31 - 1
+"""Largest number of a row: PostgreSQL's INTEGER; a larger one names nothing and would be a fault in the driver."""
+LARGEST_SEQ = 2**63 - 1
+
+_CLEAN = r"^[^\x00]*$"
+Text = Annotated[str, StringConstraints(max_length=2000, pattern=_CLEAN)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_CLEAN)]
+Ref = Annotated[str, Path(min_length=1, max_length=200, pattern=_CLEAN)]
+Number = Annotated[int, Path(ge=1, le=LARGEST)]
+After = Annotated[int, Query(ge=0, le=LARGEST_SEQ, description="Номер последней строки прошлой страницы.")]
+AfterNumber = Annotated[int, Query(ge=0, le=LARGEST, description="Номер последней строки прошлой страницы.")]
+AfterRef = Annotated[str, Query(max_length=200, pattern=_CLEAN, description="Последняя запись прошлой страницы.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Строк на странице.")]
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=8,
+        max_length=128,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Свой у каждого начатого дела; повтор с тем же ключом не начинает его второй раз.",
+    ),
+]
+
+
+class Body(BaseModel):
+    """What comes in: strict, and nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogIn(Body):
+    login: Word
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256)]
+    role: Role | None = None
+
+
+class Proof(Body):
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256)]
+
+
+class RoleChoice(Body):
+    role: Role
+
+
+class Reason(Body):
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_CLEAN, strip_whitespace=True)]
+
+
+class StartSync(Body):
+    class_name: Word | None = None
+    group: Word | None = None
+    pupil: Word | None = None
+    from_on: date | None = None
+    to_on: date | None = None
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> StartSync:
+        if self.from_on is not None and self.to_on is not None and self.to_on < self.from_on:
+            raise ValueError("to_on раньше from_on")
+        return self
+
+
+class LetOut(Reason):
+    plan_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    with_deletes: bool = False
+    with_held: bool = False
+
+
+class Page(BaseModel, Generic[T]):
+    """One page; `next` is the `after` of the one behind it, null on the last."""
+
+    items: list[T]
+    next: int | str | None
+
+
+class SessionAnswer(BaseModel):
+    account: str
+    role: Role
+    roles: list[Role]
+    csrf_token: str
+    proved_at: datetime | None
+
+
+class RunBegun(BaseModel):
+    run: int
+    href: str
+
+
+class Health(BaseModel):
+    state: str

@@ -1,0 +1,154 @@
+"""Errors as the door tells them: RFC 9457 problem documents with all faults at once, and nothing of what was sent.
+
+What an account may not see and what does not exist give the same bytes. A fault of ours says that it is one and names
+the request's number, never a message or a value.
+
+Source: RFC 9457 (problem details), RFC 6901 (pointers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from gateway.access.looks import note_refusal
+from gateway.domain.errors import (
+    AlreadyRunningError,
+    ConfigurationError,
+    ConnectorError,
+    GatewayError,
+    LogInRefusedError,
+    NotVisibleError,
+    PlanRefusedError,
+)
+from gateway.domain.reasons import REASONS
+from gateway.telemetry import get_logger
+
+LOG = get_logger(__name__)
+PROBLEM_TYPE = "application/problem+json"
+_TITLES = {
+    400: "Запрос не разобран",
+    401: "Нужен вход",
+    403: "Запрос не с нашей страницы",
+    404: "Такой записи нет",
+    405: "Такого действия здесь нет",
+    409: "Сейчас нельзя",
+    413: "Запрос слишком велик",
+    415: "Тело запроса не JSON",
+    421: "Не тот адрес",
+    422: "Запрос не принят",
+    429: "Слишком много попыток",
+    500: "Ошибка шлюза",
+    503: "Сейчас не работает",
+}
+
+
+class Fault(BaseModel):
+    """One thing that is wrong in a request: where, and what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457, with our reason code and all faults at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    todo: str
+    errors: list[Fault]
+
+
+def build_problem(
+    status: int, code: str, detail: str = "", *, errors: Sequence[Fault] = (), headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Build an answer that says what is wrong.
+
+    Args:
+        code: Reason code; its texts say what to do.
+        detail: One sentence; empty = the reason's own.
+    """
+    reason = REASONS.get(code)
+    problem = Problem(
+        type=f"urn:cito-gateway:problem:{code.lower().replace('_', '-')}",
+        title=_TITLES.get(status, "Запрос не выполнен"),
+        status=status,
+        code=code,
+        detail=detail or (reason.what_ru if reason else ""),
+        todo=reason.todo_ru if reason else "",
+        errors=list(errors),
+    )
+    return JSONResponse(problem.model_dump(), status, headers=headers, media_type=PROBLEM_TYPE)
+
+
+def tell_gateway_error(request: Request, error: Exception) -> JSONResponse:
+    """Turn an error of the gateway into its answer; a refusal of an account is written down first."""
+    if isinstance(error, NotVisibleError):
+        _note_refusal(request)
+        return not_found()
+    if isinstance(error, LogInRefusedError):
+        if error.retry_after_s is not None:
+            wait = {"Retry-After": str(math.ceil(error.retry_after_s))}
+            return build_problem(429, error.reason_code, error.sentence, headers=wait)
+        return build_problem(401, error.reason_code, error.sentence, headers={"WWW-Authenticate": "Bearer"})
+    if isinstance(error, PlanRefusedError | AlreadyRunningError):
+        return build_problem(409, error.reason_code, error.sentence)
+    if isinstance(error, ConfigurationError):
+        return build_problem(422, error.reason_code, error.sentence)
+    if isinstance(error, ConnectorError):
+        return build_problem(503, error.reason_code, error.sentence)
+    code = error.reason_code if isinstance(error, GatewayError) else "INTERNAL"
+    LOG.exception("request.failed", request_id=request.state.request_id)
+    # told outside of `caps`, which sets the headers of every other answer
+    return build_problem(500, code, headers={"Cache-Control": "no-store"})
+
+
+def tell_http_error(_request: Request, error: Exception) -> JSONResponse:
+    """Turn the framework's own refusals into problems; an unknown path is an unknown thing."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        return not_found()
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+    return build_problem(
+        status, "REQUEST_INVALID" if status < 500 else "INTERNAL", _TITLES.get(status, ""), headers=headers
+    )
+
+
+def tell_faults(_request: Request, error: Exception) -> JSONResponse:
+    """All faults of a request at once; what was sent is not repeated, because it may be a password."""
+    found: Sequence[dict[str, Any]] = error.errors() if isinstance(error, RequestValidationError) else ()
+    faults = [Fault(pointer=_pointer(one["loc"]), detail=str(one["msg"])) for one in found]
+    return build_problem(422, "REQUEST_INVALID", "Запрос не принят: исправьте перечисленное", errors=faults)
+
+
+def not_found() -> JSONResponse:
+    """The one answer for what is not there and for what is somebody else's."""
+    return build_problem(404, "NOT_VISIBLE")
+
+
+def _note_refusal(request: Request) -> None:
+    principal = getattr(request.state, "principal", None)
+    if principal is None:
+        return
+    gateway = request.app.state.desk.gateway
+    asked = getattr(request.state, "action", "unknown")
+    with gateway.store.write() as conn:
+        note_refusal(conn, gateway.audit, principal, asked, request_id=request.state.request_id)
+
+
+def _pointer(place: Sequence[str | int]) -> str:
+    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in place)

@@ -1,0 +1,209 @@
+"""A plan let out by persons with accounts: proposed by one, approved by another, each with a reason and a fresh log-in.
+
+What a guard held and every delete ask for two. Where the school has one approver (`school.single_approver`), the same
+person confirms his own proposal later, after proving his password again, and the audit says that he was alone. Approval
+opens exactly the hash that was shown; it never edits a limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, insert, select
+
+from gateway.access.scope import Principal, account_code
+from gateway.access.tables import account
+from gateway.audit.deed import Deed
+from gateway.audit.notes import write_note
+from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.flows.gateway import Gateway
+from gateway.flows.tables import plan_proposal
+from gateway.queue.approval import approve
+from gateway.queue.outbox import Released, refuse_elsewhere, refuse_unusable, release
+from gateway.reconcile.plan import SealedPlan, load_plan
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be let out, and why.
+
+    Attributes:
+        plan_hash: The whole hash that was shown.
+        reason: As typed; kept beside the audit.
+        with_deletes: Deletes too; never without being named.
+        with_held: What a guard held too.
+    """
+
+    plan_id: int
+    plan_hash: str
+    reason: str
+    with_deletes: bool
+    with_held: bool
+
+    @property
+    def needs_two(self) -> bool:
+        """Whether one person is not enough."""
+        return self.with_deletes or self.with_held
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored proposal.
+
+    Attributes:
+        alone_from: From when the proposer himself may confirm it; None where the school has several approvers.
+    """
+
+    id: int
+    plan_id: int
+    account_id: int
+    proposed_at: datetime
+    alone_from: datetime | None
+
+
+class Approved(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an approved plan's items."""
+
+    plan_hash: str
+    proposed_by: str | None
+    is_alone: bool
+    released: Released
+
+
+def propose_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Proposal:
+    """Propose to let a plan out; it goes nowhere before it is approved.
+
+    Raises:
+        PlanRefusedError: No reason, another hash, stale, expired, or a dry run.
+    """
+    if not asked.reason.strip():
+        raise PlanRefusedError("Предложение без причины не принимается")
+    with gateway.store.write() as conn:
+        found = _get_shown(conn, gateway, asked)
+        now = gateway.store.now(conn)
+        note = write_note(conn, asked.reason, now=now)
+        number: int = conn.execute(
+            insert(plan_proposal)
+            .values(
+                plan_id=found.id,
+                plan_hash=found.hash,
+                account_id=principal.account_id,
+                with_deletes=asked.with_deletes,
+                with_held=asked.with_held,
+                note_id=note.id,
+                proposed_at=now,
+            )
+            .returning(plan_proposal.c.id)
+        ).scalar_one()
+        gateway.audit.append(
+            conn,
+            Deed(
+                action="plan.proposed",
+                actor=principal.actor,
+                originator=principal.originator,
+                place=gateway.place,
+                object_type="plan",
+                object_id=f"plan:{found.id}",
+                run_id=found.run_id,
+                plan_hash=found.hash,
+                outcome="decided",
+                counts={"with_deletes": int(asked.with_deletes), "with_held": int(asked.with_held)},
+                note=note,
+                source_address=principal.address,
+            ),
+        )
+    return Proposal(
+        id=number,
+        plan_id=found.id,
+        account_id=principal.account_id,
+        proposed_at=now,
+        alone_from=now + _alone_after(gateway) if gateway.settings.school.single_approver else None,
+    )
+
+
+def approve_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Approved:
+    """Approve a plan and let its items out.
+
+    Raises:
+        SecondPersonError: It asks for two persons and nobody else has proposed it, or it is too soon to confirm alone.
+        PlanRefusedError: No fresh log-in, no reason, another hash, approved already, stale, expired, or a dry run.
+    """
+    proposed_by, is_alone = None, False
+    with gateway.store.write() as conn:
+        now = gateway.store.now(conn)
+        _require_fresh(gateway, principal, now)
+        found = _get_shown(conn, gateway, asked)
+        if asked.needs_two:
+            proposed_by, is_alone = _find_first(conn, gateway, principal, asked, now)
+    acting = replace(gateway, actor=principal.actor)
+    approve(
+        acting.store,
+        acting.audit,
+        acting.place,
+        found.id,
+        reason=asked.reason,
+        with_deletes=asked.with_deletes,
+        with_held=asked.with_held,
+        actor=principal.actor,
+        originator=proposed_by or principal.originator,
+        is_alone=is_alone,
+    )
+    released = release(acting.store, acting.audit, acting.place, found.id, lane="demand", actor=principal.actor)
+    return Approved(plan_hash=found.hash, proposed_by=proposed_by, is_alone=is_alone, released=released)
+
+
+def _get_shown(conn: Connection, gateway: Gateway, asked: Asked) -> SealedPlan:
+    refuse_elsewhere(conn, gateway.place, asked.plan_id)
+    refuse_unusable(conn, gateway.store, asked.plan_id)
+    found = load_plan(conn, asked.plan_id)
+    if found.hash != asked.plan_hash:
+        raise PlanRefusedError("Это не тот план, который был показан: откройте его заново")
+    return found
+
+
+def _require_fresh(gateway: Gateway, principal: Principal, now: datetime) -> None:
+    lasts = timedelta(minutes=gateway.settings.access.fresh_login_minutes)
+    if principal.proved_at is None or now - principal.proved_at > lasts:
+        raise PlanRefusedError("Подтвердите пароль заново, затем утвердите план", reason="LOGIN_NOT_FRESH")
+
+
+def _find_first(
+    conn: Connection, gateway: Gateway, principal: Principal, asked: Asked, now: datetime
+) -> tuple[str, bool]:
+    """Who has proposed at least this much of this hash, and whether it was the same person.
+
+    Raises:
+        SecondPersonError: Nobody, or nobody who counts as another person.
+    """
+    rows = conn.execute(
+        select(plan_proposal, account.c.person_ref)
+        .join(account, account.c.id == plan_proposal.c.account_id)
+        .where(plan_proposal.c.plan_id == asked.plan_id, plan_proposal.c.plan_hash == asked.plan_hash)
+        .order_by(plan_proposal.c.id)
+    ).all()
+    enough = [row for row in rows if row.with_deletes >= asked.with_deletes and row.with_held >= asked.with_held]
+    others = [row for row in enough if not _is_same_person(principal, row.account_id, row.person_ref)]
+    if others:
+        return account_code(others[-1].account_id), False
+    if enough and gateway.settings.school.single_approver:
+        own = enough[0]
+        may_from = own.proposed_at + _alone_after(gateway)
+        proved_at = principal.proved_at
+        if now < may_from or proved_at is None or proved_at < may_from:
+            raise SecondPersonError(
+                "Единственный утверждающий подтверждает своё предложение позже, введя пароль заново: не раньше "
+                + may_from.isoformat(timespec="minutes")
+            )
+        return account_code(own.account_id), True
+    raise SecondPersonError("Удаления и удержанное защитой утверждают двое: сначала план предлагает другой человек")
+
+
+def _is_same_person(principal: Principal, account_id: int, person_ref: str | None) -> bool:
+    """One person with two accounts is one person, and so is he who acts in the other's place."""
+    return account_id in (principal.account_id, principal.deputises_for) or (
+        person_ref is not None and person_ref == principal.person_ref
+    )
+
+
+def _alone_after(gateway: Gateway) -> timedelta:
+    return timedelta(minutes=gateway.settings.access.alone_after_minutes)
