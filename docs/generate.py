@@ -20,6 +20,10 @@ import typer
 from pydantic import BaseModel, SecretStr
 
 from gateway.__main__ import app
+from gateway.access.policy import POLICY, Action
+from gateway.access.roles import Reach, Role
+from gateway.api import audit, plans, pupils, queue, runs, sessions
+from gateway.api.app import PREFIX, require_policy
 from gateway.connectors.mesh.codecs import FormError
 from gateway.domain import errors
 from gateway.domain.errors import GatewayError
@@ -49,6 +53,19 @@ UNITS = (
 )
 INNER_ERRORS = (FormError,)
 """Raised and caught inside one module's door; they tell a wire model that a field does not fit."""
+ROUTE_MODULES = (sessions, pupils, runs, plans, queue, audit)
+REACHES = {
+    Reach.ANYONE: "nothing of a child is shown, or it is counted and nobody is named",
+    Reach.SELF: "a pupil's relation `self`",
+    Reach.OWN_CHILD: "a relation `guardian` that holds today and is not restricted",
+    Reach.OWN_CLASS: "a relation `leads` to the pupil's class",
+    Reach.OWN_GROUP: "a relation `teaches` to the group, substitutions within their days; the group's own marks, not all of its pupils'",
+    Reach.OWN_PROGRAMME: "a relation `curates` to the programme",
+    Reach.OWN_DEEDS: "only what this account started",
+    Reach.SCHOOL: "the role alone",
+    Reach.PSEUDONYMS: "the role alone; reasons, states and pseudonyms instead of names and values",
+    Reach.GLASS: "an hour after a written reason (`glass.break`); those who lead get an alert",
+}
 CATEGORIES = {
     "unchanged": "Unchanged",
     "create": "To be created",
@@ -72,6 +89,7 @@ def build_pages() -> dict[Path, str]:
         REFERENCE / "errors.md": build_errors_page(),
         REFERENCE / "cli.md": build_cli_page(),
         REFERENCE / "fault-matrix.md": build_matrix_page(),
+        REFERENCE / "access.md": build_access_page(),
     }
 
 
@@ -316,6 +334,39 @@ def _load_matrix() -> types.ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def build_access_page() -> str:
+    """Build the table of who may do what, with the routes that ask for each action."""
+    routes: dict[Action, list[str]] = {}
+    for module in ROUTE_MODULES:
+        for name, action in require_policy(module.routes.routes).items():
+            routes.setdefault(action, []).append(name)
+    lines = [
+        MADE_BY,
+        "# Who may do what",
+        "",
+        "One table for the HTTP door and the command line; source: `gateway/access/policy.py`. What has no cell is not there for the role: the",
+        "answer is the same 404 as for something that does not exist. One role is active in a request. Routes stand under",
+        f"`{PREFIX}`; the whole contract is its `/openapi.json`. How accounts are made: [accounts](../how-to/accounts.md).",
+        "",
+        "| action | " + " | ".join(role.value for role in Role) + " | OS user |",
+        "|---|" + "---|" * (len(Role) + 1),
+    ]
+    lines += [
+        f"| `{row.action.value}` | "
+        + " | ".join(reach.value if (reach := row.reach_of(role)) else "–" for role in Role)
+        + f" | {'✔' if row.operator else '–'} |"
+        for row in POLICY.values()
+    ]
+    lines += ["", "## How far a right reaches", "", "| reach | what it needs |", "|---|---|"]
+    lines += [f"| {reach.value} | {REACHES[reach]} |" for reach in Reach]
+    lines += ["", "## Routes", "", "| action | routes |", "|---|---|"]
+    lines += [
+        f"| `{action.value}` | {', '.join(f'`{name}`' for name in routes.get(action, [])) or 'command line only'} |"
+        for action in Action
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:

@@ -41,5 +41,7 @@ def main() -> None:
     run_cli()
 
 
+__all__ = ["app", "main"]
+
 if __name__ == "__main__":
     main()

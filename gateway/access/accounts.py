@@ -68,7 +68,7 @@ def add_account(office: Office, login: str, *, password: str | None, person_ref:
             ).scalar_one()
         except IntegrityError as exc:  # another process was faster
             raise ConfigurationError("Такой логин уже есть") from exc
-        _tell(conn, office, "account.added", number)
+        _tell(conn, office, number, action="account.added")
         return get_account(conn, login)
 
 
@@ -83,7 +83,7 @@ def set_password(office: Office, login: str, password: str) -> None:
         found = get_account(conn, login)
         conn.execute(update(account).where(account.c.id == found.id).values(password=hashed))
         end_sessions(conn, found.id, now=office.store.now(conn))
-        _tell(conn, office, "account.password_changed", found.id)
+        _tell(conn, office, found.id, action="account.password_changed")
 
 
 def disable_account(office: Office, login: str, *, reason: str) -> int:
@@ -109,7 +109,7 @@ def disable_account(office: Office, login: str, *, reason: str) -> int:
             .where(account_token.c.account_id == found.id, account_token.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
-        _tell(conn, office, "account.disabled", found.id, note=write_note(conn, reason, now=now))
+        _tell(conn, office, found.id, action="account.disabled", note=write_note(conn, reason, now=now))
         return ended
 
 
@@ -125,7 +125,7 @@ def enable_account(office: Office, login: str, *, reason: str) -> None:
         found = get_account(conn, login)
         conn.execute(update(account).where(account.c.id == found.id).values(disabled_at=None))
         note = write_note(conn, reason, now=office.store.now(conn))
-        _tell(conn, office, "account.enabled", found.id, note=note)
+        _tell(conn, office, found.id, action="account.enabled", note=note)
 
 
 def give_role(
@@ -172,7 +172,7 @@ def give_role(
             )
             .returning(account_role.c.id)
         ).scalar_one()
-        _tell(conn, office, "account.role_given", found.id, role=role)
+        _tell(conn, office, found.id, action="account.role_given", role=role)
         return next(one for one in load_grants(conn, office.place, found.id, on=None) if one.id == number)
 
 
@@ -194,7 +194,7 @@ def take_role(office: Office, login: str, role: Role) -> int:
         ).rowcount
         if not taken:
             raise ConfigurationError("У этой учётной записи такой роли нет")
-        _tell(conn, office, "account.role_taken", found.id, role=role)
+        _tell(conn, office, found.id, action="account.role_taken", role=role)
         return taken
 
 
@@ -277,9 +277,9 @@ def _grants_of(place: Place, account_id: int):  # type: ignore[no-untyped-def]  
 def _tell(
     conn: Connection,
     office: Office,
-    action: str,
     account_id: int,
     *,
+    action: str,
     role: Role | None = None,
     note: Note | None = None,
 ) -> None:

@@ -76,7 +76,7 @@ def give_relation(
             )
             .returning(account_relation.c.id)
         ).scalar_one()
-        _tell(conn, office, "account.relation_given", found.id, number)
+        _tell(conn, office, found.id, number, action="account.relation_given")
         return next(one for one in load_relations(conn, office.place, found.id) if one.id == number)
 
 
@@ -99,7 +99,7 @@ def take_relation(office: Office, login: str, relation_id: int) -> None:
         ).rowcount
         if not taken:
             raise ConfigurationError("У этой учётной записи такой связи нет: gateway users list")
-        _tell(conn, office, "account.relation_taken", found.id, relation_id)
+        _tell(conn, office, found.id, relation_id, action="account.relation_taken")
 
 
 def load_relations(conn: Connection, place: Place, account_id: int) -> list[Relation]:
@@ -129,7 +129,7 @@ def load_relations(conn: Connection, place: Place, account_id: int) -> list[Rela
     ]
 
 
-def _tell(conn: Connection, office: Office, action: str, account_id: int, relation_id: int) -> None:
+def _tell(conn: Connection, office: Office, account_id: int, relation_id: int, *, action: str) -> None:
     # the relation's number and not its object: a pupil's ref in an entry would outlive his erasure
     office.audit.append(
         conn,

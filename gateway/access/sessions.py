@@ -93,7 +93,14 @@ def log_in(
         grants = [] if fresh is None or not is_right else load_grants(conn, gate.place, fresh.id, on=moscow_day(now))
         chosen = next((grant for grant in grants if role is None or grant.role is role), None)
         if fresh is None or chosen is None:
-            _tell(conn, gate, "session.refused", None if row is None else row.id, role=None, address=address)
+            _tell(
+                conn,
+                gate,
+                action="session.refused",
+                account_id=None if row is None else row.id,
+                role=None,
+                address=address,
+            )
         else:
             take_back(conn, gate.limits, login=login, address=address)
             if gate.passwords.is_outdated(fresh.password):
@@ -113,7 +120,7 @@ def log_in(
                     seen_at=now,
                 )
             )
-            _tell(conn, gate, "session.opened", fresh.id, role=chosen.role, address=address)
+            _tell(conn, gate, action="session.opened", account_id=fresh.id, role=chosen.role, address=address)
     if fresh is None or chosen is None:
         raise LogInRefusedError(_REFUSED)
     principal = Principal(
@@ -208,8 +215,8 @@ def prove_password(gate: Gate, secret: str, principal: Principal, password: str)
         _tell(
             conn,
             gate,
-            "session.proved" if changed else "session.refused",
-            principal.account_id,
+            action="session.proved" if changed else "session.refused",
+            account_id=principal.account_id,
             role=principal.role,
             address=address,
         )
@@ -232,7 +239,14 @@ def choose_role(gate: Gate, secret: str, principal: Principal, role: Role) -> No
                 .where(account_session.c.digest == digest_secret(secret), account_session.c.ended_at.is_(None))
                 .values(role=role.value)
             )
-            _tell(conn, gate, "session.role_chosen", principal.account_id, role=role, address=principal.address)
+            _tell(
+                conn,
+                gate,
+                action="session.role_chosen",
+                account_id=principal.account_id,
+                role=role,
+                address=principal.address,
+            )
     if role not in held:
         raise LogInRefusedError("Такой роли у вас сегодня нет")
 
@@ -241,7 +255,14 @@ def log_out(gate: Gate, secret: str, principal: Principal) -> None:
     """End this session."""
     with gate.store.write() as conn:
         _end(conn, secret, now=gate.store.now(conn))
-        _tell(conn, gate, "session.closed", principal.account_id, role=principal.role, address=principal.address)
+        _tell(
+            conn,
+            gate,
+            action="session.closed",
+            account_id=principal.account_id,
+            role=principal.role,
+            address=principal.address,
+        )
 
 
 def _end(conn: Connection, secret: str, *, now: datetime) -> None:
@@ -259,7 +280,7 @@ def _still_same(conn: Connection, row: Row[Any]) -> Row[Any] | None:
 
 
 def _tell(
-    conn: Connection, gate: Gate, action: str, account_id: int | None, *, role: Role | None, address: str | None
+    conn: Connection, gate: Gate, *, action: str, account_id: int | None, role: Role | None, address: str | None
 ) -> None:
     code = None if account_id is None else account_code(account_id)
     is_known = code is not None and action != "session.refused"

@@ -84,7 +84,7 @@ def issue_token(
             )
             .returning(account_token.c.id)
         ).scalar_one()
-        _tell(conn, office, "token.issued", found.id, number)
+        _tell(conn, office, found.id, number, action="token.issued")
         token = next(one for one in load_tokens(conn, found.id) if one.id == number)
     return token, secret
 
@@ -108,7 +108,7 @@ def revoke_token(office: Office, login: str, token_id: int) -> None:
         ).rowcount
         if not changed:
             raise ConfigurationError("Такого действующего токена у этой учётной записи нет")
-        _tell(conn, office, "token.revoked", found.id, token_id)
+        _tell(conn, office, found.id, token_id, action="token.revoked")
 
 
 def load_tokens(conn: Connection, account_id: int) -> list[Token]:
@@ -177,7 +177,7 @@ def note_token_seen(conn: Connection, secret: str, *, now: datetime) -> None:
     conn.execute(update(account_token).where(account_token.c.digest == digest_secret(secret)).values(seen_at=now))
 
 
-def _tell(conn: Connection, office: Office, action: str, account_id: int, token_id: int) -> None:
+def _tell(conn: Connection, office: Office, account_id: int, token_id: int, *, action: str) -> None:
     office.audit.append(
         conn,
         Deed(

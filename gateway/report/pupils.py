@@ -277,7 +277,7 @@ def _load(
         require_group(conn, scope, place_id, group_ref)
         where.append(body_field(record.c.body, "group") == group_ref)
     if scope.principal.role in _OUTSIDE and cls is Mark:
-        where.append(body_field(record.c.body, "is_hidden").in_(("0", "false")))
+        where.append(body_field(record.c.body, "is_hidden").not_in(("1", "true")))
     rows = conn.execute(
         select(record.c.body, base.c.verified_at)
         .select_from(_with_base())

@@ -23,7 +23,10 @@ from gateway.reconcile.tables import record
 
 
 class body_field(FunctionElement[str]):  # noqa: N801  # an SQL function, written as one
-    """A text field of a record's stored JSON body, on both databases; NULL where it is absent or null."""
+    """A field of a record's stored JSON body as text, on both databases; NULL where it is absent or null.
+
+    Truth is spelled `1` or `true`, by the database.
+    """
 
     inherit_cache = True
     type = String()
@@ -36,7 +39,7 @@ class body_field(FunctionElement[str]):  # noqa: N801  # an SQL function, writte
 def _of_sqlite(element: body_field, compiler: SQLCompiler, **more: Any) -> str:
     body, field = (compiler.process(clause, **more) for clause in element.clauses)
     # a BLOB is refused by json_extract; the body is UTF-8 by `domain.records.to_body`
-    return f"json_extract(CAST({body} AS TEXT), '$.' || {field})"
+    return f"CAST(json_extract(CAST({body} AS TEXT), '$.' || {field}) AS TEXT)"
 
 
 @compiles(body_field, "postgresql")
