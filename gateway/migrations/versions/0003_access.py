@@ -5,8 +5,8 @@ from alembic import op
 
 from gateway.domain.errors import ConfigurationError
 
-revision = "0002_access"
-down_revision = "0001"
+revision = "access"
+down_revision = "several_sources"
 branch_labels = None
 depends_on = None
 
