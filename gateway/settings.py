@@ -224,6 +224,8 @@ class SchoolSettings(_Group):
     """`[[school.holidays]]` with `from` and `to`: days that are no working days. The city's calendar can't be read before its year begins."""
     held_until_hour: int = Field(default=12, ge=0, le=23)
     """What a guard holds waits until this hour of the next working day and is decided afresh then: a morning for the deputy head to look."""
+    discrepancy_due_days: int = Field(default=2, ge=0, le=60)
+    """Working days in which an opened discrepancy should be settled; then it is overdue. Two: seen on one day, asked about on the next."""
     year: str | None = None
     """School year in every key, `2026/27`; None = that of the day. Fixed only where the past is worked on (the demo)."""
     mapping_file: Path | None = None

@@ -380,6 +380,15 @@ DECISION_TEXTS: tuple[Row, ...] = (
         "Check the plan and approve it if it is right.",
     ),
     (
+        "LEFT_TO_CITY",
+        "out_of_scope",
+        "teacher",
+        "По решению человека эту запись ведут в городском журнале.",
+        "Если это не так, исправьте запись на портале: решение действует до её правки.",
+        "A person decided that this record is kept in the city's journal.",
+        "If that is wrong, correct the record at the portal: the decision holds until it is edited.",
+    ),
+    (
         "MARKED_HOLD",
         "held",
         "deputy_head",

@@ -22,6 +22,7 @@ from gateway.domain.records import Attempt, Group, Lesson, LessonPlan, Record
 from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.city_reads import CityReads
 from gateway.flows.correlate import WhoIsWho, correlate
+from gateway.flows.discrepancies import follow_discrepancies
 from gateway.flows.gateway import Gateway
 from gateway.flows.joint import GroupJoining, is_joint, speaking_sources
 from gateway.flows.pull import Problem
@@ -36,6 +37,7 @@ from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
+from gateway.reconcile.corrections import Correction, apply_corrections, load_corrections
 from gateway.reconcile.coverage import note_covered
 from gateway.reconcile.intend import store_intended
 from gateway.reconcile.memo import find_memo, store_memo
@@ -102,6 +104,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     if not is_dry_run:
         with gateway.store.write() as conn:
             retire_older(conn, place_id, sealed.id, keep=find_kept_plans(conn, place_id, want))
+        follow_discrepancies(gateway, place_id, sealed.id)
     if not is_dry_run and not planner.problems and planner.is_whole_place():
         finish_adoption(gateway, run_id)
     problems = [*_directory_problems(directory), *planner.problems]
@@ -146,6 +149,7 @@ class _Planner:
         self._plan_rows: list[LessonPlan] | None = None
         self._scopes: Mapping[str, Sequence[LocalScope]] = {}
         self._reads = CityReads(gateway, place_id)
+        self._corrections: Mapping[tuple[str, str], Correction] = {}
         self.problems: list[Problem] = []
         self.skipped = 0
 
@@ -156,6 +160,7 @@ class _Planner:
                 conn, self._place_id, canonical=self._who.joint.groups, groups=self._who.local_groups
             )
             faults = load_faults(conn, self._place_id)
+            self._corrections = load_corrections(conn, self._place_id)
         known = sorted(set(self._scopes) & set(self._who.local_groups))
         groups = [ref for ref in known if self._is_wanted(self._who.local_groups[ref])]
         if known and not groups:
@@ -276,6 +281,9 @@ class _Planner:
             mapped = [map_record(item, context) for item in sent]
         else:
             mapped = joining.map_scope(conn, kind, sent, context, scope)
+        mapped = list(
+            apply_corrections(conn, self._place_id, self._corrections, records, mapped, now=self._gateway.store.now(conn))
+        )
         save_chosen_lessons(conn, self._place_id, mapped, lessons, self._rule_version, self._gateway.store.now(conn))
         store_intended(conn, self._place_id, scope, mapped)
 

@@ -16,6 +16,7 @@ import msgspec
 from gateway.connectors.port import Want
 from gateway.domain.errors import GatewayError, Recovery
 from gateway.flows.deliver import Delivered, deliver
+from gateway.flows.discrepancies import prove_discrepancies
 from gateway.flows.gateway import Gateway
 from gateway.flows.held import Held, note_held
 from gateway.flows.plan import Planned, make_plan
@@ -100,6 +101,7 @@ def sync(
                 )
             held = note_held(gateway, planned.plan.id, want, mode="approve" if asks_first else "automatic")
             delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+            prove_discrepancies(gateway)
     result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held)
     if not is_dry_run:
         forget_asked(gateway, run_id)
@@ -115,6 +117,7 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
             place_id = gateway.place_id(conn)
         released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
         delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+        prove_discrepancies(gateway)
     return finish_sync(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
 
 

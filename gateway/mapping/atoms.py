@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import assert_never
 
+import msgspec
+
 from gateway.domain.city import (
     AbsenceAtom,
     AbsenceIntent,
@@ -75,6 +77,24 @@ def atom_of_intent(intent: Intent) -> Atom:
             return _plan_atom(intent.lessons)
         case _:
             assert_never(intent)
+
+
+def with_atom(intent: Intent, atom: Atom) -> Intent:
+    """Return the intent with another content in the same place; its atom is then the given one.
+
+    Raises:
+        TypeError: An atom of another kind.
+    """
+    match intent, atom:
+        case MarkIntent(), MarkAtom():
+            return msgspec.structs.replace(intent, value=atom.value, weight=atom.weight, form_id=atom.form_id)
+        case AbsenceIntent(), AbsenceAtom():
+            return msgspec.structs.replace(intent, reason_id=atom.reason_id)
+        case HomeworkIntent(), HomeworkAtom():
+            return msgspec.structs.replace(
+                intent, text=atom.text, prepared_for=atom.prepared_for, pupil_ids=atom.pupil_ids
+            )
+    raise TypeError("an atom of another kind")
 
 
 def atom_of_city(obj: CityObject) -> Atom:

@@ -30,6 +30,7 @@ from gateway.domain.identifiers import Kind
 from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
+from gateway.reconcile.corrections import load_apart
 from gateway.reconcile.coverage import load_lost
 from gateway.reconcile.gone import DELETABLE, Gone, is_proven
 from gateway.reconcile.guard import GuardRow, Limits, ScopeShare, judge
@@ -98,7 +99,7 @@ class ScopeDecision(msgspec.Struct, frozen=True, kw_only=True):
     is_busy: bool = False
 
 
-_CITY_TYPES: dict[str, type[CityObject]] = {
+CITY_TYPES: dict[str, type[CityObject]] = {
     Kind.MARK.value: CityMark,
     Kind.ABSENCE.value: CityAbsence,
     Kind.HOMEWORK.value: CityHomework,
@@ -168,6 +169,7 @@ def decide_scope(
                 _their_seat(kind, city_id, key, digest, body, position_of)
                 for kind, city_id, key, digest, body in strangers
             ],
+            apart=load_apart(conn, place_id, scope),
         )
     lost = (
         load_lost(conn, place_id, scope) - {int(key) for key in likeness.equal.values()} if strangers else frozenset()
@@ -380,7 +382,7 @@ def _plan_seat(ref: str, kind: str, key: str, digest: bytes, item: TopicsIntent 
 def _their_seat(
     kind: str, city_id: int, key: str, digest: bytes, body: bytes, position_of: Callable[[int], int | None]
 ) -> Seat:
-    item = msgspec.json.decode(body, type=_CITY_TYPES[kind])
+    item = msgspec.json.decode(body, type=CITY_TYPES[kind])
     if isinstance(item, CityMark):
         atom = atom_of_city(item)
         return Seat(

@@ -7,7 +7,7 @@ same or near value. One object serves one record. Order of arrival does not matt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -45,12 +45,15 @@ class Likeness(msgspec.Struct, frozen=True):
     twin: Mapping[str, str]
 
 
-def find_twins(ours: Iterable[Seat], theirs: Iterable[Seat]) -> Likeness:
+def find_twins(
+    ours: Iterable[Seat], theirs: Iterable[Seat], *, apart: Collection[tuple[str, str]] = frozenset()
+) -> Likeness:
     """Match never-sent records with unlinked objects of the city.
 
     Args:
         ours: Records without base.
         theirs: Objects that no base knows.
+        apart: (our key, their key) that a person called two different things: never matched again.
 
     Returns:
         Two maps from our key to their key.
@@ -65,17 +68,19 @@ def find_twins(ours: Iterable[Seat], theirs: Iterable[Seat]) -> Likeness:
     equal: dict[str, str] = {}
     rest: list[Seat] = []
     for seat in waiting:
-        found = by_cell.get((seat.object_key, seat.digest))
-        if found:
-            equal[seat.key] = found.pop(0)
-            free.pop(equal[seat.key])
+        found = by_cell.get((seat.object_key, seat.digest), [])
+        mine = next((key for key in found if (seat.key, key) not in apart), None)
+        if mine is not None:
+            found.remove(mine)
+            equal[seat.key] = mine
+            free.pop(mine)
         else:
             rest.append(seat)
     pairs = sorted(
         (cost, seat.key, candidate.key)
         for seat in rest
         for candidate in _candidates(seat, by_pupil, free)
-        if (cost := _distance(seat, candidate)) is not None
+        if (seat.key, candidate.key) not in apart and (cost := _distance(seat, candidate)) is not None
     )
     wishes: dict[str, list[str]] = {}
     for _, mine, other in pairs:

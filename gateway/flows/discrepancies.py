@@ -1,0 +1,345 @@
+"""Discrepancies: taken up after each plan, settled by people, proven by the city.
+
+Every act of a person is one transaction with its audit entry and the reason as typed. A choice sends nothing: it moves
+what is agreed or what is meant, and the next plan proposes the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from gateway.audit.deed import Deed
+from gateway.audit.notes import Note, write_note
+from gateway.domain.discrepancies import LIVE, PUT_ASIDE, Choice, DiscrepancyState
+from gateway.domain.errors import PlanRefusedError
+from gateway.flows.gateway import Gateway
+from gateway.flows.held import build_calendar
+from gateway.queue.states import OPEN, State
+from gateway.queue.tables import operation
+from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice
+from gateway.reconcile.follow import Followed, follow_chunk, prove_chunk, settle_chunk
+from gateway.reconcile.tables import discrepancy, discrepancy_step
+
+CHUNK_ROWS = 1_000
+"""Rows a transaction: about 50 ms on SQLite (law 2: none over 250 ms)."""
+MOST_AT_ONCE = 5_000
+"""Discrepancies one act may settle: more than that is no longer one person's look at one pattern."""
+LONGEST_AWAY = timedelta(days=120)
+"""Longest time for which something may be put aside: a term and its holidays; what is put aside must come back."""
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What one act took, what dropped out and why, and whether it was only shown."""
+
+    choice: Choice
+    taken: list[int]
+    excluded: list[Excluded]
+    is_preview: bool
+
+
+def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int) -> Followed:
+    """Take up a sealed plan's decisions, a chunk a transaction; can be called again after a crash."""
+    counts = Followed()
+    after: int | None = 0
+    while after is not None:
+        with gateway.store.write() as conn:
+            now = gateway.store.now(conn)
+            after = follow_chunk(
+                conn,
+                place_id,
+                plan_id,
+                after_seq=after,
+                limit=CHUNK_ROWS,
+                now=now,
+                due_at=_due_at(gateway, now),
+                counts=counts,
+            )
+    after = 0
+    while after is not None:
+        with gateway.store.write() as conn:
+            after = settle_chunk(
+                conn,
+                place_id,
+                plan_id,
+                after_id=after,
+                limit=CHUNK_ROWS,
+                now=gateway.store.now(conn),
+                counts=counts,
+            )
+    return counts
+
+
+def prove_discrepancies(gateway: Gateway) -> Followed:
+    """Close what was chosen and stands in the city by the read-back of this delivery."""
+    counts = Followed()
+    after: int | None = 0
+    while after is not None:
+        with gateway.store.write() as conn:
+            after = prove_chunk(
+                conn,
+                gateway.place_id(conn),
+                after_id=after,
+                limit=CHUNK_ROWS,
+                now=gateway.store.now(conn),
+                counts=counts,
+            )
+    return counts
+
+
+def choose(
+    gateway: Gateway,
+    ids: Sequence[int],
+    choice: Choice,
+    *,
+    reason: str,
+    own_value: str | None = None,
+    until: datetime | None = None,
+    is_preview: bool = False,
+) -> Settlement:
+    """Settle discrepancies by one choice; what moved since it was shown drops out and is listed.
+
+    Args:
+        gateway: The composed gateway.
+        ids: Numbers of the discrepancies, at most `MOST_AT_ONCE`.
+        choice: What the person wants.
+        reason: Why, as typed; kept beside the audit.
+        own_value: The third value of a mark, for `Choice.OWN`.
+        until: When what is put aside comes back; aware UTC, at most 120 days away.
+        is_preview: Only say what would be taken.
+
+    Raises:
+        PlanRefusedError: No reason, no day, a value that is none, too many, or deletes mixed with changes.
+    """
+    _refuse_incomplete(gateway, ids, choice, reason=reason, own_value=own_value, until=until)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        rows = load_for_choice(conn, place_id, sorted(set(ids)))
+        missing = [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
+        taken, excluded = sort_out(rows, choice, busy=_load_open(conn, place_id, [row.ref for row in rows]))
+        removing = {effect.is_removing for _, effect in taken}
+        if len(removing) > 1:
+            raise PlanRefusedError("Удаления решаются отдельно от правок: выберите записи одного рода")
+        settlement = Settlement(
+            choice=choice,
+            taken=[row.id for row, _ in taken],
+            excluded=[*excluded, *missing],
+            is_preview=is_preview,
+        )
+        if is_preview or not taken:
+            return settlement
+        note = write_note(conn, reason, now=now)
+        store_choice(
+            conn,
+            place_id,
+            taken,
+            choice,
+            own_value=own_value,
+            until=until,
+            actor=gateway.actor.name,
+            note_id=note.id,
+            now=now,
+        )
+        if choice not in PUT_ASIDE:
+            _let_go(conn, gateway, place_id, [(row.kind, row.ref) for row, _ in taken], now)
+        _write_deed(
+            conn,
+            gateway,
+            "discrepancy.chosen",
+            settlement.taken,
+            note,
+            counts={f"choice.{choice.value}": len(taken), "excluded": len(settlement.excluded)},
+        )
+    return settlement
+
+
+def assign(gateway: Gateway, ids: Sequence[int], assignee: str, *, reason: str) -> list[int]:
+    """Give open discrepancies to one person by the code of his account.
+
+    Returns:
+        Numbers of those that were given; a settled one is not.
+
+    Raises:
+        PlanRefusedError: No reason, or nobody named.
+    """
+    if not reason.strip() or not assignee.strip():
+        raise PlanRefusedError("Назначение без имени учётной записи или причины не принимается")
+    return _move(
+        gateway,
+        ids,
+        step="assigned",
+        states=LIVE,
+        values={"state": DiscrepancyState.ASSIGNED.value, "assignee": assignee},
+        reason=reason,
+    )
+
+
+def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
+    """Reopen what another person settled on one's behalf; what was written meanwhile stands until it is chosen anew.
+
+    Returns:
+        False where there is nothing settled to dispute.
+
+    Raises:
+        PlanRefusedError: No reason.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Возражение без причины не принимается: --reason")
+    return bool(
+        _move(
+            gateway,
+            [number],
+            step="disputed",
+            states=(
+                DiscrepancyState.WAITING_PROOF,
+                DiscrepancyState.RESOLVED,
+                DiscrepancyState.IGNORED,
+                DiscrepancyState.WAITING_OUTSIDE,
+            ),
+            values={"state": DiscrepancyState.OPEN.value, "until": None},
+            reason=reason,
+        )
+    )
+
+
+def _move(
+    gateway: Gateway,
+    ids: Sequence[int],
+    *,
+    step: str,
+    states: Sequence[DiscrepancyState],
+    values: dict[str, object],
+    reason: str,
+) -> list[int]:
+    with gateway.store.write() as conn:
+        now = gateway.store.now(conn)
+        moved = conn.execute(
+            update(discrepancy)
+            .where(
+                discrepancy.c.place_id == gateway.place_id(conn),
+                discrepancy.c.id.in_(list(ids)[:MOST_AT_ONCE]),
+                discrepancy.c.state.in_([state.value for state in states]),
+            )
+            .values(changed_at=now, **values)
+            .returning(discrepancy.c.id, discrepancy.c.pattern)
+        ).all()
+        if not moved:
+            return []
+        note = write_note(conn, reason, now=now)
+        conn.execute(
+            insert(discrepancy_step),
+            [
+                {
+                    "discrepancy_id": row.id,
+                    "at": now,
+                    "step": step,
+                    "actor": gateway.actor.name,
+                    "choice": None,
+                    "pattern": row.pattern,
+                    "note_id": note.id,
+                    "plan_id": None,
+                }
+                for row in moved
+            ],
+        )
+        numbers = sorted(row.id for row in moved)
+        action = "discrepancy.assigned" if step == "assigned" else "discrepancy.disputed"
+        _write_deed(conn, gateway, action, numbers, note, counts={"taken": len(numbers)})
+    return numbers
+
+
+def _refuse_incomplete(
+    gateway: Gateway,
+    ids: Sequence[int],
+    choice: Choice,
+    *,
+    reason: str,
+    own_value: str | None,
+    until: datetime | None,
+) -> None:
+    if not reason.strip():
+        raise PlanRefusedError("Решение без причины не принимается: --reason")
+    if len(set(ids)) > MOST_AT_ONCE:
+        raise PlanRefusedError(f"За один раз решают не больше {MOST_AT_ONCE} расхождений: сузьте отбор")
+    if choice is Choice.OWN and (own_value is None or not is_own_value(own_value)):
+        raise PlanRefusedError("Своё значение — целое число от 1 до 100: --value")
+    if choice in PUT_ASIDE:
+        now = gateway.now()
+        if until is None or not now < until <= now + LONGEST_AWAY:
+            raise PlanRefusedError("Назовите день, когда к этому вернуться, не дальше 120 дней: --until")
+
+
+def _load_open(conn: Connection, place_id: int, refs: Sequence[str]) -> set[tuple[str, str]]:
+    """What delivery has right now: nothing may be decided about it under its hands."""
+    found: set[tuple[str, str]] = set()
+    states = [state.value for state in OPEN]
+    for first in range(0, len(refs), CHUNK_ROWS):
+        rows = conn.execute(
+            select(operation.c.kind, operation.c.ref).where(
+                operation.c.place_id == place_id,
+                operation.c.ref.in_(refs[first : first + CHUNK_ROWS]),
+                operation.c.state.in_(states),
+            )
+        )
+        found.update((row.kind, row.ref) for row in rows)
+    return found
+
+
+def _let_go(
+    conn: Connection, gateway: Gateway, place_id: int, records: Sequence[tuple[str, str]], now: datetime
+) -> None:
+    """What delivery parked about these records is decided afresh by the next plan."""
+    wanted = set(records)
+    refs = [ref for _, ref in records]
+    ledger = gateway.ledger
+    for first in range(0, len(refs), CHUNK_ROWS):
+        parked = conn.execute(
+            select(operation).where(
+                operation.c.place_id == place_id,
+                operation.c.ref.in_(refs[first : first + CHUNK_ROWS]),
+                operation.c.state == State.PARKED.value,
+            )
+        ).all()
+        for row in parked:
+            if (row.kind, row.ref) not in wanted:
+                continue
+            conn.execute(
+                update(operation)
+                .where(operation.c.id == row.id)
+                .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
+            )
+            ledger.write(conn, row, "operation.replayed", "undone", actor=gateway.actor)
+
+
+def _write_deed(
+    conn: Connection, gateway: Gateway, action: str, numbers: Sequence[int], note: Note, *, counts: dict[str, int]
+) -> None:
+    """One entry an act: which ones is in their steps, and the digest of their numbers binds the two."""
+    listed = ",".join(str(number) for number in sorted(numbers))
+    gateway.audit.append(
+        conn,
+        Deed(
+            action=action,
+            actor=gateway.actor,
+            place=gateway.place,
+            object_type="discrepancy",
+            object_id=f"discrepancy:{numbers[0]}" if len(numbers) == 1 else "discrepancy:many",
+            new_digest=hashlib.sha256(listed.encode()).hexdigest(),
+            outcome="decided",
+            counts=counts,
+            note=note,
+        ),
+    )
+
+
+def _due_at(gateway: Gateway, now: datetime) -> datetime:
+    calendar = build_calendar(gateway.settings)
+    due = now
+    for _ in range(gateway.settings.school.discrepancy_due_days):
+        due = calendar.next_working_hour(due, gateway.settings.school.held_until_hour)
+    return due

@@ -1,0 +1,313 @@
+"""A person's choices about discrepancies, carried into base and corrections; many at once, in the caller's transaction.
+
+What moved since it was shown drops out and is told, like a plan's items (law 2). Nothing here writes to the city.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
+
+from gateway.domain.city import Atom, Intent, MarkAtom
+from gateway.domain.discrepancies import PUT_ASIDE, Choice, DiscrepancyState, DiscrepancyType
+from gateway.domain.records import to_body
+from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent, canonical_value, with_atom
+from gateway.reconcile.discrepancies import Effect, find_effect, is_single_pupil
+from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
+from gateway.reconcile.tables import (
+    apart,
+    base,
+    correction,
+    discrepancy,
+    discrepancy_step,
+    intended,
+    record,
+    scope_memo,
+    shadow,
+)
+from gateway.reconcile.triples import COMPARED
+from gateway.store.transaction import upsert
+
+LOOKUP_COUNT = 500  # ids a question
+NO_DIGEST = bytes(16)
+"""Stands where there is no content to take a digest of."""
+
+
+class Excluded(msgspec.Struct, frozen=True):
+    """A discrepancy that a choice did not take, and why: moved, in_flight, not_offered, settled."""
+
+    id: int
+    why: str
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a choice took and what dropped out.
+
+    Attributes:
+        taken: Numbers of the discrepancies.
+        records: (kind, ref) of what delivery parked and has to let go.
+        may_remove: Some of it may end as a delete.
+    """
+
+    taken: Sequence[int]
+    excluded: Sequence[Excluded]
+    records: Collection[tuple[str, str]]
+    may_remove: bool
+
+
+def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int]) -> list[Row[Any]]:
+    """Load discrepancies beside the legs as they stand now."""
+    found: list[Row[Any]] = []
+    for first in range(0, len(ids), LOOKUP_COUNT):
+        found.extend(
+            conn.execute(
+                select(
+                    discrepancy,
+                    intended.c.digest.label("now_ours"),
+                    intended.c.state.label("now_state"),
+                    base.c.digest.label("now_base"),
+                    shadow.c.digest.label("now_theirs"),
+                    record.c.digest.label("record_digest"),
+                )
+                .select_from(
+                    discrepancy.outerjoin(intended, _same_record(intended))
+                    .outerjoin(base, _same_record(base))
+                    .outerjoin(record, _same_record(record))
+                    .outerjoin(
+                        shadow,
+                        and_(
+                            shadow.c.place_id == discrepancy.c.place_id,
+                            shadow.c.kind == discrepancy.c.kind,
+                            shadow.c.city_id == discrepancy.c.city_id,
+                        ),
+                    )
+                )
+                .where(discrepancy.c.place_id == place_id, discrepancy.c.id.in_(ids[first : first + LOOKUP_COUNT]))
+                .order_by(discrepancy.c.id)
+            )
+        )
+    return found
+
+
+def sort_out(
+    rows: Sequence[Row[Any]], choice: Choice, *, busy: Collection[tuple[str, str]]
+) -> tuple[list[tuple[Row[Any], Effect]], list[Excluded]]:
+    """Part what a choice can take from what it can't. Pure.
+
+    Args:
+        rows: From `load_for_choice`.
+        choice: What the person wants.
+        busy: (kind, ref) that delivery holds right now.
+    """
+    taken: list[tuple[Row[Any], Effect]] = []
+    excluded: list[Excluded] = []
+    for row in rows:
+        effect = find_effect(DiscrepancyType(row.type), choice, is_other_cell=_is_other_cell(row))
+        if row.state == DiscrepancyState.RESOLVED.value:
+            excluded.append(Excluded(row.id, "settled"))
+        elif effect is None:
+            excluded.append(Excluded(row.id, "not_offered"))
+        elif choice not in PUT_ASIDE and (row.kind, row.ref) in busy:
+            excluded.append(Excluded(row.id, "in_flight"))
+        elif choice not in PUT_ASIDE and not _stands(row):
+            excluded.append(Excluded(row.id, "moved"))
+        else:
+            taken.append((row, effect))
+    return taken, excluded
+
+
+def store_choice(
+    conn: Connection,
+    place_id: int,
+    taken: Sequence[tuple[Row[Any], Effect]],
+    choice: Choice,
+    *,
+    own_value: str | None,
+    until: datetime | None,
+    actor: str,
+    note_id: int | None,
+    now: datetime,
+) -> None:
+    """Carry a choice into base, corrections and the discrepancies' lives.
+
+    Args:
+        conn: A write transaction.
+        place_id: Where we are.
+        taken: From `sort_out`.
+        choice: What the person wants.
+        own_value: The third value of a mark, for `Choice.OWN`.
+        until: Day to which it is put aside, for `HOLD` and `IGNORE`; aware UTC.
+        actor: Whose choice it is: an account or an OS user.
+        note_id: Why, as typed.
+        now: Aware UTC.
+    """
+    bases: list[dict[str, Any]] = []
+    dropped: list[dict[str, Any]] = []
+    corrections: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+    updates: list[dict[str, Any]] = []
+    for row, effect in taken:
+        laid = _laid_over(row, effect, own_value)
+        if effect.base == "theirs":
+            bases.append(_base_of_theirs(place_id, row, now))
+        elif effect.base == "drop":
+            dropped.append({"b_kind": row.kind, "b_ref": row.ref})
+        if effect.overlay != "none":
+            corrections.append(
+                {
+                    "place_id": place_id,
+                    "kind": row.kind,
+                    "ref": row.ref,
+                    "corrected": row.record_digest or NO_DIGEST,
+                    "atom": None if laid is None else to_body(laid),
+                    "actor": actor,
+                    "made_at": now,
+                    "discrepancy_id": row.id,
+                }
+            )
+        if effect.is_apart:
+            pairs.append(
+                {
+                    "place_id": place_id,
+                    "kind": row.kind,
+                    "ref": row.ref,
+                    "city_id": row.city_id,
+                    "scope": row.scope,
+                }
+            )
+        updates.append({"b_id": row.id, "b_chosen": _chosen(row, effect, laid)})
+    upsert(
+        conn,
+        base,
+        bases,
+        keys=("place_id", "kind", "ref"),
+        update=("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how"),
+    )
+    if dropped:
+        conn.execute(
+            delete(base).where(
+                base.c.place_id == place_id, base.c.kind == bindparam("b_kind"), base.c.ref == bindparam("b_ref")
+            ),
+            dropped,
+        )
+    upsert(
+        conn,
+        correction,
+        corrections,
+        keys=("place_id", "kind", "ref"),
+        update=("corrected", "atom", "actor", "made_at", "discrepancy_id"),
+    )
+    upsert(conn, apart, pairs, keys=("place_id", "kind", "ref", "city_id"), update=())
+    if updates:
+        conn.execute(
+            update(discrepancy)
+            .where(discrepancy.c.id == bindparam("b_id"))
+            .values(
+                state=_state_after(choice).value,
+                choice=choice.value,
+                chosen=bindparam("b_chosen"),
+                until=until if choice in PUT_ASIDE else None,
+                changed_at=now,
+            ),
+            updates,
+        )
+        conn.execute(
+            insert(discrepancy_step),
+            [
+                {
+                    "discrepancy_id": row.id,
+                    "at": now,
+                    "step": "chosen",
+                    "actor": actor,
+                    "choice": choice.value,
+                    "pattern": row.pattern,
+                    "note_id": note_id,
+                    "plan_id": row.plan_id,
+                }
+                for row, _ in taken
+            ],
+        )
+        # What a memo stands on has moved: these scopes are looked at again.
+        scopes = sorted({row.scope for row, _ in taken})
+        conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
+
+
+def is_own_value(text: str) -> bool:
+    """Whether a typed mark can be one: the city's scales are whole numbers (city-journal.md R8)."""
+    value = canonical_value(text)
+    return value.isascii() and value.isdigit() and 1 <= int(value) <= 100
+
+
+def _same_record(table: Any) -> Any:
+    return and_(
+        table.c.place_id == discrepancy.c.place_id,
+        table.c.kind == discrepancy.c.kind,
+        table.c.ref == discrepancy.c.ref,
+    )
+
+
+def _stands(row: Row[Any]) -> bool:
+    """Whether all three legs are what the person was shown."""
+    now_ours = row.now_ours if row.now_state in COMPARED and row.now_ours != NO_DIGEST else None
+    return bool(now_ours == row.ours and row.now_base == row.base and row.now_theirs == row.theirs)
+
+
+def _is_other_cell(row: Row[Any]) -> bool:
+    return is_single_pupil(row.kind) and row.their_key is not None and row.their_key != row.object_key
+
+
+def _state_after(choice: Choice) -> DiscrepancyState:
+    if choice is Choice.HOLD:
+        return DiscrepancyState.WAITING_OUTSIDE
+    return DiscrepancyState.IGNORED if choice is Choice.IGNORE else DiscrepancyState.WAITING_PROOF
+
+
+def _intent_of(kind: str, body: bytes) -> Intent:
+    intent: Intent = msgspec.json.decode(body, type=INTENT_TYPES[kind])
+    return intent
+
+
+def _their_atom(row: Row[Any]) -> Atom:
+    return atom_of_city(msgspec.json.decode(row.city_body, type=CITY_TYPES[row.kind]))
+
+
+def _laid_over(row: Row[Any], effect: Effect, own_value: str | None) -> Atom | None:
+    if effect.overlay == "theirs":
+        return _their_atom(row)
+    if effect.overlay == "own":
+        ours = atom_of_intent(_intent_of(row.kind, row.intent))
+        if isinstance(ours, MarkAtom) and own_value is not None:
+            return msgspec.structs.replace(ours, value=canonical_value(own_value))
+    return None
+
+
+def _chosen(row: Row[Any], effect: Effect, laid: Atom | None) -> bytes | None:
+    """Digest that all three legs have to show; None where we hold nothing there any more."""
+    if laid is not None:
+        return atom_digest(laid)
+    if effect.overlay == "nothing" or effect.is_removing or row.ours is None:
+        return None
+    ours: bytes = row.ours
+    return ours
+
+
+def _base_of_theirs(place_id: int, row: Row[Any], now: datetime) -> dict[str, Any]:
+    """The city's value as last read becomes what is agreed: a person has seen it."""
+    meant = with_atom(_intent_of(row.kind, row.intent or row.base_intent), _their_atom(row))
+    values: Mapping[str, Any] = {
+        "place_id": place_id,
+        "kind": row.kind,
+        "ref": row.ref,
+        "scope": row.scope,
+        "city_id": row.city_id,
+        "object_key": row.their_key,
+        "digest": row.theirs,
+        "intent": to_body(meant),
+        "verified_at": now,
+        "how": "chosen",
+    }
+    return dict(values)
