@@ -26,6 +26,7 @@ from gateway.api import audit, plans, pupils, queue, runs, sessions
 from gateway.api.app import PREFIX, require_policy
 from gateway.connectors.mesh.codecs import FormError
 from gateway.domain import errors
+from gateway.domain.discrepancies import TYPE_TEXTS, Choice
 from gateway.domain.errors import GatewayError
 from gateway.domain.reasons import REASONS
 from gateway.settings import GatewaySettings
@@ -43,6 +44,7 @@ UNITS = (
     ("_count", "count"),
     ("_id", "id"),
     ("days_back", "days"),
+    ("_days", "days"),
     ("parallel", "calls"),
     ("threads", "threads"),
     ("from_day", "days from the run's day"),
@@ -86,6 +88,7 @@ def build_pages() -> dict[Path, str]:
     return {
         REFERENCE / "settings.md": build_settings_page(),
         REFERENCE / "reasons.md": build_reasons_page(),
+        REFERENCE / "discrepancies.md": build_discrepancies_page(),
         REFERENCE / "errors.md": build_errors_page(),
         REFERENCE / "cli.md": build_cli_page(),
         REFERENCE / "fault-matrix.md": build_matrix_page(),
@@ -208,6 +211,32 @@ def build_reasons_page() -> str:
             f"| {_cell(reason.todo_en)}<br>{_cell(reason.todo_ru)} | {reason.owner} |"
             for reason in rows
         ]
+    return "\n".join(lines) + "\n"
+
+
+def build_discrepancies_page() -> str:
+    """Build the table of discrepancy types, what each means, and what may be chosen."""
+    lines = [
+        MADE_BY,
+        "# Types of discrepancies",
+        "",
+        "Whose move it is follows from the reason code of the decision that opened it ([reasons.md](reasons.md)); a quarrel of two writers",
+        "is the deputy head's. How to settle them: [../how-to/discrepancies.md](../how-to/discrepancies.md).",
+        "",
+        "| type | what it is | what to do | choices |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{type_.value}` | {_cell(text.what_en)}<br>{_cell(text.what_ru)} "
+        f"| {_cell(text.todo_en)}<br>{_cell(text.todo_ru)} | {', '.join(f'`{one.value}`' for one in text.choices)} |"
+        for type_, text in TYPE_TEXTS.items()
+    ]
+    lines += ["", "## Choices", "", "| choice | what it does |", "|---|---|"]
+    told = (inspect.getdoc(Choice) or "").splitlines()
+    lines += [
+        f"| `{name.strip().lower()}` | {_cell(text.strip())} |"
+        for name, _, text in (line.partition(":") for line in told if line.startswith("    "))
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from gateway.cli.audit import audit_app
 from gateway.cli.backup import backup_command, restore_command
 from gateway.cli.check import check_command
 from gateway.cli.demo import demo_command
+from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.init import init_command
 from gateway.cli.links import links_app
@@ -65,6 +66,7 @@ app.command("sync")(sync_command)
 app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
+app.add_typer(discrepancies_app, name="discrepancies")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")

@@ -150,9 +150,9 @@ def choose(
         _write_deed(
             conn,
             gateway,
-            "discrepancy.chosen",
             settlement.taken,
             note,
+            action="discrepancy.chosen",
             counts={f"choice.{choice.value}": len(taken), "excluded": len(settlement.excluded)},
         )
     return settlement
@@ -249,7 +249,7 @@ def _move(
         )
         numbers = sorted(row.id for row in moved)
         action = "discrepancy.assigned" if step == "assigned" else "discrepancy.disputed"
-        _write_deed(conn, gateway, action, numbers, note, counts={"taken": len(numbers)})
+        _write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
     return numbers
 
 
@@ -317,7 +317,7 @@ def _let_go(
 
 
 def _write_deed(
-    conn: Connection, gateway: Gateway, action: str, numbers: Sequence[int], note: Note, *, counts: dict[str, int]
+    conn: Connection, gateway: Gateway, numbers: Sequence[int], note: Note, *, action: str, counts: dict[str, int]
 ) -> None:
     """One entry an act: which ones is in their steps, and the digest of their numbers binds the two."""
     listed = ",".join(str(number) for number in sorted(numbers))

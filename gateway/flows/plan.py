@@ -282,7 +282,9 @@ class _Planner:
         else:
             mapped = joining.map_scope(conn, kind, sent, context, scope)
         mapped = list(
-            apply_corrections(conn, self._place_id, self._corrections, records, mapped, now=self._gateway.store.now(conn))
+            apply_corrections(
+                conn, self._place_id, self._corrections, records, mapped, now=self._gateway.store.now(conn)
+            )
         )
         save_chosen_lessons(conn, self._place_id, mapped, lessons, self._rule_version, self._gateway.store.now(conn))
         store_intended(conn, self._place_id, scope, mapped)

@@ -94,6 +94,13 @@ def with_atom(intent: Intent, atom: Atom) -> Intent:
             return msgspec.structs.replace(
                 intent, text=atom.text, prepared_for=atom.prepared_for, pupil_ids=atom.pupil_ids
             )
+        case CommentIntent(), CommentAtom():
+            return msgspec.structs.replace(intent, text=atom.text)
+        case FinalIntent(), FinalAtom():
+            return msgspec.structs.replace(intent, value=atom.value)
+        case TopicsIntent(), TopicsAtom():
+            lessons = tuple(PlannedLesson(module=module, topic=topic) for module, topic in atom.lessons)
+            return msgspec.structs.replace(intent, lessons=lessons)
     raise TypeError("an atom of another kind")
 
 

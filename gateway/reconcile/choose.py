@@ -16,7 +16,7 @@ from gateway.domain.city import Atom, Intent, MarkAtom
 from gateway.domain.discrepancies import PUT_ASIDE, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.records import to_body
 from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent, canonical_value, with_atom
-from gateway.reconcile.discrepancies import Effect, find_effect, is_single_pupil
+from gateway.reconcile.discrepancies import Effect, find_effect, is_fixed_to_cell
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import (
     apart,
@@ -257,7 +257,7 @@ def _stands(row: Row[Any]) -> bool:
 
 
 def _is_other_cell(row: Row[Any]) -> bool:
-    return is_single_pupil(row.kind) and row.their_key is not None and row.their_key != row.object_key
+    return is_fixed_to_cell(row.kind) and row.their_key is not None and row.their_key != row.object_key
 
 
 def _state_after(choice: Choice) -> DiscrepancyState:

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from gateway.domain.city import AbsenceAtom, Atom, HomeworkAtom, MarkAtom
+from gateway.domain.city import AbsenceAtom, Atom, CommentAtom, FinalAtom, HomeworkAtom, MarkAtom, TopicsAtom
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import LEFT_TO_CITY
 from gateway.domain.records import Record, digest_of, to_body
@@ -24,6 +24,9 @@ ATOM_TYPES: Mapping[str, type[Atom]] = {
     Kind.MARK.value: MarkAtom,
     Kind.ABSENCE.value: AbsenceAtom,
     Kind.HOMEWORK.value: HomeworkAtom,
+    Kind.COMMENT.value: CommentAtom,
+    Kind.FINAL.value: FinalAtom,
+    Kind.TOPICS.value: TopicsAtom,
 }
 _APART = select(apart.c.ref, apart.c.city_id).where(
     apart.c.place_id == bindparam("place_id"), apart.c.scope == bindparam("scope")
@@ -120,10 +123,8 @@ def _end(conn: Connection, place_id: int, ended: Mapping[tuple[str, str], Correc
         [{"b_kind": kind, "b_ref": ref} for kind, ref in ended],
     )
     ids = [one.discrepancy_id for one in ended.values()]
-    patterns = dict(
-        row.tuple()
-        for row in conn.execute(select(discrepancy.c.id, discrepancy.c.pattern).where(discrepancy.c.id.in_(ids)))
-    )
+    rows = conn.execute(select(discrepancy.c.id, discrepancy.c.pattern).where(discrepancy.c.id.in_(ids)))
+    patterns = {row.id: row.pattern for row in rows}
     conn.execute(
         insert(discrepancy_step),
         [

@@ -7,7 +7,7 @@ change like any other; «theirs» lays the city's value over ours. So every writ
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 import msgspec
@@ -158,32 +158,30 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 def propose(
     type_: DiscrepancyType,
     *,
-    our_change_at: datetime | None,
-    their_change_at: datetime | None,
+    has_ours_moved: bool,
+    has_theirs_moved: bool,
     is_same_value: bool = False,
     is_other_cell: bool = False,
 ) -> Proposal | None:
-    """Propose a choice by what is known of both sides; None where nothing speaks for any."""
-    if type_ is DiscrepancyType.TWO_CANDIDATES:
-        if is_same_value and not is_other_cell:
-            return Proposal(
-                choice=Choice.THEIRS,
-                confidence=0.9,
-                why_ru="то же значение на том же уроке",
-                why_en="the same value on the same lesson",
-            )
-        return None
-    if type_ not in (DiscrepancyType.FIELDS_DIFFER, DiscrepancyType.DELETE_AGAINST_CHANGE):
-        return None
-    if our_change_at is None or their_change_at is None or our_change_at == their_change_at:
-        return None
-    if our_change_at > their_change_at:
+    """Propose a choice by what moved since both sides agreed; None where nothing speaks for any.
+
+    When a side moved is no evidence: ours is known by when it was read, theirs by the city's clock.
+    """
+    if type_ is DiscrepancyType.TWO_CANDIDATES and is_same_value and not is_other_cell:
         return Proposal(
-            choice=Choice.OURS, confidence=0.6, why_ru="на портале правили позже", why_en="the portal was edited later"
+            choice=Choice.THEIRS,
+            confidence=0.9,
+            why_ru="то же значение на том же уроке",
+            why_en="the same value on the same lesson",
         )
-    return Proposal(
-        choice=Choice.THEIRS, confidence=0.6, why_ru="в городе правили позже", why_en="the city was edited later"
-    )
+    if type_ is DiscrepancyType.FIELDS_DIFFER and has_theirs_moved and not has_ours_moved:
+        return Proposal(
+            choice=Choice.THEIRS,
+            confidence=0.6,
+            why_ru="после передачи правили только в городе",
+            why_en="since it was delivered only the city's side was edited",
+        )
+    return None
 
 
 def severity_of(type_: DiscrepancyType, *, age: timedelta, period_left: timedelta | None) -> int:
@@ -207,6 +205,6 @@ def differing_fields(ours: msgspec.Struct | None, theirs: msgspec.Struct | None)
     return tuple(name for name in ours.__struct_fields__ if getattr(ours, name) != getattr(theirs, name, None))
 
 
-def is_single_pupil(kind: str) -> bool:
-    """Whether an entry of the kind is one pupil's."""
+def is_fixed_to_cell(kind: str) -> bool:
+    """Whether an entry of the kind is another one when it hangs elsewhere; a homework's key names its teacher, who may change."""
     return kind != Kind.HOMEWORK.value

@@ -6,7 +6,7 @@ Names come from the school's own records and are shown to the operator only; the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,14 +14,22 @@ from sqlalchemy import Connection, Row, select
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import (
+    AbsenceAtom,
     AbsenceIntent,
+    Atom,
+    CommentAtom,
     CommentIntent,
+    FinalAtom,
     FinalIntent,
+    HomeworkAtom,
     HomeworkIntent,
     Intent,
+    MarkAtom,
     MarkIntent,
+    TopicsAtom,
     TopicsIntent,
 )
+from gateway.domain.clock import moscow_day
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import REASONS
 from gateway.domain.records import (
@@ -117,14 +125,22 @@ def iter_plan_lines(
         query = query.where(decision.c.category == category)
     if reason is not None:
         query = query.where(decision.c.reason == reason)
-    words = _Words(conn, place_id)
+    words = Words(conn, place_id)
     lines = [words.line(row) for row in conn.execute(query)]
     yield from sorted(
         lines, key=lambda line: (line.class_name, line.pupil, line.subject, line.on or date.min, line.seq)
     )
 
 
-class _Words:
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a record hangs, in words."""
+
+    class_name: str
+    pupil: str
+    subject: str
+
+
+class Words:
     """Names of people, groups, subjects and forms of one place."""
 
     def __init__(self, conn: Connection, place_id: int) -> None:
@@ -137,20 +153,20 @@ class _Words:
         directory = msgspec.json.decode(body, type=CityDirectory) if body is not None else None
         self._forms: Mapping[int, str] = {form.id: form.name for form in directory.forms} if directory else {}
         self._groups = {group.id: group for group in directory.groups} if directory else {}
+        self._periods = directory.periods if directory else ()
 
     def line(self, row: Row[Any]) -> PlanLine:
         """Put one decision row into words."""
         intent = _intent_of(row)
         local = msgspec.json.decode(row.body, type=RECORD_TYPES[Kind(row.kind)]) if row.body is not None else None
-        person = self._person(intent, local)
-        class_name = (person.class_name if person is not None else None) or self._class(intent) or "—"
+        cell = self.cell(row.kind, intent, local)
         reason = REASONS.get(row.reason)
         is_sent = row.category in ("create", "update", "delete", "adopted", "unchanged")
         return PlanLine(
             seq=row.seq,
-            class_name=class_name,
-            pupil=_name(person) if person else (WHOLE_GROUP if row.kind in _OF_A_GROUP else UNKNOWN_PUPIL),
-            subject=self._subject(intent),
+            class_name=cell.class_name,
+            pupil=cell.pupil,
+            subject=cell.subject,
             on=row.on_date,
             kind=row.kind,
             category=row.category,
@@ -163,6 +179,48 @@ class _Words:
             due_on=row.due_on,
             ref=row.ref or "",
         )
+
+    def cell(self, kind: str, intent: Intent | None, local: Record | None) -> Cell:
+        """Say whose and of which subject a record is."""
+        person = self._person(intent, local)
+        return Cell(
+            class_name=(person.class_name if person is not None else None) or self._class(intent) or "—",
+            pupil=full_name(person) if person else (WHOLE_GROUP if kind in _OF_A_GROUP else UNKNOWN_PUPIL),
+            subject=self._subject(intent),
+        )
+
+    def period_left(self, intent: Intent | None, on: date | None, now: datetime) -> timedelta | None:
+        """How long the marking period of a day of the group goes on; None where no period is known for it."""
+        group = self._groups.get(intent.group_id) if intent is not None else None
+        for period in self._periods:
+            if group is None or on is None or period.schedule_id != group.schedule_id:
+                continue
+            if period.begins_on <= on <= period.ends_on:
+                return timedelta(days=(period.ends_on - moscow_day(now)).days)
+        return None
+
+    def fields(self, atom: Atom | None) -> dict[str, str]:
+        """Name the compared fields of one side, each in words; empty where the side has nothing."""
+        match atom:
+            case MarkAtom():
+                form = self._forms.get(atom.form_id, f"№ {atom.form_id}")
+                return {"отметка": atom.value, "вес": str(atom.weight), "форма": form}
+            case AbsenceAtom():
+                return {"пропуск": "н"}
+            case HomeworkAtom():
+                return {
+                    "задание": atom.text,
+                    "на день": f"{atom.prepared_for:%d.%m.%Y}",
+                    "учеников": str(len(atom.pupil_ids)),
+                }
+            case CommentAtom():
+                return {"замечание": atom.text}
+            case FinalAtom():
+                return {"итог": atom.value}
+            case TopicsAtom():
+                return {"тем": str(len(atom.lessons))}
+            case None:
+                return {}
 
     def _person(self, intent: Intent | None, local: Record | None) -> Person | None:
         if isinstance(local, Mark | Absence | LessonComment | Final):
@@ -216,11 +274,11 @@ def _intent_of(row: Row[Any]) -> Intent | None:
     return intent
 
 
-def _name(person: Person) -> str:
+def full_name(person: Person) -> str:
     return f"{person.last_name} {person.first_name}"
 
 
 def build_plan_lines(conn: Connection, place_id: int, rows: Sequence[Row[Any]]) -> list[PlanLine]:
     """Put decision rows, each with its record's `body`, into words, in their own order."""
-    words = _Words(conn, place_id)
+    words = Words(conn, place_id)
     return [words.line(row) for row in rows]

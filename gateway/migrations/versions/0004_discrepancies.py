@@ -5,8 +5,8 @@ from alembic import op
 
 from gateway.domain.errors import ConfigurationError
 
-revision = "0005"
-down_revision = "0002"
+revision = "discrepancies"
+down_revision = "access"
 branch_labels = None
 depends_on = None
 

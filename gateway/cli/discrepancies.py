@@ -1,0 +1,364 @@
+"""gateway discrepancies: what waits for a person, in groups of one pattern, as cards, and settled one by one or together."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.markup import escape
+
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.words import OWNER_WORDS, dense_table
+from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
+from gateway.domain.errors import PlanRefusedError
+from gateway.domain.reasons import REASONS
+from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, assign, choose, dispute
+from gateway.flows.gateway import Gateway
+from gateway.flows.sync import Exit
+from gateway.report.discrepancies import (
+    Line,
+    Sieve,
+    count_by_owner,
+    load_groups,
+    load_ids,
+    load_lines,
+    load_one,
+    load_steps,
+)
+
+discrepancies_app = typer.Typer(help="Расхождения: что ждёт решения человека.", invoke_without_command=True)
+TYPE_WORDS = {
+    "fields_differ": "значения разные",
+    "only_here": "в городе пропало",
+    "only_there": "только в городе",
+    "two_candidates": "похожая запись",
+    "delete_against_change": "удаление против правки",
+    "two_writers": "пишут двое",
+    "dictionary_gap": "нет в справочнике",
+    "locked_period": "период закрыт",
+    "refused": "не может уйти",
+}
+STATE_WORDS = {
+    "open": "открыто",
+    "assigned": "назначено",
+    "waiting_outside": "отложено до дня",
+    "waiting_proof": "ждёт подтверждения",
+    "ignored": "не трогать до дня",
+    "resolved": "решено",
+}
+STEP_WORDS = {
+    "opened": "открыто",
+    "moved": "одна из сторон изменилась",
+    "reopened": "снова открыто",
+    "assigned": "назначено",
+    "chosen": "решение",
+    "proven": "подтверждено чтением города",
+    "vanished": "разошлось само",
+    "disputed": "возражение",
+    "portal_moved": "на портале исправили, решение больше не действует",
+}
+CHOICE_WORDS = {
+    Choice.OURS: "наше",
+    Choice.THEIRS: "их",
+    Choice.OWN: "своё",
+    Choice.DISTINCT: "разные",
+    Choice.HOLD: "отложить",
+    Choice.IGNORE: "не трогать",
+}
+WHY_WORDS = {
+    "moved": "одна из сторон изменилась с тех пор, как это показали",
+    "in_flight": "запись сейчас в пути",
+    "not_offered": "для такого расхождения этого решения нет",
+    "settled": "уже решено",
+    "unknown": "такого номера нет",
+}
+
+_LIVE = tuple(state.value for state in LIVE)
+
+NumbersArgument = Annotated[list[int] | None, typer.Argument(help="Номера расхождений.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Почему; хранится рядом с журналом аудита.")]
+OwnerOption = Annotated[
+    str | None, typer.Option("--owner", help="Чей ход: teacher, curator, deputy_head, admin, city_helpdesk.")
+]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Только этот вид, например fields_differ.")]
+PatternOption = Annotated[str | None, typer.Option("--pattern", help="Только эта группа одинаковых.")]
+StateOption = Annotated[
+    list[str] | None, typer.Option("--state", help="Состояние, можно несколько; без него открытые и назначенные.")
+]
+OverdueOption = Annotated[bool, typer.Option("--overdue", help="Только просроченные.")]
+
+
+@discrepancies_app.callback()
+def list_command(
+    context: typer.Context,
+    config: ConfigOption = None,
+    owner: OwnerOption = None,
+    type_: TypeOption = None,
+    pattern: PatternOption = None,
+    state: StateOption = None,
+    overdue: OverdueOption = False,
+    after: Annotated[int, typer.Option(help="Номер последней строки прошлой страницы.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Сколько строк.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Список: где расходится, у кого что стоит, чей ход и до какого дня."""
+    if context.invoked_subcommand is not None:
+        return
+    sieve = _build_sieve(owner=owner, type_=type_, pattern=pattern, states=state, overdue=overdue)
+    with opened(config) as gateway:
+        with gateway.store.read() as conn:
+            place_id = _place_id(gateway)
+            now = gateway.store.now(conn)
+            lines = load_lines(conn, place_id, sieve, now=now, after_id=after, limit=limit)
+            owners = count_by_owner(conn, place_id, now=now)
+        if as_json:
+            waits = {name: {"open": count, "overdue": late} for name, (count, late) in owners.items()}
+            print_json({"by_owner": waits, "discrepancies": lines, "next_after": lines[-1].id if lines else None})
+            return
+        _print_owners(owners)
+        _print_lines(lines)
+        if len(lines) == limit:
+            OUT.print(f"Дальше: --after {lines[-1].id}")
+
+
+@discrepancies_app.command("groups")
+def groups_command(
+    config: ConfigOption = None,
+    owner: OwnerOption = None,
+    type_: TypeOption = None,
+    state: StateOption = None,
+    overdue: OverdueOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Сколько групп.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Группы одинаковых (вид, причина, поле, группа города): сколько их и как решали прежде."""
+    sieve = _build_sieve(owner=owner, type_=type_, pattern=None, states=state, overdue=overdue)
+    with opened(config) as gateway:
+        with gateway.store.read() as conn:
+            groups = load_groups(conn, _place_id(gateway), sieve, now=gateway.store.now(conn), limit=limit)
+        if as_json:
+            print_json({"groups": groups})
+            return
+        table = dense_table(title="Одинаковые расхождения")
+        # a group's name is typed back with --pattern: folded and never cut
+        table.add_column("группа", overflow="fold", ratio=3)
+        for head in ("всего", "просрочено", "чей ход", "прежде решали"):
+            table.add_column(head)
+        for group in groups:
+            before = ", ".join(f"{CHOICE_WORDS[Choice(name)]} {count}" for name, count in group.precedents.items())
+            table.add_row(
+                group.pattern,
+                str(group.count),
+                str(group.overdue),
+                OWNER_WORDS.get(group.owner, group.owner),
+                before or "—",
+            )
+        OUT.print(table)
+
+
+@discrepancies_app.command("show")
+def show_command(
+    number: Annotated[int, typer.Argument(help="Номер расхождения.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Карточка: наше, согласованное и городское значение рядом, предложение и вся история."""
+    with opened(config) as gateway:
+        with gateway.store.read() as conn:
+            line = load_one(conn, _place_id(gateway), number, now=gateway.store.now(conn))
+            steps = load_steps(conn, number) if line is not None else []
+        if line is None:
+            raise PlanRefusedError(f"Расхождения {number} нет")
+        if as_json:
+            print_json({"discrepancy": line, "steps": steps})
+            return
+        _print_card(line)
+        table = dense_table(title="История")
+        for head in ("когда", "что", "кто", "решение", "почему"):
+            table.add_column(head)
+        for step in steps:
+            table.add_row(
+                f"{_local(gateway, step.at):%d.%m.%Y %H:%M}",
+                STEP_WORDS.get(step.step, step.step),
+                escape(step.actor),
+                CHOICE_WORDS[Choice(step.choice)] if step.choice else "",
+                escape(step.note or ""),
+            )
+        OUT.print(table)
+
+
+@discrepancies_app.command("choose")
+def choose_command(
+    choice: Annotated[Choice, typer.Argument(help="ours, theirs, own, distinct, hold или ignore.")],
+    reason: ReasonOption,
+    numbers: NumbersArgument = None,
+    config: ConfigOption = None,
+    pattern: PatternOption = None,
+    excluded: Annotated[list[int] | None, typer.Option("--except", help="Кроме этого номера, можно несколько.")] = None,
+    value: Annotated[str | None, typer.Option("--value", help="Своё значение отметки, для own.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="День, когда вернуться, для hold и ignore.")
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Только показать, что будет взято.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Решить: по номерам или всю группу одинаковых сразу. Ничего не отправляет: запись уйдёт следующим планом."""
+    if bool(numbers) == (pattern is not None):
+        raise typer.BadParameter("назовите номера или --pattern, что-то одно")
+    with opened(config) as gateway:
+        ids = list(numbers or ())
+        if pattern is not None:
+            with gateway.store.read() as conn:
+                ids = load_ids(
+                    conn,
+                    _place_id(gateway),
+                    Sieve(pattern=pattern),
+                    now=gateway.store.now(conn),
+                    limit=MOST_AT_ONCE,
+                    excluded=excluded or (),
+                )
+        back_at = None
+        if until is not None:
+            zone = ZoneInfo(gateway.settings.school.timezone)
+            back_at = datetime.combine(until.date(), time(0), zone).astimezone(UTC)
+        settled = choose(gateway, ids, choice, reason=reason, own_value=value, until=back_at, is_preview=preview)
+        if as_json:
+            print_json(settled)
+        else:
+            _print_settlement(settled)
+        if settled.excluded:
+            raise typer.Exit(Exit.REMARKS)
+
+
+@discrepancies_app.command("assign")
+def assign_command(
+    assignee: Annotated[str, typer.Argument(help="Код учётной записи того, кому поручено.")],
+    numbers: Annotated[list[int], typer.Argument(help="Номера расхождений.")],
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Поручить человеку."""
+    with opened(config) as gateway:
+        given = assign(gateway, numbers, assignee, reason=reason)
+        if as_json:
+            print_json({"assigned": given})
+        else:
+            OUT.print(f"Поручено: {len(given)} из {len(set(numbers))}")
+        if len(given) < len(set(numbers)):
+            raise typer.Exit(Exit.REMARKS)
+
+
+@discrepancies_app.command("dispute")
+def dispute_command(
+    number: Annotated[int, typer.Argument(help="Номер расхождения.")],
+    reason: ReasonOption,
+    config: ConfigOption = None,
+) -> None:
+    """Возразить против решения: расхождение открывается снова."""
+    with opened(config) as gateway:
+        if not dispute(gateway, number, reason=reason):
+            raise PlanRefusedError(f"Расхождение {number} не решено: возражать не против чего")
+        OUT.print(f"Расхождение {number} открыто снова")
+
+
+def _place_id(gateway: Gateway) -> int:
+    with gateway.store.write() as conn:
+        return gateway.place_id(conn)
+
+
+def _build_sieve(
+    *, owner: str | None, type_: str | None, pattern: str | None, states: list[str] | None, overdue: bool
+) -> Sieve:
+    known = {state.value for state in DiscrepancyState}
+    if unknown := set(states or ()) - known:
+        raise typer.BadParameter(f"--state: нет состояния {', '.join(sorted(unknown))}")
+    if type_ is not None and type_ not in {one.value for one in DiscrepancyType}:
+        raise typer.BadParameter(f"--type: нет вида {type_}")
+    wanted = tuple(states) if states else _LIVE
+    return Sieve(states=wanted, owner=owner, type=type_, pattern=pattern, is_overdue=overdue)
+
+
+def _print_owners(owners: dict[str, tuple[int, int]]) -> None:
+    if not owners:
+        OUT.print("Открытых расхождений нет")
+        return
+    parts = [
+        f"{OWNER_WORDS.get(name, name)} {count}" + (f" (просрочено {late})" if late else "")
+        for name, (count, late) in sorted(owners.items())
+    ]
+    OUT.print("Чей ход: " + ", ".join(parts))
+
+
+def _print_lines(lines: list[Line]) -> None:
+    if not lines:
+        return
+    table = dense_table(title="Расхождения")
+    for head in ("№", "где", "что расходится", "чей ход", "срок"):
+        table.add_column(head)
+    for line in lines:
+        late = ", просрочено" if line.is_overdue and line.state in _LIVE else ""
+        table.add_row(
+            str(line.id),
+            escape(f"{line.class_name}, {line.pupil}, {line.subject}, {_day(line.on)}"),
+            escape(f"{TYPE_WORDS.get(line.type, line.type)}: {_difference(line)} ({STATE_WORDS[line.state]})"),
+            OWNER_WORDS.get(line.owner, line.owner),
+            f"{line.due_at:%d.%m}{late}",
+        )
+    OUT.print(table)
+
+
+def _difference(line: Line) -> str:
+    """Only what differs, so that a line of the list can be read; the card has the rest."""
+    if not line.theirs:
+        return ", ".join(line.ours.values()) or line.reason
+    named = [
+        f"{name}: у нас {line.ours.get(name, '—')}, в городе {value}"
+        for name, value in line.theirs.items()
+        if line.ours.get(name) != value
+    ]
+    return "; ".join(named) or line.reason
+
+
+def _print_card(line: Line) -> None:
+    text = TYPE_TEXTS[DiscrepancyType(line.type)]
+    OUT.print(escape(f"№ {line.id} · {line.class_name}, {line.pupil}, {line.subject}, {_day(line.on)}"))
+    OUT.print(f"{text.what_ru} {text.todo_ru}")
+    reason = REASONS.get(line.reason)
+    if reason is not None:
+        OUT.print(f"{line.reason}: {reason.what_ru} Ход: {OWNER_WORDS.get(line.owner, line.owner)}.")
+    table = dense_table("Стороны")
+    for head in ("поле", "у нас", "согласовано", "в городе"):
+        table.add_column(head)
+    for name in dict.fromkeys((*line.ours, *line.base, *line.theirs)):
+        sides = [side.get(name, "—") for side in (line.ours, line.base, line.theirs)]
+        marked = [f"[bold]{escape(one)}[/bold]" if one != sides[1] else escape(one) for one in sides]
+        table.add_row(name, *marked)
+    if table.row_count:
+        OUT.print(table)
+    if line.proposal is not None:
+        OUT.print(
+            f"Похоже, верно «{CHOICE_WORDS[line.proposal.choice]}» ({line.proposal.confidence:.0%}): "
+            f"{line.proposal.why_ru}"
+        )
+    offered = ", ".join(f"{choice.value} ({CHOICE_WORDS[choice]})" for choice in line.offered)
+    OUT.print(f"Решить: gateway discrepancies choose … {line.id} --reason «почему»; можно: {offered}")
+
+
+def _print_settlement(settled: Settlement) -> None:
+    verb = "Будет взято" if settled.is_preview else "Взято"
+    OUT.print(f"{verb}: {len(settled.taken)}, решение «{CHOICE_WORDS[settled.choice]}»")
+    for one in settled.excluded:
+        OUT.print(f"Не взято № {one.id}: {WHY_WORDS.get(one.why, one.why)}")
+    if settled.taken and not settled.is_preview:
+        OUT.print("Дальше: gateway sync; расхождение закроется, когда город покажет то же")
+
+
+def _day(on: date | None) -> str:
+    return f"{on:%d.%m}" if on else "—"
+
+
+def _local(gateway: Gateway, moment: datetime) -> datetime:
+    return moment.astimezone(ZoneInfo(gateway.settings.school.timezone))

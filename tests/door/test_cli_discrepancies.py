@@ -1,0 +1,63 @@
+"""gateway discrepancies: lists, groups, cards and choices as a curator types them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.door.test_cli_verbs import School, school
+
+__all__ = ["school"]
+
+DIFFER = ("--type", "fields_differ")
+
+
+def test_a_curator_settles_what_a_person_changed_in_the_city(school: School) -> None:
+    school.run("pull")
+    planned = school.json("plan", expect=4)
+    school.run("plan", "approve", planned["plan_hash"], "--reason", "первое заполнение")
+    school.run("deliver")
+    marks = httpx.get(f"{school.city_url}/__sandbox/state", trust_env=False).json()["marks"]
+    changed = [row for row in marks if row["name"] != "2"][:3]
+    for row in changed:
+        order = {"op": "change", "kind": "mark", "id": row["id"], "value": "2"}
+        httpx.post(f"{school.city_url}/__sandbox/human", json=order, trust_env=False).raise_for_status()
+    school.run("sync")
+
+    listed = school.json("discrepancies", *DIFFER)
+    page = school.json("discrepancies", *DIFFER, "--limit", "2")
+    groups = school.json("discrepancies", "groups", *DIFFER)["groups"]
+    number = listed["discrepancies"][0]["id"]
+    card = school.run("discrepancies", "show", str(number)).stdout
+
+    assert listed["by_owner"]["teacher"] == {"open": 3, "overdue": 0}
+    assert listed["by_owner"]["curator"]["open"] > 0  # pupils whom nobody has linked yet
+    assert [row["id"] for row in page["discrepancies"]] == [row["id"] for row in listed["discrepancies"]][:2]
+    assert sum(group["count"] for group in groups) == 3
+    assert "значения разные" in school.run("discrepancies", *DIFFER).stdout
+    assert "согласовано" in card
+    assert "после передачи правили только в городе" in card
+    _choose(school, number, groups)
+
+
+def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
+    preview = school.json("discrepancies", "choose", "ours", str(number), "--reason", "ошибка", "--preview")
+    school.run("discrepancies", "choose", "own", str(number), "--reason", "x", expect=4)
+    school.run("discrepancies", "choose", "ours", "--reason", "ни номера, ни группы", expect=2)
+    school.run("discrepancies", "choose", "ours", str(number), "99999", "--reason", "ошибка в городе", expect=3)
+    for group in groups:
+        words = ("choose", "theirs", "--pattern", group["pattern"], "--reason", "ведут там", "--except", str(number))
+        school.run("discrepancies", *words)
+    school.run("sync")
+
+    assert (preview["taken"], preview["is_preview"]) == ([number], True)
+    assert school.json("discrepancies", *DIFFER)["discrepancies"] == []
+    steps = school.json("discrepancies", "show", str(number))["steps"]
+    assert [step["step"] for step in steps] == ["opened", "chosen", "proven"]
+    assert steps[1]["note"] == "ошибка в городе"
+    school.run("discrepancies", "dispute", str(number), "--reason", "всё-таки нет")
+    school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс")
+    assert school.json("discrepancies", *DIFFER)["discrepancies"][0]["assignee"] == "curator.1"
+    school.run("discrepancies", "show", "99999", expect=4)
+    assert school.json("audit", "verify")["chain_ok"] is True

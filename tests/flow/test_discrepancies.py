@@ -1,0 +1,160 @@
+"""A discrepancy from the city's page to its proof: opened by a sync, chosen by a person, closed by what the city shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from gateway.domain.discrepancies import Choice
+from gateway.domain.errors import PlanRefusedError
+from gateway.flows.discrepancies import assign, choose, dispute
+from gateway.reconcile.tables import discrepancy
+from gateway.report.discrepancies import Line, Sieve, load_groups, load_lines, load_steps
+from gateway.sandbox.portal.school_course import FIRST_COURSE
+
+COURSE = FIRST_COURSE
+
+
+@pytest.fixture
+def delivered(small: Any) -> Any:
+    """A class whose marks all stand in the city; one of them then changed there by a person."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        yield hand
+
+
+def change_there(hand: Any, value: str, skip: int = 0) -> Any:
+    """A person changes one of our marks in the city's own pages; returns its base row."""
+    manual = {
+        f"mark:{item['id']}:{user}" for user, item in hand.world.portal.cells(COURSE) if item["itemtype"] == "manual"
+    }
+    rows = [row for row in hand.base_rows() if row.kind == "mark" and row.ref in manual]
+    row = next(one for one in rows[skip:] if msgspec.json.decode(one.intent)["value"] != value)
+    hand.world.city.human("change", "mark", id=row.city_id, value=value)
+    return row
+
+
+def shown(hand: Any, city_id: int) -> str:
+    """The mark as it stands in the city."""
+    return next(str(row["name"]) for row in hand.world.city.standing("marks") if row["id"] == city_id)
+
+
+def open_lines(hand: Any) -> list[Line]:
+    with hand.gateway.store.read() as conn:
+        return load_lines(conn, hand.place_id(), Sieve(), now=hand.gateway.now())
+
+
+def state_of(hand: Any, number: int) -> str:
+    with hand.gateway.store.read() as conn:
+        return str(conn.execute(select(discrepancy.c.state).where(discrepancy.c.id == number)).scalar_one())
+
+
+def steps_of(hand: Any, number: int) -> list[str]:
+    with hand.gateway.store.read() as conn:
+        return [step.step for step in load_steps(conn, number)]
+
+
+def test_ours_goes_out_by_the_next_plan_and_is_closed_by_its_read_back(delivered: Any) -> None:
+    row = change_there(delivered, "2")
+    ours = msgspec.json.decode(row.intent)["value"]
+    delivered.sync()
+    (line,) = open_lines(delivered)
+
+    settled = choose(delivered.gateway, [line.id], Choice.OURS, reason="учитель ошибся строкой")
+    assert (line.ours["отметка"], line.base["отметка"], line.theirs["отметка"]) == (ours, ours, "2")
+    assert settled.taken == [line.id]
+    assert shown(delivered, row.city_id) == "2"  # a choice by itself sends nothing
+    synced = delivered.sync()
+
+    assert synced.planned.plan.counters["update"] == 1
+    assert shown(delivered, row.city_id) == ours
+    assert steps_of(delivered, line.id) == ["opened", "chosen", "proven"]
+    assert delivered.sync().delivered.sent == 0
+    delivered.assert_sound()
+
+
+def test_theirs_stands_here_too_until_the_teacher_corrects_the_portal(delivered: Any) -> None:
+    row = change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+    choose(delivered.gateway, [line.id], Choice.THEIRS, reason="так решил учитель")
+    writes = len(delivered.world.city.machine_ledger())
+
+    delivered.sync()
+    delivered.sync()
+
+    assert state_of(delivered, line.id) == "resolved"
+    assert len(delivered.world.city.machine_ledger()) == writes
+    assert shown(delivered, row.city_id) == "2"
+    # the portal's next edit of this very mark wins again, by an ordinary plan
+    _, item, user = row.ref.split(":")
+    delivered.world.portal.edit("set_grade", courseid=COURSE, itemid=int(item), userid=int(user), grade=3.0)
+    delivered.sync()
+    assert shown(delivered, row.city_id) == "3"
+    assert steps_of(delivered, line.id)[-1] == "portal_moved"
+
+
+def test_what_flips_back_is_reopened_and_a_group_of_one_pattern_is_settled_at_once(delivered: Any) -> None:
+    first = change_there(delivered, "2")
+    second = change_there(delivered, "2", skip=2)
+    delivered.sync()
+    lines = open_lines(delivered)
+    with delivered.gateway.store.read() as conn:
+        (group,) = load_groups(conn, delivered.place_id(), Sieve(), now=delivered.gateway.now())
+
+    assert group.count == len(lines) == 2
+    choose(delivered.gateway, [line.id for line in lines], Choice.OURS, reason="все одним")
+    delivered.sync()
+    assert {state_of(delivered, line.id) for line in lines} == {"resolved"}
+    delivered.world.city.human("change", "mark", id=first.city_id, value="2")
+    delivered.sync()
+    again = open_lines(delivered)
+    with delivered.gateway.store.read() as conn:
+        (group,) = load_groups(conn, delivered.place_id(), Sieve(), now=delivered.gateway.now())
+
+    assert [line.state for line in again] == ["open"]
+    assert group.precedents == {"ours": 2}
+    assert shown(delivered, second.city_id) != "2"
+
+
+def test_nobody_decides_without_a_reason_or_about_what_has_moved(delivered: Any) -> None:
+    row = change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+    gateway = delivered.gateway
+
+    with pytest.raises(PlanRefusedError, match="причины"):
+        choose(gateway, [line.id], Choice.OURS, reason=" ")
+    with pytest.raises(PlanRefusedError, match="120"):
+        choose(gateway, [line.id], Choice.IGNORE, reason="потом")
+    with pytest.raises(PlanRefusedError, match="от 1 до 100"):
+        choose(gateway, [line.id], Choice.OWN, reason="пересдал", own_value="пять")
+    delivered.world.city.human("change", "mark", id=row.city_id, value="3")
+    delivered.sync(is_dry_run=True)  # reads the city; a trial plan opens and moves nothing
+    preview = choose(gateway, [line.id], Choice.OURS, reason="наше", is_preview=True)
+    settled = choose(gateway, [line.id, 999], Choice.OURS, reason="наше")
+
+    assert [one.why for one in preview.excluded] == ["moved"]
+    assert (settled.taken, [one.why for one in settled.excluded]) == ([], ["moved", "unknown"])
+
+
+def test_who_has_it_is_written_and_a_teacher_may_object(delivered: Any) -> None:
+    change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+
+    assert assign(delivered.gateway, [line.id], "curator.1", reason="её класс") == [line.id]
+    assert state_of(delivered, line.id) == "assigned"
+    choose(delivered.gateway, [line.id], Choice.THEIRS, reason="за учителя")
+    assert dispute(delivered.gateway, line.id, reason="я ставил другое")
+    assert steps_of(delivered, line.id) == ["opened", "assigned", "chosen", "disputed"]
+    assert not dispute(delivered.gateway, line.id, reason="ещё раз")
+    assert [entry.action for entry in delivered.actions() if entry.action.startswith("discrepancy.")] == [
+        "discrepancy.assigned",
+        "discrepancy.chosen",
+        "discrepancy.disputed",
+    ]
