@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
@@ -167,11 +169,39 @@ _EDIT = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(edits=st.lists(_EDIT, max_size=14), last=st.lists(st.sampled_from(list(Choice)), min_size=6, max_size=6))
+_LIFE = {
+    "edits": st.lists(_EDIT, max_size=14),
+    "last": st.lists(st.sampled_from(list(Choice)), min_size=6, max_size=6),
+}
+_THOROUGH = os.environ.get("GATEWAY_TEST_THOROUGH") == "1"
+in_one_store = settings(
+    max_examples=2_000 if _THOROUGH else 200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@in_one_store
+@given(**_LIFE)
 def test_after_all_choices_both_journals_say_what_was_chosen(
     new_world: Callable[[], World], edits: list[tuple[str, int, str]], last: list[Choice]
 ) -> None:
+    """Two hundred lives, two thousand with GATEWAY_TEST_THOROUGH=1."""
+    live(new_world, edits, last)
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+@settings(in_one_store, max_examples=10)
+@given(**_LIFE)
+def test_the_same_on_a_database_server(
+    new_world: Callable[[], World], edits: list[tuple[str, int, str]], last: list[Choice]
+) -> None:
+    live(new_world, edits, last)
+
+
+def live(new_world: Callable[[], World], edits: list[tuple[str, int, str]], last: list[Choice]) -> None:
+    """Let edits and nights happen, then settle everything, then hold both journals against what was chosen."""
     here = CuratedWorld(new_world())
     for act, lesson, value in edits:
         match act:
