@@ -25,6 +25,10 @@ from gateway.access.roles import Reach, Role
 from gateway.api import audit, plans, pupils, queue, runs, sessions
 from gateway.api.app import PREFIX, require_policy
 from gateway.connectors.mesh.codecs import FormError
+from gateway.connectors.planner.workbook.faults import CellError
+from gateway.connectors.planner.workbook.layouts import LAYOUTS, Layout
+from gateway.connectors.planner.workbook.marks import ABSENCES, FORMS
+from gateway.connectors.planner.workbook.sheets import DEFAULT_CAPS
 from gateway.domain import errors
 from gateway.domain.discrepancies import TYPE_TEXTS, Choice
 from gateway.domain.errors import GatewayError
@@ -53,8 +57,6 @@ UNITS = (
     ("max_claims", "claims"),
     ("max_attempts", "attempts"),
 )
-INNER_ERRORS = (FormError,)
-"""Raised and caught inside one module's door; they tell a wire model that a field does not fit."""
 ROUTE_MODULES = (sessions, pupils, runs, plans, queue, audit)
 REACHES = {
     Reach.ANYONE: "nothing of a child is shown, or it is counted and nobody is named",
@@ -68,6 +70,8 @@ REACHES = {
     Reach.PSEUDONYMS: "the role alone; reasons, states and pseudonyms instead of names and values",
     Reach.GLASS: "an hour after a written reason (`glass.break`); those who lead get an alert",
 }
+INNER_ERRORS = (FormError, CellError)
+"""Raised and caught inside one connector; they tell a wire model or a reader that a field does not fit."""
 CATEGORIES = {
     "unchanged": "Unchanged",
     "create": "To be created",
@@ -79,6 +83,7 @@ CATEGORIES = {
     "rejected": "Not fit to be sent",
     "out_of_scope": "Out of scope",
     "delivery": "Met on the way to the city",
+    "workbook": "Met in the planner's workbooks",
     "fault": "Faults of the gateway",
 }
 
@@ -91,6 +96,7 @@ def build_pages() -> dict[Path, str]:
         REFERENCE / "discrepancies.md": build_discrepancies_page(),
         REFERENCE / "errors.md": build_errors_page(),
         REFERENCE / "cli.md": build_cli_page(),
+        REFERENCE / "workbook-heads.md": build_heads_page(),
         REFERENCE / "fault-matrix.md": build_matrix_page(),
         REFERENCE / "access.md": build_access_page(),
     }
@@ -267,7 +273,7 @@ def build_errors_page() -> str:
         "",
         "## Inside one connector",
         "",
-        "A wire model catches it, and the row becomes a fault or a `ContractError`.",
+        "A wire model or a reader catches it, and the row becomes a fault or a `ContractError`.",
         "",
     ]
     lines += [f"- `{error.__name__}` (`{error.__module__}`): {_first_sentence(error)}" for error in INNER_ERRORS]
@@ -401,6 +407,69 @@ def build_access_page() -> str:
 def _cell(text: str) -> str:
     """One line that does not end its table cell."""
     return " ".join(text.split()).replace("|", "\\|")
+
+
+LAYOUT_TITLES = {
+    "roster": "Class list (roster)",
+    "timetable": "Timetable, a row a lesson",
+    "grid": "Timetable, a column a class",
+    "page": "Page of the journal: pupils down, days across",
+    "entries": "Marks as a list",
+    "lessons": "Topics and homework",
+    "programme": "Work programme (рабочая программа), thematic planning",
+    "ktp": "Calendar-thematic plan (КТП)",
+    "plan": "Curriculum (учебный план)",
+}
+DYNAMIC = {"days": "a column a day", "classes": "a column a class", "levels": "a column a grade or class"}
+
+
+def build_heads_page() -> str:
+    """Build the tables of the workbooks' heads, marks and caps."""
+    lines = [
+        MADE_BY,
+        "# Heads of the planner's workbooks",
+        "",
+        "A head is found by its meaning: small and capital letters, ё and е, punctuation, Latin letters that look like Cyrillic ones and",
+        "the order of the columns do not matter. A head may have two storeys. What stands in no table below is not read, and is told.",
+        "How to use them: [planner-workbooks.md](../how-to/planner-workbooks.md); what a fault means: [reasons.md](reasons.md).",
+    ]
+    for layout in LAYOUTS:
+        lines += ["", f"## {_layout_title(layout)}", "", *_layout_lines(layout)]
+    lines += ["", "## What stands in a cell of a page", "", "| in the cell | is |", "|---|---|"]
+    lines += [f"| `5`, `5(2{letter})` | {words}{', weight 2' if letter else ''} |" for letter, words in FORMS.items()]
+    lines += [f"| `{letter}` | {form} |" for letter, form in ABSENCES.items()]
+    lines += [
+        "",
+        "Several stand with a comma, a slash or a space between them: `н,5(1),4(2К)`. Why a pupil was absent is not kept.",
+        "",
+        "## Bounds",
+        "",
+        "| what | at most |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | {getattr(DEFAULT_CAPS, name)} |" for name in DEFAULT_CAPS.__struct_fields__]
+    return "\n".join(lines) + "\n"
+
+
+def _layout_title(layout: Layout) -> str:
+    title = LAYOUT_TITLES[layout.name]
+    return f"{title}, as a list" if layout.name == "plan" and not layout.dynamic else title
+
+
+def _layout_lines(layout: Layout) -> Iterator[str]:
+    heads = {column.key: column.head for column in layout.columns}
+    needs = "; or ".join(" and ".join(f"«{heads[key]}»" for key in need) for need in layout.needs)
+    yield f"Needed: {needs}{'; ' + DYNAMIC[layout.dynamic] if layout.dynamic else ''}."
+    if layout.from_title:
+        yield "Above the table or in the sheet's name instead of a column: class" + (
+            ", subject." if "subject" in layout.from_title else "."
+        )
+    yield ""
+    yield "| head | also known as | or has in it (regular expression) | notes |"
+    yield "|---|---|---|---|"
+    for column in layout.columns:
+        stems = ", ".join(f"`{_cell(stem)}`" for stem in column.stems)
+        yield f"| {column.head} | {', '.join(column.words)} | {stems} | {column.hint} |"
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +26,10 @@ from gateway.audit.sink import SinkFile
 from gateway.audit.sink_place import find_sink_path
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.connectors.pace import Pace, PacedByClock
+from gateway.connectors.planner.workbook.cells import Reader
+from gateway.connectors.planner.workbook.days import SchoolYear
+from gateway.connectors.planner.workbook.lint import LintReport, lint_workbook
+from gateway.connectors.planner.workbook.template import TEMPLATES, write_template
 from gateway.connectors.portal.moodle.source import build_moodle_source
 from gateway.domain.clock import Clock, SystemClock, moscow_day, school_year
 from gateway.domain.errors import ConfigurationError
@@ -289,3 +293,46 @@ def _is_confirmed(store: Store, host: str, profile: str) -> bool:
             )
         ).one_or_none()
     return found is not None
+
+
+def build_reader(settings: GatewaySettings, now: datetime) -> Reader:
+    """What a workbook is read by: the school year of the settings, else of the day.
+
+    Raises:
+        ConfigurationError: `school.year` is no year.
+    """
+    today = moscow_day(now)
+    name = settings.school.year or school_year(today)
+    first, _, _ = name.partition("/")
+    if not first.isdecimal():
+        raise ConfigurationError("school.year: учебный год вида 2026/27")
+    return Reader(year=SchoolYear(int(first)), today=today)
+
+
+def lint_planner_file(
+    settings: GatewaySettings, path: Path, *, clock: Clock | None = None, progress: Progress = silent
+) -> LintReport:
+    """Look a planner's workbook through, without any effect.
+
+    Raises:
+        ConfigurationError: There is no such file.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"Нет файла {path.name}")
+    reader = build_reader(settings, (clock or SystemClock()).now())
+    return lint_workbook(path, reader, progress=lambda rows: progress("lint", rows))
+
+
+def write_planner_template(settings: GatewaySettings, name: str, path: Path, *, clock: Clock | None = None) -> None:
+    """Write an empty workbook of the planner.
+
+    Raises:
+        ConfigurationError: There is no such template, or the file can't be written.
+    """
+    chosen = next((one for one in TEMPLATES if one == name), None)
+    if chosen is None:
+        raise ConfigurationError(f"Шаблоны: {', '.join(TEMPLATES)}")
+    try:
+        write_template(path, chosen, build_reader(settings, (clock or SystemClock()).now()).year)
+    except OSError as exc:
+        raise ConfigurationError(f"{path.name} не записывается: {type(exc).__name__}") from exc

@@ -16,6 +16,7 @@ from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.init import init_command
 from gateway.cli.links import links_app
+from gateway.cli.planner import planner_app
 from gateway.cli.plans import plan_app
 from gateway.cli.queue import queue_app
 from gateway.cli.runs import runs_app
@@ -58,6 +59,7 @@ def main_options(
 app.command("init")(init_command)
 app.command("check")(check_command)
 app.add_typer(links_app, name="links")
+app.add_typer(planner_app, name="planner")
 app.command("pull")(pull_command)
 app.add_typer(plan_app, name="plan")
 app.command("deliver")(deliver_command)

@@ -36,7 +36,13 @@ PupilOption = Annotated[list[str] | None, typer.Option("--pupil", help="Толь
 FromOption = Annotated[str | None, typer.Option("--from", help="С этого дня урока, ГГГГ-ММ-ДД.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="По этот день урока, ГГГГ-ММ-ДД.")]
 
-_STAGES = {"pull": "Чтение портала", "plan": "План", "deliver": "Отправка", "wait": "Ожидание, с"}
+_STAGES = {
+    "pull": "Чтение портала",
+    "plan": "План",
+    "deliver": "Отправка",
+    "wait": "Ожидание, с",
+    "lint": "Просмотр, строк",
+}
 
 
 class StderrProgress:

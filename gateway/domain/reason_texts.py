@@ -19,6 +19,7 @@ ReasonCategory = Literal[
     "rejected",
     "out_of_scope",
     "delivery",  # met on the way to the city, after the decision
+    "workbook",  # met while the planner's workbooks are read
     "fault",  # of the gateway itself
 ]
 ReasonOwner = Literal["teacher", "curator", "deputy_head", "admin", "city_helpdesk"]

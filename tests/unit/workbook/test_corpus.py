@@ -1,0 +1,79 @@
+"""Every workbook of the corpus: each planted fault is named in its cell, no other is, and no good row is lost."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gateway.connectors.planner.workbook.cells import Reader
+from gateway.connectors.planner.workbook.lint import lint_workbook
+
+FLAT_BYTES = 40 * 1024 * 1024
+"""What a sheet of any length may take: its repeated pupils are watched for up to a bound, everything else goes by."""
+
+
+def test_the_corpus_has_at_least_sixty_workbooks_of_different_names(corpus: ModuleType) -> None:
+    names = [case.name for case in corpus.cases()]
+
+    assert len(names) == len(set(names)) >= 60
+
+
+@pytest.mark.row("E13")
+def test_every_fault_is_named_in_its_cell_and_no_good_row_is_lost(case: Any, tmp_path: Path, reader: Reader) -> None:
+    path = tmp_path / case.name
+    case.write(path)
+
+    report = lint_workbook(path, reader)
+
+    assert {(fault.code, fault.sheet, fault.cell) for fault in report.faults} == case.faults
+    assert report.taken == case.taken
+
+
+@pytest.mark.row("E13")
+@pytest.mark.slow
+def test_a_very_long_sheet_is_read_in_flat_memory_with_every_fault_in_its_cell(
+    tmp_path: Path, reader: Reader, corpus: ModuleType
+) -> None:
+    """Ten thousand rows here; `GATEWAY_TEST_WORKBOOK_ROWS=1000000` does what Excel holds at most."""
+    rows = int(os.environ.get("GATEWAY_TEST_WORKBOOK_ROWS", "10000"))
+    path = tmp_path / "long.xlsx"
+    planted = corpus.write_million(path, rows)
+
+    seen: list[int] = []
+    tracemalloc.start()
+    report = lint_workbook(path, reader, progress=seen.append)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert {(fault.code, fault.sheet, fault.cell) for fault in report.faults} == planted
+    assert report.taken == rows - len(planted)
+    assert peak_bytes < FLAT_BYTES
+    assert seen == list(range(10_000, rows + 1, 10_000))
+
+
+@pytest.mark.row("E13")
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, reader: Reader, corpus: ModuleType) -> None:
+    for case in corpus.cases():
+        if "bomb" not in case.name:
+            continue
+        path = tmp_path / case.name
+        case.write(path)
+        tracemalloc.start()
+        lint_workbook(path, reader)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes < FLAT_BYTES / 4, case.name
+
+
+def test_a_fault_never_repeats_what_a_cell_holds(case: Any, tmp_path: Path, reader: Reader, corpus: ModuleType) -> None:
+    path = tmp_path / case.name
+    case.write(path)
+
+    told = " ".join(fault.sentence for fault in lint_workbook(path, reader).faults)
+
+    assert not [name for name in (*corpus.LAST, "calc", "script", "example.org") if name in told and len(name) > 2]

@@ -1,0 +1,119 @@
+"""gateway planner: the report a teacher is handed, and the templates."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import python_calamine
+from typer.testing import CliRunner
+
+from gateway.cli.app import app
+from gateway.connectors.planner.workbook.cells import Reader
+from gateway.connectors.planner.workbook.lint import lint_workbook
+from gateway.connectors.planner.workbook.template import TEMPLATES, write_template
+from gateway.domain.reasons import REASONS
+
+ROSTER = [["Фамилия", "Имя", "Класс"], ["Ким", "Роман", "7А"]]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def lint(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["planner", "lint", *arguments])
+    return result.exit_code, result.stdout
+
+
+def test_a_clean_book_ends_with_zero(formats: ModuleType) -> None:
+    formats.write_xlsx(Path("a.xlsx"), [formats.Page("Список", ROSTER)])
+
+    assert lint("a.xlsx")[0] == 0
+
+
+def test_a_fault_beside_good_rows_ends_with_three_and_says_where_what_and_what_to_do(formats: ModuleType) -> None:
+    formats.write_xlsx(Path("a.xlsx"), [formats.Page("Список", [*ROSTER, ["Цой", "Ли", "х"]])])
+
+    code, out = lint("a.xlsx")
+
+    assert code == 3
+    reason = REASONS["WB_CLASS"]
+    assert (
+        f"WB_CLASS  Файл «a.xlsx», лист «Список», ячейка C3, столбец «Класс»: {reason.what_ru} {reason.todo_ru}" in out
+    )
+
+
+def test_a_book_of_which_nothing_can_be_taken_needs_a_person_and_a_missing_one_is_a_wrong_call(
+    formats: ModuleType,
+) -> None:
+    Path("a.xlsx").write_bytes(b"%PDF")
+
+    assert lint("a.xlsx")[0] == 4
+    assert lint("b.xlsx")[0] == 2
+
+
+def test_json_is_one_object_with_every_fault(formats: ModuleType) -> None:
+    formats.write_xlsx(Path("a.xlsx"), [formats.Page("Список", [*ROSTER, ["Цой", None, "х"]])])
+
+    code, out = lint("a.xlsx", "--json")
+    told = json.loads(out)
+
+    assert code == 3
+    assert (told["file"], told["taken"], told["counts"]) == ("a.xlsx", 1, {"WB_CLASS": 1, "WB_EMPTY_CELL": 1})
+    assert told["sheets"] == [{"sheet": "Список", "layout": "roster", "taken": 1, "faults": 2, "remarks": 0}]
+    assert [(fault["cell"], fault["row"], fault["column"], fault["head"]) for fault in told["faults"]] == [
+        ("B3", 3, "B", "Имя"),
+        ("C3", 3, "C", "Класс"),
+    ]
+    assert all(fault["what"] and fault["todo"] and fault["what_en"] and fault["todo_en"] for fault in told["faults"])
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_read_back_without_a_word(name: str, reader: Reader) -> None:
+    result = CliRunner().invoke(app, ["planner", "template", name])
+
+    report = lint_workbook(Path(f"{name}.xlsx"), reader)
+    assert result.exit_code == 0
+    assert report.is_clean
+    assert report.sheets
+    assert all(sheet.layout for sheet in report.sheets)
+
+
+def test_an_unknown_template_is_a_wrong_call() -> None:
+    assert CliRunner().invoke(app, ["planner", "template", "x"]).exit_code == 2
+
+
+def test_the_heads_of_a_template_are_locked_its_cells_are_not_and_choices_are_lists(reader: Reader) -> None:
+    import zipfile
+
+    write_template(Path("t.xlsx"), "timetable", reader.year)
+    with zipfile.ZipFile("t.xlsx") as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+        styles = archive.read("xl/styles.xml").decode()
+
+    assert "<sheetProtection" in sheet
+    assert 'protection locked="0"' in styles
+    assert 'type="list"' in sheet
+    assert "понедельник" in sheet
+    assert 'state="frozen"' in sheet
+
+
+def test_a_filled_template_is_taken_whole(reader: Reader, formats: ModuleType) -> None:
+    write_template(Path("t.xlsx"), "journal", reader.year)
+    with python_calamine.CalamineWorkbook.from_path("t.xlsx") as book:
+        page, lessons = (book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names)
+    page = [[cell or None for cell in row] for row in page]
+    page[0][1:2], page[1][1:2] = ["7А"], ["Алгебра"]
+    page[4] += [date(2026, 9, 5), date(2026, 9, 12)]
+    page.append([1, "Ким Роман", "н,5(2К)", 4])
+    formats.write_xlsx(Path("f.xlsx"), [formats.Page("Журнал", page), formats.Page("Уроки", lessons)])
+
+    report = lint_workbook(Path("f.xlsx"), reader)
+
+    assert report.is_clean
+    assert report.taken == 2
