@@ -2,7 +2,7 @@
 
 The library beside it (calamine) reads a sheet whole, 600 MiB for a million rows, allots a dense block from the first to the
 last cell, so that two cells in far corners end the process, and hands out a formula's last value as if somebody had typed it.
-`tests/unit/workbook/test_readers.py` compares the two cell by cell.
+`tests/unit/workbook/test_workbook_readers.py` compares the two cell by cell.
 
 Source: ECMA-376 part 1, §18.3 (sheets), §18.4 (shared strings), §18.8 (styles).
 """
