@@ -207,21 +207,17 @@ def cut_everywhere(
         checkpoint_pages: SQLite's default of 1000 would hardly ever be reached by one job.
     """
     pragmas = ("journal_mode=WAL", f"synchronous={synchronous}", f"wal_autocheckpoint={checkpoint_pages}")
-    points = _replay(image, log, pragmas, lambda *_: None)[1]
-    each = -(-images_count // points)
+    # once in good weather, to know every state and how many points there are
+    states, points = _replay(image, log, pragmas, lambda *_: None)
+    verdict = Verdict(points=points, commits=len(states) - 1, end=states[-1])
     rng = random.Random(seed)
-    verdict = Verdict(points=points)
-    found: list[tuple[dict[str, bytes], int]] = []
 
     def cut(disk: Disk, acknowledged: int) -> None:
-        found.extend(({name: file.cut(rng) for name, file in disk.files.items()}, acknowledged) for _ in range(each))
+        for _ in range(-(-images_count // points)):
+            verdict.images += 1
+            _judge({name: file.cut(rng) for name, file in disk.files.items()}, acknowledged, states, verdict)
 
-    states, _ = _replay(image, log, pragmas, cut)
-    verdict.commits = len(states) - 1
-    verdict.end = states[-1]
-    for files, acknowledged in found:
-        verdict.images += 1
-        _judge(files, acknowledged, states, verdict)
+    _replay(image, log, pragmas, cut)
     return verdict
 
 
