@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.connectors.pace import PacedByClock, Unpaced
 from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
-from gateway.connectors.retry import Retry, parse_retry_after
+from gateway.connectors.retry import RepeatBudget, Retry, parse_retry_after
 from gateway.connectors.strict_json import parse_json
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import (
@@ -56,6 +58,36 @@ def test_a_write_is_tried_again_only_when_nothing_was_sent() -> None:
         with pytest.raises(type(error)):
             Retry(VirtualClock(NOW)).write(call)
         assert calls == [1]
+
+
+@pytest.mark.row("B20")
+@pytest.mark.parametrize("seed", range(20))
+def test_while_half_of_all_calls_fail_at_most_a_tenth_more_calls_are_made(seed: int) -> None:
+    """F16: retry amplification in a brown-out."""
+    rng = random.Random(seed)
+    retry = Retry(VirtualClock(NOW))
+    asked = 0
+
+    def call() -> None:
+        nonlocal asked
+        asked += 1
+        if rng.random() < 0.5:
+            raise UnavailableError
+
+    for _ in range(300):
+        with suppress(UnavailableError):
+            retry.read(call)
+
+    assert asked / 300 <= 1.10
+
+
+def test_a_budget_that_was_spent_is_earned_again() -> None:
+    budget = RepeatBudget(spare_count=1, earned_ratio=0.5)
+    assert [budget.try_spend(), budget.try_spend()] == [True, False]
+    for _ in range(5):
+        budget.earn()
+
+    assert [budget.try_spend(), budget.try_spend()] == [True, False]
 
 
 @pytest.mark.row("A7")

@@ -13,6 +13,7 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
+from gateway.audit.read import verify
 from gateway.connectors.port import Accepted, CityRead, CityScope
 from gateway.domain.city import CityMark, Intent, MarkIntent
 from gateway.domain.clock import VirtualClock
@@ -142,20 +143,29 @@ class Desk:
         if value is None:
             self.city.pop(city_id, None)
         else:
-            self.city[city_id] = CityMark(
-                id=city_id,
-                pupil_id=pupil,
-                lesson_id=lesson,
-                group_id=1,
-                subject_id=1,
-                value=value,
-                weight=1,
-                form_id=1,
-                on=DAY,
-                teacher_id=9,
-                created_at=None,
-                updated_at=None,
-            )
+            self.city[city_id] = self.build_mark(city_id, value, pupil=pupil, lesson=lesson)
+        self.read_city()
+
+    @staticmethod
+    def build_mark(city_id: int, value: str, *, pupil: int = 1, lesson: int = 1) -> CityMark:
+        """A mark as the city shows it."""
+        return CityMark(
+            id=city_id,
+            pupil_id=pupil,
+            lesson_id=lesson,
+            group_id=1,
+            subject_id=1,
+            value=value,
+            weight=1,
+            form_id=1,
+            on=DAY,
+            teacher_id=9,
+            created_at=None,
+            updated_at=None,
+        )
+
+    def read_city(self) -> None:
+        """Read the city as it stands."""
         read = CityRead(scope=SCOPE, read_at=self.store.now(), objects=list(self.city.values()))
         with self.store.write() as conn:
             store_city_scope(conn, self.place_id, read, run_id=1)
@@ -274,6 +284,10 @@ class Desk:
             kind="mark",
             read_at=self.store.now() + timedelta(milliseconds=1),
         )
+
+    def is_chain_whole(self) -> bool:
+        """Whether both chains of the audit hold."""
+        return all(verify(self.store, stream).ok for stream in ("deeds", "access"))
 
     def rows(self) -> Sequence[Row[Any]]:
         """All operations in their order."""
