@@ -1,4 +1,5 @@
-"""Makes the pages of `docs/reference` that repeat the code: settings, reasons, errors, the command line, the fault matrix.
+"""Makes the pages of `docs/reference` that repeat the code: settings, reasons, errors, the command line, the planner's
+door, the fault matrix.
 
 `python -m docs.generate` (or `make docs`) writes them; `tests/test_docs.py` fails while a page differs from what this
 module would write. Nothing else writes these pages, and what is said in them is said in the code first.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import sys
 import types
 import typing
@@ -25,6 +27,8 @@ from gateway.access.roles import Reach, Role
 from gateway.api import audit, plans, pupils, queue, runs, sessions
 from gateway.api.app import PREFIX, require_policy
 from gateway.connectors.mesh.codecs import FormError
+from gateway.connectors.planner.door.schema import build_schema
+from gateway.connectors.planner.door.wire import ROWS, Batch, EntryRow, Page
 from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.layouts import LAYOUTS, Layout
 from gateway.connectors.planner.workbook.marks import ABSENCES, FORMS
@@ -97,6 +101,8 @@ def build_pages() -> dict[Path, str]:
         REFERENCE / "errors.md": build_errors_page(),
         REFERENCE / "cli.md": build_cli_page(),
         REFERENCE / "workbook-heads.md": build_heads_page(),
+        REFERENCE / "planner-door.md": build_door_page(),
+        REFERENCE / "planner-door.schema.json": json.dumps(build_schema(), indent=2, ensure_ascii=False) + "\n",
         REFERENCE / "fault-matrix.md": build_matrix_page(),
         REFERENCE / "access.md": build_access_page(),
     }
@@ -324,6 +330,67 @@ def _parameter_row(parameter: Any) -> str:
         names = [(parameter.name or "").upper()]
     must = " (required)" if parameter.required else ""
     return f"| {', '.join(f'`{name}`' for name in names)}{must} | {_cell(getattr(parameter, 'help', None) or '')} |"
+
+
+_DOOR_HEAD = """
+# The planner's door
+
+What a planning platform gives the gateway, whichever way it does: the same rows in the same spelling. The models that read them make this
+page and [planner-door.schema.json](planner-door.schema.json); a field that is not listed is refused, a row that does not fit is parked
+with its place, and the others are kept.
+
+| way | set | how |
+|---|---|---|
+| pulled by HTTP | `planner.door_url`, `planner.token` | `GET /v1/BOOK?page=N&size=500` for `people`, `subjects`, `groups`; `GET /v1/groups/ID/BOOK?page=N&size=500` for the others; `Authorization: Bearer TOKEN` |
+| read in a database | `planner.sql_url`, `[planner.sql]` | a SELECT a book, columns named as the fields; `members` (`group`, `person`, `role`) instead of the lists in `groups`; books of a group have `:group`; the connection is read only |
+| pushed | `planner.accepts_push` | a whole book a batch, `people`, `subjects` and `groups` first; an older `revision` is refused, the same one changes nothing |
+
+Try it: `gateway sandbox planner --pupils 50`, which misbehaves on request ([city-sandbox.md](city-sandbox.md)).
+A book is whole or it is not used: pages of one `revision`, `total` rows in all, no id twice. Moments carry their offset, days are civil
+days in Moscow. Ids are the planner's own, constant for ever, without spaces, `|` and `/`.
+"""
+
+
+def build_door_page() -> str:
+    """Build the contract of the planner's door from its wire models."""
+    lines = [MADE_BY.rstrip(), *_DOOR_HEAD.splitlines()]
+    named: list[tuple[str, type[BaseModel]]] = [
+        *ROWS.items(),
+        ("entry", EntryRow),
+        ("page (answered)", Page),
+        ("batch (pushed)", Batch),
+    ]
+    for name, model in named:
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            _first_sentence(model),
+            "",
+            "| field | type | default | meaning |",
+            "|---|---|---|---|",
+        ]
+        properties = model.model_json_schema()["properties"]
+        for field_name, field in model.model_fields.items():
+            default = "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+            kind = _cell(_door_kind(properties[field_name]))
+            lines.append(f"| `{field_name}` | {kind} | {default} | {_cell(field.description or '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _door_kind(schema: dict[str, Any]) -> str:
+    """Spell a JSON Schema in a word or two; its limits stand in the schema itself."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_door_kind(one) for one in schema["anyOf"] if one.get("type") != "null"))
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"])
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    if "$ref" in schema:
+        return "object, see `entry`"
+    if schema.get("type") == "array":
+        return f"list of {_door_kind(schema.get('items', {'type': 'object'}))}"
+    return str(schema.get("format", schema.get("type", "object")))
 
 
 def build_matrix_page() -> str:

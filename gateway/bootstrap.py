@@ -26,10 +26,13 @@ from gateway.audit.sink import SinkFile
 from gateway.audit.sink_place import find_sink_path
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.connectors.pace import Pace, PacedByClock
+from gateway.connectors.planner.door.inbox import DoorInbox
+from gateway.connectors.planner.door.source import build_door_source
 from gateway.connectors.planner.workbook.cells import Reader
 from gateway.connectors.planner.workbook.days import SchoolYear
 from gateway.connectors.planner.workbook.lint import LintReport, lint_workbook
 from gateway.connectors.planner.workbook.template import TEMPLATES, write_template
+from gateway.connectors.port import PortalSource
 from gateway.connectors.portal.moodle.source import build_moodle_source
 from gateway.domain.clock import Clock, SystemClock, moscow_day, school_year
 from gateway.domain.errors import ConfigurationError
@@ -171,6 +174,14 @@ def open_gateway(
         )
         portal = build_moodle_source(settings.portal, clock=chosen)
         stack.callback(portal.close)
+        sources: list[PortalSource] = [portal]
+        planner = build_door_source(settings.planner, clock=chosen, zone=settings.school.timezone)
+        if planner is not None:
+            stack.callback(planner.close)
+            sources.append(planner)
+        inbox = DoorInbox(settings.planner.name) if settings.planner.accepts_push else None
+        if inbox is not None and planner is None:
+            sources.append(inbox)
         audit = build_audit(settings, store)
         audit.feed()
         gateway = Gateway(
@@ -180,7 +191,8 @@ def open_gateway(
             audit=audit,
             place=place,
             rules=rules,
-            sources=(portal,),
+            sources=tuple(sources),
+            inbox=inbox,
             city=GuardedCity(city, store, place.city, terms.breaker),
             terms=terms,
             limits=build_limits(settings),

@@ -200,6 +200,26 @@ class MeshSettings(_Group):
 class PlannerSettings(_Group):
     folder: Path | None = None
     """Folder that the planner's files come into; read by its own connector."""
+    name: str = Field(default="planner", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    """The planner's name before its refs and in `[sources]` of the rules. Constant for ever, like the portal's."""
+    door_url: str = ""
+    """Address of the planner's JSON door, without `/v1`; empty = none."""
+    token: SecretStr | None = None
+    """Bearer token of the door; better by environment or secret file than in the TOML."""
+    token_file: Path | None = None
+    """File with the token; wins over `token` and is read again when the planner refuses it."""
+    deadline_s: float = Field(default=30.0, gt=0)
+    """Total time of one call of the door in seconds: a page has 500 rows."""
+    parallel: int = Field(default=2, ge=1, le=8)
+    """Calls of the door at once."""
+    sql_url: SecretStr | None = None
+    """SQLAlchemy URL of the planner's database instead of the door, an account that may only read. Secret: it may hold a password."""
+    sql_url_file: Path | None = None
+    """File with that URL; wins over `sql_url`."""
+    sql: dict[str, str] = Field(default_factory=dict)
+    """`[planner.sql]`: a SELECT for each book, columns named as the door's fields; `people`, `subjects`, `groups` and `members` are needed, books of a group have `:group`."""
+    accepts_push: bool = False
+    """Whether the planner pushes its books to the gateway's own API; off by default, because whoever may push may change marks."""
 
 
 class DaySpan(_Group):

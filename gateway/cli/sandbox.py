@@ -1,4 +1,4 @@
-"""gateway sandbox: the stand-ins of the city and of the portal, on loopback, each its own process."""
+"""gateway sandbox: the stand-ins of the city, of the portal and of the planner, on loopback, each its own process."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gateway.cli.context import ConfigOption, JsonOption, guarded, load
 from gateway.domain.clock import ShiftedClock
 from gateway.domain.errors import ConfigurationError
 from gateway.sandbox.city import build_city_app, build_like
+from gateway.sandbox.planner import build_planner_app
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
 from gateway.sandbox.portal.recording import read_recording
 from gateway.sandbox.portal.replay import build_replay_app
@@ -26,7 +27,7 @@ from gateway.sandbox.portal.school_server import build_school_app
 from gateway.sandbox.serve import open_loopback_socket, serve_forever
 
 sandbox_app = typer.Typer(
-    help="Песочницы города и портала для проб и тестов; слушают только эту машину.", no_args_is_help=True
+    help="Песочницы города, портала и планировщика для проб и тестов; слушают только эту машину.", no_args_is_help=True
 )
 
 PortOption = Annotated[int, typer.Option("--port", help="Порт; 0 = свободный.")]
@@ -97,6 +98,27 @@ def portal_command(
         else:
             app = build_replay_app(_read_lines(replay), now=_clock(now))
         _serve(app, port, {"sandbox": "portal", "token": DEFAULT_TOKEN}, as_json=as_json, with_parent=with_parent)
+
+
+@sandbox_app.command("planner")
+def planner_command(
+    port: PortOption = 0,
+    pupils: Annotated[int, typer.Option("--pupils", help="Выдуманная школа на столько учеников.")] = 50,
+    seed: SeedOption = 1,
+    now: NowOption = None,
+    with_parent: Annotated[
+        bool,
+        typer.Option(
+            "--with-parent",
+            help="Остановиться, когда закроется stdin: так песочница кончается вместе с тем, кто её запустил.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Планировщик: страницы журнала той же выдуманной школы, что и у портала с тем же --seed."""
+    with guarded():
+        app = build_planner_app(pupils, seed=seed, now=_clock(now))
+        _serve(app, port, app.state.planner.describe(), as_json=as_json, with_parent=with_parent)
 
 
 def _serve(app: Any, port: int, facts: dict[str, Any], *, as_json: bool, with_parent: bool) -> None:

@@ -120,6 +120,11 @@ class HttpDoor:
         return self._base.host
 
     @property
+    def is_secure(self) -> bool:
+        """Whether calls travel encrypted."""
+        return self._base.scheme == "https"
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine itself (a sandbox)."""
         if self.host == "localhost":

@@ -7,7 +7,7 @@ without a change above the connectors.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -148,6 +148,40 @@ class PortalSource(Protocol):
         ...
 
 
+class PushedBook(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole book as a source pushed it, ready to be stored; a book may feed several scopes.
+
+    Attributes:
+        key: Name of the book, `marks|7a-alg`: revisions are counted by it.
+        revision: Grows with every push of the book.
+    """
+
+    key: str
+    revision: int
+    scopes: tuple[ScopeRead, ...]
+
+
+class BatchInbox(Protocol):
+    """Understands what a source pushes."""
+
+    name: str
+
+    def read_batch(
+        self, body: bytes, *, read_at: datetime, load_scope: Callable[[str], Sequence[Record]]
+    ) -> PushedBook:
+        """Read one batch.
+
+        Args:
+            body: JSON as it came, already within the caller's cap.
+            read_at: Aware UTC.
+            load_scope: Live records of a scope as stored: what a book of a group hangs on.
+
+        Raises:
+            RecordError: The batch can't be used; says the places and nothing of the values.
+        """
+        ...
+
+
 class CityScope(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of the city's journal in one piece: a kind of one group between two days.
 
@@ -275,6 +309,7 @@ class CityPort(CitySource, CitySink, Protocol):
 
 __all__ = [
     "Accepted",
+    "BatchInbox",
     "CheckLine",
     "CheckState",
     "CityAbsence",
@@ -287,6 +322,7 @@ __all__ = [
     "CitySink",
     "CitySource",
     "PortalSource",
+    "PushedBook",
     "ScopeRead",
     "Stored",
     "Want",

@@ -16,17 +16,37 @@ import xxhash
 from gateway.domain.identifiers import Kind
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who brought a record in: a teacher himself, or somebody else at his word (a curator, a methodist).
+
+    Refs of people at the source where it has them, posts where it has not; never names. Empty = the source does not say.
+
+    Attributes:
+        typed_by: Whose hands typed it.
+        on_behalf_of: At whose word.
+        answers: Who answers for it; the group's teacher where nothing else is said.
+        way: How it came in: `page`, `workbook`, `push`, `journal`.
+    """
+
+    typed_by: str = ""
+    on_behalf_of: str = ""
+    answers: str = ""
+    way: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What every record has.
 
     Attributes:
         ref: Id within (system, kind), e.g. `user:3`.
         origins: Field → external ref it was read from; `*` stands for all fields not named.
+        entry: Who brought it in, where the source tells; left out of the body where it does not.
     """
 
     kind: ClassVar[Kind]
     ref: str
     origins: dict[str, str] = {}
+    entry: Entry | msgspec.UnsetType = msgspec.UNSET
 
 
 class Tenure(msgspec.Struct, frozen=True):

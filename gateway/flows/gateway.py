@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
 from gateway.connectors.pace import Pace, Unpaced
-from gateway.connectors.port import CityPort, PortalSource
+from gateway.connectors.port import BatchInbox, CityPort, PortalSource
 from gateway.domain.clock import Clock
 from gateway.domain.identifiers import Place
 from gateway.mapping.links import get_place_id
@@ -41,6 +41,7 @@ class Gateway:
 
     Attributes:
         sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
+        inbox: Understands what the planner pushes; None where nothing is accepted.
         pace: The pace of the city's calls; delivery waits for its turn before it marks an operation as sent.
     """
 
@@ -57,6 +58,7 @@ class Gateway:
     actor: Actor
     progress: Progress = silent
     pace: Pace = field(default_factory=Unpaced)
+    inbox: BatchInbox | None = None
 
     @property
     def ledger(self) -> Ledger:

@@ -104,7 +104,7 @@ class _Reading:
             with gateway.store.write() as conn:
                 place_id = gateway.place_id(conn)
                 counts = store_scope(conn, place_id, read, run_id=run_id)
-                _store_faults(conn, place_id, read, run_id)
+                store_faults(conn, place_id, read, run_id)
                 owed = load_owed_marks(conn, place_id, read)
             self._stored.note(read.scope, counts, owed)
             visited.append(read.scope)
@@ -171,7 +171,7 @@ def _problems_of(read: ScopeRead) -> list[Problem]:
     return found
 
 
-def _store_faults(conn: Connection, place_id: int, read: ScopeRead, run_id: int) -> None:
+def store_faults(conn: Connection, place_id: int, read: ScopeRead, run_id: int) -> None:
     """Keep the scope's parked records; a complete read replaces what was parked before."""
     if not read.is_complete:
         return

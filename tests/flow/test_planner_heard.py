@@ -1,0 +1,98 @@
+"""The made-up school heard twice, from its portal and from its planner's door: the city gets it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from gateway.audit.deed import Actor
+from gateway.domain.errors import ConfigurationError, RecordError
+from gateway.flows.planner_push import receive_planner_batch
+from gateway.mapping.tables import record_link, source_conflict
+from gateway.sandbox.planner import DEFAULT_TOKEN, build_planner_app
+from gateway.sandbox.serve import serve_in_thread
+from tests.flow.conftest import NOW, Hand, World
+
+PLANNER = Actor(kind="service", name="planner", is_authenticated=True)
+
+
+@contextmanager
+def both(world: World, **planner: Any) -> Iterator[tuple[Hand, Any]]:
+    app = build_planner_app(3, now=lambda: NOW, subjects_count=1)
+    here = world.stack.enter_context(serve_in_thread(app))
+    fields = planner or {"door_url": here.base_url, "token": DEFAULT_TOKEN}
+    world.settings_changes["planner"] = fields
+    with world.open() as hand:
+        hand.link_everybody()
+        yield hand, app.state.planner.books
+
+
+def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: World) -> None:
+    with both(small) as (hand, _):
+        alone = Hand(small, replace(hand.gateway, sources=hand.gateway.sources[:1]), hand.city)
+        wanted = alone.sync(is_dry_run=True)
+        assert wanted.planned is not None
+
+        hand.through()
+        again = hand.sync()
+
+        assert again.planned is not None
+        created = {row.op for row in hand.operations()}
+        states = hand.states()
+        assert created == {"create"}
+        assert sum(states.values()) == wanted.planned.plan.counters["create"]
+        counters = again.planned.plan.counters
+        assert (counters["create"], counters["update"], counters["delete"]) == (0, 0, 0)
+        assert not set(again.planned.plan.by_reason) & {"SOURCES_DISAGREE", "SOURCE_UNREAD", "AMBIGUOUS_LINK"}
+        with hand.gateway.store.read() as conn:
+            kinds = set(conn.execute(select(record_link.c.kind)).scalars())
+            conflicts = conn.execute(select(source_conflict.c.field)).scalars().all()
+        assert kinds == {"person", "group", "lesson", "mark", "absence", "homework"}
+        assert set(conflicts) <= {"lesson.form"}
+        assert again.pulled is not None
+        assert not again.pulled.problems
+        hand.assert_sound()
+
+
+def test_what_the_planner_pushes_is_heard_like_what_is_asked_for(small: World) -> None:
+    with both(small, accepts_push=True) as (hand, books):
+        hand.through()
+        ledger = len(hand.city.machine_ledger())
+        group = books.book("groups", None)[0]["id"]
+        for book in ("people", "subjects", "groups", "lessons", "marks", "absences", "homework"):
+            of = group if book in ("lessons", "marks", "absences", "homework") else None
+            body = batch(book, books.book(book, of), group=of)
+            received = receive_planner_batch(hand.gateway, body, sender=PLANNER)
+            assert received.new == received.read > 0
+            assert receive_planner_batch(hand.gateway, body, sender=PLANNER).is_repeated
+
+        synced = hand.through()
+
+        assert synced.planned is not None
+        assert synced.planned.plan.counters["create"] == 0
+        assert len(hand.city.machine_ledger()) == ledger
+        rows = books.book("marks", group)
+        receive_planner_batch(hand.gateway, batch("marks", rows, group=group, revision=7), sender=PLANNER)
+        with pytest.raises(RecordError, match="старше"):
+            receive_planner_batch(hand.gateway, batch("marks", rows, group=group, revision=6), sender=PLANNER)
+        rows = [{**rows[0], "value": 6}, *rows[1:]]
+        parked = receive_planner_batch(hand.gateway, batch("marks", rows, group=group, revision=8), sender=PLANNER)
+        assert [where for where, _ in parked.parked] == [f"planner/mark:{rows[0]['id']}"]
+        assert parked.gone == 0
+        assert [entry.action for entry in hand.actions()].count("planner.received") == 9
+        hand.assert_sound()
+
+
+def test_a_push_that_nobody_allowed_is_refused(small: World) -> None:
+    with both(small) as (hand, _), pytest.raises(ConfigurationError, match="accepts_push"):
+        receive_planner_batch(hand.gateway, b"{}", sender=PLANNER)
+
+
+def batch(book: str, rows: list[Any], *, group: str | None = None, revision: int = 1) -> bytes:
+    return msgspec.json.encode({"book": book, "group": group, "revision": revision, "total": len(rows), "rows": rows})
