@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,13 +18,13 @@ from gateway.flows.planner_push import receive_planner_batch
 from gateway.mapping.tables import record_link, source_conflict
 from gateway.sandbox.planner import DEFAULT_TOKEN, build_planner_app
 from gateway.sandbox.serve import serve_in_thread
-from tests.flow.conftest import NOW, Hand, World
 
+NOW = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)
 PLANNER = Actor(kind="service", name="planner", is_authenticated=True)
 
 
 @contextmanager
-def both(world: World, **planner: Any) -> Iterator[tuple[Hand, Any]]:
+def both(world: Any, **planner: Any) -> Iterator[tuple[Any, Any]]:
     app = build_planner_app(3, now=lambda: NOW, subjects_count=1)
     here = world.stack.enter_context(serve_in_thread(app))
     fields = planner or {"door_url": here.base_url, "token": DEFAULT_TOKEN}
@@ -33,9 +34,9 @@ def both(world: World, **planner: Any) -> Iterator[tuple[Hand, Any]]:
         yield hand, app.state.planner.books
 
 
-def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: World) -> None:
+def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: Any, make_hand: Any) -> None:
     with both(small) as (hand, _):
-        alone = Hand(small, replace(hand.gateway, sources=hand.gateway.sources[:1]), hand.city)
+        alone = make_hand(small, replace(hand.gateway, sources=hand.gateway.sources[:1]), hand.city)
         wanted = alone.sync(is_dry_run=True)
         assert wanted.planned is not None
 
@@ -60,7 +61,7 @@ def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: Worl
         hand.assert_sound()
 
 
-def test_what_the_planner_pushes_is_heard_like_what_is_asked_for(small: World) -> None:
+def test_what_the_planner_pushes_is_heard_like_what_is_asked_for(small: Any) -> None:
     with both(small, accepts_push=True) as (hand, books):
         hand.through()
         ledger = len(hand.city.machine_ledger())
@@ -89,7 +90,7 @@ def test_what_the_planner_pushes_is_heard_like_what_is_asked_for(small: World) -
         hand.assert_sound()
 
 
-def test_a_push_that_nobody_allowed_is_refused(small: World) -> None:
+def test_a_push_that_nobody_allowed_is_refused(small: Any) -> None:
     with both(small) as (hand, _), pytest.raises(ConfigurationError, match="accepts_push"):
         receive_planner_batch(hand.gateway, b"{}", sender=PLANNER)
 

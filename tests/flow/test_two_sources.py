@@ -18,7 +18,6 @@ from gateway.domain.records import Group, Lesson, Mark, Person, Scale, Subject
 from gateway.flows.sync import Synced
 from gateway.mapping.tables import record_link, source_conflict
 from gateway.reconcile.snapshot import load_records
-from tests.flow.conftest import Hand, World
 
 NAME = "planner"
 GROUP = sourced(NAME, "group:7a")
@@ -72,11 +71,11 @@ class PaperPlanner:
 class School:
     """The hand of a gateway that hears both, and what its people do."""
 
-    def __init__(self, hand: Hand, planner: PaperPlanner) -> None:
+    def __init__(self, hand: Any, planner: PaperPlanner, make_hand: Any) -> None:
         self.planner = planner
         self.alone = hand
         gateway = replace(hand.gateway, sources=(*hand.gateway.sources, planner))
-        self.hand = Hand(hand.world, gateway, hand.city)
+        self.hand = make_hand(hand.world, gateway, hand.city)
 
     def records(self, cls: type[Any]) -> list[Any]:
         place_id = self.hand.place_id()
@@ -140,11 +139,11 @@ class School:
 
 
 @pytest.fixture
-def school(small: World) -> Iterator[School]:
+def school(small: Any, make_hand: Any) -> Iterator[School]:
     with small.open() as hand:
         hand.link_everybody()
         hand.through()
-        school = School(hand, PaperPlanner(small.clock))
+        school = School(hand, PaperPlanner(small.clock), make_hand)
         school.copy_directory()
         yield school
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.connectors.planner.door import wire
@@ -13,7 +14,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def build_schema() -> dict[str, Any]:
     """Return one document: the rows of each book under `$defs`, the page that is asked for and the batch that is pushed."""
-    models = [*wire.ROWS.values(), wire.Page, wire.Batch]
+    models: list[type[BaseModel]] = [*wire.ROWS.values(), wire.Page, wire.Batch]
     _, tree = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     books = {book: {"$ref": f"#/$defs/{model.__name__}"} for book, model in wire.ROWS.items()}
     return {
