@@ -79,7 +79,7 @@ def calm(climate: Climate) -> Climate:
                 for name, value in dataclasses.asdict(climate.city).items()
             }
         ),
-        portal=PortalWeather(p_incomplete=0.0, p_down=0.0),
+        portal=PortalWeather(p_incomplete=0.0, p_down=0.0, p_forgetful=0.0),
         is_bounded=True,
         is_lenient=False,
         lag_s=0.0,
@@ -116,7 +116,7 @@ def draw_climate(rng: Random) -> Climate:
             deadline_s=DEADLINE_S,
             late_limit_s=(DEADLINE_S + SETTLE_S - lag_s - 2.0) if is_bounded else 4 * (DEADLINE_S + SETTLE_S),
         ),
-        portal=PortalWeather(p_incomplete=share() / 2, p_down=share() / 3),
+        portal=PortalWeather(p_incomplete=share() / 2, p_down=share() / 3, p_forgetful=share() / 6),
         horizon_s=horizon_s,
         is_bounded=is_bounded,
         is_lenient=rng.random() < 0.3,

@@ -166,6 +166,11 @@ def _check_audit(oracle: Oracle, *, has_restored: bool) -> None:
     report = verify(oracle.store, "deeds")
     if not report.ok:
         raise Violation("I6", report.sentence)
+    ended = "SELECT max(seq) FROM audit_entry WHERE stream = 'deeds' AND action = 'run.finished'"
+    sealed = "SELECT max(size) FROM audit_checkpoint WHERE stream = 'deeds'"
+    last, size = (oracle.store.raw.execute(text).fetchone()[0] or 0 for text in (ended, sealed))
+    if size < last:
+        raise Violation("I6", f"the run that ended at entry {last} left no checkpoint, the newest is at {size}")
     rows = oracle.store.raw.execute(
         "SELECT action, operation_id, request_id FROM audit_entry WHERE stream = 'deeds' AND operation_id IS NOT NULL"
     ).fetchall()

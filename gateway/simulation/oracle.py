@@ -78,6 +78,8 @@ class Oracle:
     touched: set[NaturalKey] = field(default_factory=set)
     loose: set[NaturalKey] = field(default_factory=set)
     sealed: dict[int, dict[int, tuple[str, str | None, str | None, bytes | None]]] = field(default_factory=dict)
+    opened: set[int] = field(default_factory=set)
+    """Plans that a person approved with their deletes and held items."""
     epoch: int = 1
     restored_s: float = -1.0
     torn: set[NaturalKey] = field(default_factory=set)
@@ -116,6 +118,11 @@ class Oracle:
             ).fetchall()
             self.sealed[plan_id] = {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
             self._known, self._closed_known = self._planning
+
+    def note_approving(self, plan_id: int, *, is_whole: bool) -> None:
+        """A person is about to approve a plan: with what it deletes and what the guard holds, or without."""
+        if is_whole:
+            self.opened.add(plan_id)
 
     def note_sending(self, request_id: str) -> None:
         """A worker took a request id: what it knows from now on counts."""
@@ -236,6 +243,8 @@ class Oracle:
             raise Violation(
                 "I9", f"operation {operation_id} takes effect behind the closed gate {gate} of a plan {state}"
             )
+        if gate in ("delete", "guard") and plan_id not in self.opened:
+            raise Violation("I9", f"operation {operation_id} passes the gate {gate}, which no person has opened")
         if planned_op != op or op != effect.op:
             raise Violation("I9", f"planned {planned_op}, queued {op}, done {effect.op}")
         if op == "delete" and (approved_at is None or "delete" not in json.loads(open_gates)):

@@ -212,6 +212,7 @@ class Operator:
         if not shown.needs_approval and not gates & {"delete", "guard"}:
             return False
         self._world.oracle.note_sealed()
+        self._world.oracle.note_approving(plan_id, is_whole=is_whole)
         try:
             approve(
                 gateway.store,

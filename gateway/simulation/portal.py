@@ -38,6 +38,8 @@ from gateway.simulation.school import (
 from gateway.simulation.stage import Stage
 
 ABSENCE_VALUE = "2"  # the city's plain «н» of the settings
+FORGOTTEN_OF = 4
+"""Of fewer marks one that is lacking may be most of what there is, and then the list is refused as too short."""
 GRADED = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK)
 
 
@@ -72,10 +74,15 @@ class Causes:
 
 @dataclass(frozen=True)
 class PortalWeather:
-    """Probabilities of the portal's lapses at one scope, while faults are on."""
+    """Probabilities of the portal's lapses at one scope, while faults are on.
+
+    Attributes:
+        p_forgetful: A list that says it is whole lacks a mark; the next one of the scope has it again.
+    """
 
     p_incomplete: float
     p_down: float
+    p_forgetful: float
 
 
 class SimPortal:
@@ -90,6 +97,8 @@ class SimPortal:
         self.absent_pupils: set[str] = set()
         """Refs of pupils who are not enrolled now."""
         self.left_once: set[str] = set()
+        self.forgot: set[str] = set()
+        """Scopes whose last list lacked a mark."""
         self.emptied: set[tuple[Kind, str]] = set()
         """(kind, group) that some complete read found empty: nobody can tell a reset from a teacher who cleared it all."""
 
@@ -211,6 +220,9 @@ class SimSource:
             return ScopeRead(
                 scope=scope, kind=kind, read_at=read_at, records=part, problem=problem, pupils_present=present
             )
+        if kind is Kind.MARK and self._forgets(scope, len(records)):
+            records = [*records]
+            records.pop(stage.rng.randrange(len(records)))
         stage.point("portal answers")
         if not records:
             portal.emptied.add((kind, group.ref))
@@ -223,6 +235,15 @@ class SimSource:
             pupils_present=present,
             items_present=_items_of(group, kind),
         )
+
+    def _forgets(self, scope: str, count: int) -> bool:
+        """Whether a list lacks something, which one that is read again never does twice in a row."""
+        forgot = self._portal.forgot
+        if scope not in forgot and count >= FORGOTTEN_OF and self._is_struck(self._weather.p_forgetful):
+            forgot.add(scope)
+            return True
+        forgot.discard(scope)
+        return False
 
 
 def _items_of(group: TaughtGroup, kind: Kind) -> frozenset[str]:

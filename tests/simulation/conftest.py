@@ -30,11 +30,12 @@ def seeds_count() -> int:
 
 @pytest.fixture(scope="session")
 def planted() -> ModuleType:
-    """The module of planted mistakes; tests are no package, so it is loaded by its path."""
-    spec = importlib.util.spec_from_file_location("planted_mistakes", HERE / "planted.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    """The module of planted mistakes; tests are no package, so it and its second part are loaded by their paths."""
+    for name in ("planted", "planted_more"):
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[name])
+    return sys.modules["planted"]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import planted_more  # noqa: F401  # plants the second half
 from planted import BUGS, find_catch
 
 from gateway.simulation.many import Summary, play_many
