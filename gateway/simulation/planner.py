@@ -161,7 +161,13 @@ def _pass(cell: Cell, rng: Random, reasons: Counter[str], *, is_calm: bool) -> D
         cell.unsure = None
     if cell.read is None and cell.base is None:
         return Decision(Category.OUT_OF_SCOPE, "FOREIGN")
-    found = decide(*_legs(cell, seen, is_read_here=is_read_here, is_read_there=is_read_there), **_likeness(cell, seen))
+    has_equal = cell.base is None and cell.read in seen.values()
+    has_twin = cell.base is None and bool(seen) and not has_equal
+    found = decide(
+        *_legs(cell, seen, is_read_here=is_read_here, is_read_there=is_read_there),
+        has_equal=has_equal,
+        has_twin=has_twin,
+    )
     reasons[found.reason] += 1
     is_allowed = found.category is not Category.HELD or (found.reason == "DELETE_HELD" and rng.random() < 0.5)
     if found.category is Category.ADOPTED:
@@ -184,13 +190,6 @@ def _legs(cell: Cell, seen: dict[int, bytes], *, is_read_here: bool, is_read_the
         if cell.base is None and cell.read in seen.values():
             theirs = ours
     return ours, base, theirs
-
-
-def _likeness(cell: Cell, seen: dict[int, bytes]) -> dict[str, bool]:
-    if cell.base is not None:
-        return {}
-    has_equal = cell.read in seen.values()
-    return {"has_equal": has_equal, "has_twin": bool(seen) and not has_equal}
 
 
 def _adopt(cell: Cell, seen: dict[int, bytes]) -> None:
