@@ -45,7 +45,7 @@ from gateway.queue.breaker import BreakerTerms, GuardedCity
 from gateway.queue.pace import StorePace
 from gateway.queue.pauses import load_paused
 from gateway.queue.tables import host_confirmation
-from gateway.queue.terms import Terms
+from gateway.queue.terms import Terms, to_batch_count
 from gateway.reconcile.guard import Limits
 from gateway.settings import GatewaySettings
 from gateway.store.place import bind_place
@@ -258,6 +258,7 @@ def build_terms(settings: GatewaySettings) -> Terms:
         max_attempts=settings.queue.max_attempts,
         settle_s=settings.mesh.settle_s,
         deadline_s=settings.mesh.deadline_s,
+        batch_count=to_batch_count(settings.mesh.rate_per_s),
         breaker=BreakerTerms(
             failures_count=settings.mesh.breaker_failures,
             open_s=settings.mesh.breaker_open_s,

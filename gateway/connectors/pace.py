@@ -1,8 +1,8 @@
 """How fast a connector may ask: one place to wait before every call.
 
 Between a connector's calls and its door. The pace that all processes share lives in the store and implements the same
-protocol; this one counts for one process. Whose call it is (lane) and whether its turn was waited for already (prepaid)
-go with the thread's context, so that a connector only ever says `take`.
+protocol; this one counts for one process. Whose call it is (lane), whether its turn was waited for already (prepaid) and
+since when its time runs go with the thread's context, so that a connector only ever says `take`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Lane = Literal["demand", "nightly"]
 
 _LANE: ContextVar[Lane] = ContextVar("pace_lane", default="nightly")
 _PREPAID: ContextVar[bool] = ContextVar("pace_prepaid", default=False)
+_SPENT_S: ContextVar[float] = ContextVar("pace_spent", default=0.0)
 
 
 @contextmanager
@@ -38,13 +39,23 @@ def current_lane() -> Lane:
 
 
 @contextmanager
-def prepaid() -> Iterator[None]:
-    """The first call made inside goes at once: its turn was waited for before, while nothing was marked as sent."""
-    token = _PREPAID.set(True)
+def prepaid(*, spent_s: float = 0.0) -> Iterator[None]:
+    """The first call made inside goes at once: its turn was waited for before.
+
+    Args:
+        spent_s: Seconds of the write's total time that are over already: it was marked as being sent so long ago.
+    """
+    token, spent = _PREPAID.set(True), _SPENT_S.set(spent_s)
     try:
         yield
     finally:
+        _SPENT_S.reset(spent)
         _PREPAID.reset(token)
+
+
+def already_spent_s() -> float:
+    """Seconds of this context's write that were over before it came to its connector."""
+    return _SPENT_S.get()
 
 
 def spend_prepaid() -> bool:
@@ -52,6 +63,18 @@ def spend_prepaid() -> bool:
     was_paid = _PREPAID.get()
     _PREPAID.set(False)
     return was_paid
+
+
+class Turns(Protocol):
+    """Turns of several calls, given together; each is used once, in their order."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def wait(self, number: int) -> bool:
+        """Wait until the turn of that number, from 0; False where it has passed unused and another must be taken."""
+        ...
 
 
 class Pace(Protocol):
@@ -65,12 +88,40 @@ class Pace(Protocol):
         """
         ...
 
+    def reserve(self, count: int) -> Turns:
+        """Take the turns of up to `count` calls that are being prepared; waits until there is one, not until it has come.
+
+        Raises:
+            ThrottledError: As `take`.
+        """
+        ...
+
+
+class _TakenOneByOne:
+    """Turns that are taken when they are used: where taking one costs nothing, none need be taken ahead."""
+
+    def __init__(self, pace: Pace, count: int) -> None:
+        self._pace = pace
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def wait(self, number: int) -> bool:
+        del number
+        self._pace.take()
+        return True
+
 
 class Unpaced:
     """No waiting at all: a sandbox of one's own."""
 
     def take(self) -> None:
         return
+
+    def reserve(self, count: int) -> Turns:
+        """As many as asked."""
+        return _TakenOneByOne(self, count)
 
 
 class PacedByClock:
@@ -98,6 +149,10 @@ class PacedByClock:
         if not spend_prepaid():
             self._clock.wait(self._reserve_s())
 
+    def reserve(self, count: int) -> Turns:
+        """As many as asked; each is waited for when it is used."""
+        return _TakenOneByOne(self, count)
+
     def _reserve_s(self) -> float:
         with self._lock:
             now = self._clock.now()
@@ -109,4 +164,15 @@ class PacedByClock:
             return (goes_at - now).total_seconds()
 
 
-__all__ = ["Lane", "Pace", "PacedByClock", "Unpaced", "current_lane", "in_lane", "prepaid", "spend_prepaid"]
+__all__ = [
+    "Lane",
+    "Pace",
+    "PacedByClock",
+    "Turns",
+    "Unpaced",
+    "already_spent_s",
+    "current_lane",
+    "in_lane",
+    "prepaid",
+    "spend_prepaid",
+]

@@ -98,7 +98,7 @@ def _deliver_here(gateway: Gateway, place_id: int, since: datetime, *, max_wait_
     work = build_delivery(gateway)
     owner = new_owner()
     problems: dict[str, Problem] = {}
-    with Doorbell(work.deliver, threads=count_threads(gateway)) as bell:
+    with Doorbell(work.deliver_beside, threads=count_threads(gateway)) as bell:
         rung: Sequence[int] = ()
         while True:
             sweep(gateway.store)
@@ -107,7 +107,7 @@ def _deliver_here(gateway: Gateway, place_id: int, since: datetime, *, max_wait_
                 is_blocked = find_city_obstacle(conn, gateway.place.city) is not None
                 is_quiet = is_blocked or wait_until is not None
                 due = () if is_quiet else load_due(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT)
-            bell.ring(due)
+            bell.ring(due[:: gateway.terms.batch_count])
             bell.wait()
             settled = confirm(gateway, place_id, problems, owner=owner)
             _report(gateway, place_id)

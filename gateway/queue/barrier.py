@@ -7,15 +7,19 @@ has waited for its turn: a person who stops sending must not wait for a queue of
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, exists, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, null, select, update
 
 from gateway.audit.notes import Note
+from gateway.queue.breaker import BreakerState
+from gateway.queue.pace import is_held
 from gateway.queue.pauses import WHOLE_CITY
 from gateway.queue.states import State
-from gateway.queue.tables import operation, profile_pause, sending_stop
-from gateway.reconcile.coverage import is_locked
+from gateway.queue.tables import city_breaker, operation, pace_bucket, profile_pause, sending_stop
+from gateway.store.metadata import UtcDateTime, gateway_instance
+from gateway.store.transaction import Store
 
 PAUSED, STOPPED, UNREAD = "AUTH", "SENDING_STOPPED", "EPOCH_UNREAD"
 """Reason codes of the three obstacles."""
@@ -82,28 +86,71 @@ def wake(conn: Connection, place_id: int, *, now: datetime) -> int:
     ).rowcount
 
 
-def find_city_obstacle(conn: Connection, city: str) -> str | None:
-    """Reason code of what keeps everything from this city; None = nothing.
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is asked of a city before operations are claimed, and again before they are sent.
 
-    One question, because it is asked three times an operation.
+    Attributes:
+        now: Aware UTC by the store.
+        obstacle: Reason code of what keeps everything from this city; None = nothing.
+        wait_until: Until when nobody calls, because the city asked for it or does not answer; None = calls may go.
+        is_breaker_closed: Nobody has to try first.
+        epoch: The current one.
+        is_locked: Some scopes may not have been read since a restore.
     """
+
+    now: datetime
+    obstacle: str | None
+    wait_until: datetime | None
+    is_breaker_closed: bool
+    epoch: int
+    is_locked: bool
+
+
+def load_gate(conn: Connection, store: Store, city: str) -> Gate:
+    """Ask it all in one question: it stands before every batch."""
+    is_stopped, is_paused = _obstacles(city)
+    breaker = select(city_breaker).where(city_breaker.c.city == city, city_breaker.c.state != BreakerState.CLOSED.value)
+    is_timed_here = not store.asks_time
+    clock: Any = null() if is_timed_here else func.clock_timestamp(type_=UtcDateTime())
     row = conn.execute(
         select(
-            exists().where(sending_stop.c.city == city, sending_stop.c.is_lifted.is_(False)).label("is_stopped"),
-            exists()
-            .where(
-                profile_pause.c.city == city,
-                profile_pause.c.profile == WHOLE_CITY,
-                profile_pause.c.is_lifted.is_(False),
-            )
-            .label("is_paused"),
+            clock.label("now"),
+            is_stopped,
+            is_paused,
+            select(pace_bucket.c.held_until).where(pace_bucket.c.city == city).scalar_subquery().label("held_until"),
+            breaker.with_only_columns(city_breaker.c.state).scalar_subquery().label("breaker"),
+            breaker.with_only_columns(city_breaker.c.retry_at).scalar_subquery().label("retry_at"),
+            gateway_instance.c.epoch,
+            gateway_instance.c.write_locked_reason,
         )
     ).one()
+    now = store.clock.now() if is_timed_here else row.now
+    held_until = row.held_until if row.held_until is not None and is_held(row.held_until, now) else None
+    waits = [moment for moment in (held_until, row.retry_at) if moment is not None and moment > now]
+    return Gate(
+        now=now,
+        obstacle=_name_obstacle(row),
+        wait_until=max(waits, default=None),
+        is_breaker_closed=row.breaker is None,
+        epoch=row.epoch,
+        is_locked=row.write_locked_reason is not None,
+    )
+
+
+def find_city_obstacle(conn: Connection, city: str) -> str | None:
+    """Reason code of what keeps everything from this city; None = nothing."""
+    return _name_obstacle(conn.execute(select(*_obstacles(city))).one())
+
+
+def _obstacles(city: str) -> tuple[Any, Any]:
+    is_stopped = exists().where(sending_stop.c.city == city, sending_stop.c.is_lifted.is_(False))
+    is_paused = exists().where(
+        profile_pause.c.city == city, profile_pause.c.profile == WHOLE_CITY, profile_pause.c.is_lifted.is_(False)
+    )
+    return is_stopped.label("is_stopped"), is_paused.label("is_paused")
+
+
+def _name_obstacle(row: Any) -> str | None:
     if row.is_stopped:
         return STOPPED
     return PAUSED if row.is_paused else None
-
-
-def find_obstacle(conn: Connection, city: str, place_id: int, scope: str) -> str | None:
-    """Reason code of what keeps an operation of this scope from being sent; None = nothing."""
-    return find_city_obstacle(conn, city) or (UNREAD if is_locked(conn, place_id, scope) else None)

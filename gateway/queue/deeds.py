@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row
 
+from gateway.audit.chain import salted_digest
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
-from gateway.audit.subjects import digest_value, pseudonym_of
+from gateway.audit.subjects import load_salts, pseudonyms_of
+from gateway.domain.errors import AuditError
 from gateway.domain.identifiers import Place
 
 DELIVERER = Actor(kind="service", name="delivery")
 NOBODY = "group"
 """Subject ref of what concerns a whole group (homework)."""
+
+
+class _Said(NamedTuple):
+    """One entry about an operation before its person has a pseudonym."""
+
+    row: Row[Any]
+    action: str
+    outcome: str
+    reason: str | None
+    city_id: int | None
+    request_id: str | None
+    actor: Actor
 
 
 class Ledger:
@@ -25,22 +39,23 @@ class Ledger:
     def __init__(self, audit: AuditLog, place: Place) -> None:
         self._audit = audit
         self._place = place
-        self._gathered: list[Deed] | None = None
+        self._gathered: list[_Said | Deed] | None = None
 
     @contextmanager
     def gathered(self, conn: Connection) -> Iterator[Ledger]:
         """Entries written by the yielded ledger are appended together, in their order, when the block ends well.
 
-        The log's head is locked from the first entry to the commit, and every process waits there; so entries come last.
+        The log's head is locked from the first entry to the commit, and every process waits there; so entries come last,
+        and a batch's people are looked up by one question.
 
         Raises:
             AuditError: They can't be written; the caller's transaction is gone with them (law 9).
         """
-        deeds: list[Deed] = []
         ledger = Ledger(self._audit, self._place)
-        ledger._gathered = deeds
+        gathered: list[_Said | Deed] = []
+        ledger._gathered = gathered
         yield ledger
-        self._audit.append_many(conn, deeds)
+        self._append(conn, gathered)
 
     def write(
         self,
@@ -59,28 +74,11 @@ class Ledger:
         Raises:
             AuditError: It can't be written; the caller's transaction is gone with it (law 9).
         """
-        subject = pseudonym_of(conn, self._place, _subject_ref(row))
-        self.note(
-            conn,
-            Deed(
-                action=action,
-                actor=actor,
-                place=self._place,
-                object_type=row.kind,
-                object_id=f"operation:{row.id}",
-                subject=subject,
-                run_id=row.run_id,
-                operation_id=row.id,
-                fence=row.fence,
-                reason=reason,
-                rule_version=row.rule_version,
-                old_digest=digest_value(conn, subject, row.old) if row.old is not None else None,
-                new_digest=digest_value(conn, subject, row.intent) if row.op != "delete" else None,
-                city_id=city_id,
-                outcome=outcome,
-                request_id=request_id,
-            ),
-        )
+        said = _Said(row, action, outcome, reason, city_id, request_id, actor)
+        if self._gathered is not None:
+            self._gathered.append(said)
+        else:
+            self._append(conn, [said])
 
     def note(self, conn: Connection, deed: Deed) -> None:
         """Append an entry that is not about one operation."""
@@ -88,6 +86,41 @@ class Ledger:
             self._gathered.append(deed)
         else:
             self._audit.append(conn, deed)
+
+    def _append(self, conn: Connection, gathered: Sequence[_Said | Deed]) -> None:
+        subjects = {id(one): _subject_ref(one.row) for one in gathered if isinstance(one, _Said)}
+        if subjects:
+            pseudonyms = pseudonyms_of(conn, self._place, subjects.values())
+            salts = load_salts(conn, pseudonyms.values())
+        deeds = [
+            one if isinstance(one, Deed) else self._to_deed(one, pseudonyms[subjects[id(one)]], salts)
+            for one in gathered
+        ]
+        self._audit.append_many(conn, deeds)
+
+    def _to_deed(self, said: _Said, subject: str, salts: dict[str, bytes]) -> Deed:
+        row = said.row
+        salt = salts.get(subject)
+        if salt is None:
+            raise AuditError(f"Лицо {subject} неизвестно или стёрто")
+        return Deed(
+            action=said.action,
+            actor=said.actor,
+            place=self._place,
+            object_type=row.kind,
+            object_id=f"operation:{row.id}",
+            subject=subject,
+            run_id=row.run_id,
+            operation_id=row.id,
+            fence=row.fence,
+            reason=said.reason,
+            rule_version=row.rule_version,
+            old_digest=salted_digest(salt, row.old) if row.old is not None else None,
+            new_digest=salted_digest(salt, row.intent) if row.op != "delete" else None,
+            city_id=said.city_id,
+            outcome=said.outcome,
+            request_id=said.request_id,
+        )
 
 
 def _subject_ref(row: Row[Any]) -> str:

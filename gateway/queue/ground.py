@@ -106,52 +106,89 @@ def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Ro
     )
 
 
-def still_wanted(conn: Connection, row: Row[Any]) -> bool:
-    """A newer pull, adoption or read-back may have moved the ground since the plan was released."""
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What some operations of a place stand on right before they are sent.
+
+    Attributes:
+        wanted: (kind, record) → state and digest of what should stand.
+        agreed: (kind, record) → digest of the base.
+        cells: (kind, object key) → objects there: city id, digest, whether a base has it.
+        shown: (kind, city id) → digest of what stands, of what is to be changed or deleted.
+    """
+
+    wanted: Mapping[tuple[str, str], tuple[str, bytes]]
+    agreed: Mapping[tuple[str, str], bytes]
+    cells: Mapping[tuple[str, str], Sequence[tuple[int, bytes, bool]]]
+    shown: Mapping[tuple[str, int], bytes]
+
+    def still_holds(self, row: Row[Any]) -> bool:
+        """A newer pull, adoption or read-back may have moved the ground since the plan was released."""
+        key = (row.kind, row.ref)
+        wanted = self.wanted.get(key)
+        if self.agreed.get(key) != row.base_digest:
+            return False
+        if row.op == "delete":
+            return wanted is None and self._stands(row)
+        if wanted != (SENDABLE, row.intent_digest):
+            return False
+        return self._stands(row) if row.op == "change" else not self._is_typed_by_hand(row)
+
+    def ids_in_cell(self, row: Row[Any]) -> list[int]:
+        """Ids of what stands in the operation's cell."""
+        return sorted(city_id for city_id, _, _ in self.cells.get((row.kind, row.object_key), ()))
+
+    def _stands(self, row: Row[Any]) -> bool:
+        """Whether the object is as it was agreed: what a person changed since is never written over."""
+        return bool(self.shown.get((row.kind, row.city_id)) == row.base_digest)
+
+    def _is_typed_by_hand(self, row: Row[Any]) -> bool:
+        """Whether the very mark stands in the cell by now, belonging to no record of ours."""
+        cell = self.cells.get((row.kind, row.object_key), ())
+        return any(digest == row.intent_digest and not is_ours for _, digest, is_ours in cell)
+
+
+def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
+    """Load what these operations, all of one place, stand on now."""
+    place_id = rows[0].place_id
+    kinds = sorted({row.kind for row in rows})
+    refs = sorted({row.ref for row in rows})
+    city_ids = sorted({row.city_id for row in rows if row.op != "create" and row.city_id is not None})
     wanted = conn.execute(
-        select(intended.c.state, intended.c.digest).where(
-            intended.c.place_id == row.place_id,
-            intended.c.kind == row.kind,
-            intended.c.ref == row.ref,
+        select(intended.c.kind, intended.c.ref, intended.c.state, intended.c.digest).where(
+            intended.c.place_id == place_id, intended.c.kind.in_(kinds), intended.c.ref.in_(refs)
         )
-    ).one_or_none()
+    )
     agreed = conn.execute(
-        select(base.c.digest).where(base.c.place_id == row.place_id, base.c.kind == row.kind, base.c.ref == row.ref)
-    ).scalar_one_or_none()
-    if agreed != row.base_digest:
-        return False
-    if row.op == "delete":
-        return wanted is None and _stands(conn, row)
-    if wanted is None or wanted.state != SENDABLE or wanted.digest != row.intent_digest:
-        return False
-    return _stands(conn, row) if row.op == "change" else not _is_typed_by_hand(conn, row)
-
-
-def _stands(conn: Connection, row: Row[Any]) -> bool:
-    """Whether the object is as it was agreed: what a person changed since is never written over."""
-    shown = conn.execute(
-        select(shadow.c.digest).where(
-            shadow.c.place_id == row.place_id, shadow.c.kind == row.kind, shadow.c.city_id == row.city_id
+        select(base.c.kind, base.c.ref, base.c.digest).where(
+            base.c.place_id == place_id, base.c.kind.in_(kinds), base.c.ref.in_(refs)
         )
-    ).scalar_one_or_none()
-    return bool(shown == row.base_digest)
-
-
-def _is_typed_by_hand(conn: Connection, row: Row[Any]) -> bool:
-    """Whether the very mark stands in the cell by now, belonging to no record of ours."""
-    found = conn.execute(
-        select(shadow.c.city_id)
+    )
+    cells: dict[tuple[str, str], list[tuple[int, bytes, bool]]] = {}
+    for row in conn.execute(
+        select(shadow.c.kind, shadow.c.object_key, shadow.c.city_id, shadow.c.digest, base.c.ref)
         .select_from(shadow.outerjoin(base, _same_object()))
         .where(
-            shadow.c.place_id == row.place_id,
-            shadow.c.kind == row.kind,
-            shadow.c.object_key == row.object_key,
-            shadow.c.digest == row.intent_digest,
-            base.c.ref.is_(None),
+            shadow.c.place_id == place_id,
+            shadow.c.kind.in_(kinds),
+            shadow.c.object_key.in_(sorted({row.object_key for row in rows})),
         )
-        .limit(1)
-    ).one_or_none()
-    return found is not None
+    ):
+        cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None))
+    shown = (
+        conn.execute(
+            select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(
+                shadow.c.place_id == place_id, shadow.c.kind.in_(kinds), shadow.c.city_id.in_(city_ids)
+            )
+        ).all()
+        if city_ids
+        else ()
+    )
+    return Standing(
+        wanted={(row[0], row[1]): (row[2], row[3]) for row in wanted},
+        agreed={(row[0], row[1]): row[2] for row in agreed},
+        cells=cells,
+        shown={(row[0], row[1]): row[2] for row in shown},
+    )
 
 
 def _same_object() -> ColumnElement[bool]:

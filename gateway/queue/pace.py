@@ -2,7 +2,8 @@
 
 Behind the protocol `connectors.pace.Pace`, so connectors know no database. A turn is a moment on one evenly spaced
 timetable of the city; it is handed out once, in one short transaction, and a caller that comes to it late gives it up.
-Threads of one process that wait together are served by one transaction.
+Threads of one process that wait together are served by one transaction. Delivery takes the turns of a batch ahead, so that
+the batch is marked as sent while its first turn is coming.
 
 Why no second ever holds more calls than the rate: turns stand `SPACING / rate` apart, so `rate` of them span 1.035 s; a
 call leaves at most `LATEST_S` = 0.035 s after its turn; hence the calls of any second have turns within 1.035 s. The
@@ -19,7 +20,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, select, text, update
 
-from gateway.connectors.pace import Lane, current_lane, spend_prepaid
+from gateway.connectors.pace import Lane, Turns, current_lane, spend_prepaid
 from gateway.domain.errors import ThrottledError
 from gateway.queue.tables import pace_bucket
 from gateway.store.transaction import Store, upsert
@@ -29,6 +30,8 @@ LATEST_S = 0.035
 SPACING = 1.0 + LATEST_S
 AHEAD_S = 0.05
 """How far ahead a nightly turn may be taken: so much, and one turn, is all that an on-demand call ever waits behind the night."""
+LEAD_S = 0.04
+"""How far ahead the first of reserved turns lies: marking a batch as sent takes as long, and its turn is not lost."""
 DEMAND_MEMORY_S = 10.0
 """How long after an on-demand call its share stays free; with nobody pressing buttons the night has the whole rate."""
 CLOCK_BACK_S = 60.0
@@ -75,7 +78,17 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     is_held: bool = False
 
 
-def grant(bucket: Bucket, *, lane: Lane, count: int, now: datetime, rate_per_s: float, demand_share: float) -> Granted:
+def grant(
+    bucket: Bucket,
+    *,
+    lane: Lane,
+    count: int,
+    now: datetime,
+    rate_per_s: float,
+    demand_share: float,
+    lead_s: float = 0.0,
+    least_count: int = 1,
+) -> Granted:
     """Give turns to `count` callers of one lane.
 
     On demand: the next free turns, as many as asked. Nightly: only turns that begin within `AHEAD_S`, and while on-demand
@@ -88,6 +101,8 @@ def grant(bucket: Bucket, *, lane: Lane, count: int, now: datetime, rate_per_s: 
         now: Aware UTC by the store.
         rate_per_s: Most calls in any second.
         demand_share: Part of the rate kept free, 0 to below 1.
+        lead_s: The first turn comes no sooner than this; nightly turns may be taken so much further ahead.
+        least_count: Nightly turns fewer than this are not given yet: a batch is worth its transactions.
     """
     if bucket.held_until is not None and now < bucket.held_until:
         wait_s = min((bucket.held_until - now).total_seconds(), LONGEST_HOLD_S)
@@ -96,7 +111,7 @@ def grant(bucket: Bucket, *, lane: Lane, count: int, now: datetime, rate_per_s: 
     free_at = bucket.free_at
     if free_at - now > timedelta(seconds=CLOCK_BACK_S) + spacing:
         free_at = now
-    turn = max(free_at, now)
+    turn = max(free_at, now + timedelta(seconds=lead_s))
     if lane == "demand":
         waits = tuple((turn + spacing * number - now).total_seconds() for number in range(count))
         changed = msgspec.structs.replace(bucket, free_at=turn + spacing * count, demand_at=now)
@@ -106,7 +121,11 @@ def grant(bucket: Bucket, *, lane: Lane, count: int, now: datetime, rate_per_s: 
     if is_shared and bucket.nightly_at - now <= timedelta(seconds=CLOCK_BACK_S) + step:
         turn = max(turn, bucket.nightly_at)
     waits_s: list[float] = []
-    limit = now + timedelta(seconds=AHEAD_S)
+    limit = now + timedelta(seconds=AHEAD_S + lead_s)
+    least_turn = turn + step * (min(count, least_count) - 1)
+    if least_turn > limit:
+        changed = msgspec.structs.replace(bucket, free_at=free_at)
+        return Granted(bucket=changed, waits_s=(), again_s=(least_turn - limit).total_seconds())
     nightly_at = bucket.nightly_at
     while len(waits_s) < count and turn <= limit:
         waits_s.append((turn - now).total_seconds())
@@ -118,14 +137,34 @@ def grant(bucket: Bucket, *, lane: Lane, count: int, now: datetime, rate_per_s: 
 
 
 class _Caller:
-    """A thread that waits for a turn."""
+    """A thread that asks for turns.
 
-    def __init__(self) -> None:
+    Attributes:
+        waits_s: Seconds from `asked_at` to each turn that it got; none where it must ask again in `again_s`.
+    """
+
+    def __init__(self, count: int, lead_s: float) -> None:
+        self.count = count
+        self.lead_s = lead_s
         self.is_answered = False
-        self.has_turn = False
         self.is_held = False
-        self.wait_s = 0.0
+        self.waits_s: tuple[float, ...] = ()
+        self.again_s = 0.0
         self.asked_at = 0.0
+
+
+class _Reserved:
+    """Turns of one caller on the store's timetable."""
+
+    def __init__(self, pace: StorePace, caller: _Caller) -> None:
+        self._pace = pace
+        self._caller = caller
+
+    def __len__(self) -> int:
+        return len(self._caller.waits_s)
+
+    def wait(self, number: int) -> bool:
+        return self._pace.wait_for(self._caller.asked_at + self._caller.waits_s[number])
 
 
 class StorePace:
@@ -155,6 +194,7 @@ class StorePace:
         self._rate_per_s = rate_per_s
         self._demand_share = demand_share
         self._monotonic = monotonic
+        self._least_count = max(1, int(AHEAD_S * rate_per_s / 2))
         self._waiting: dict[Lane, list[_Caller]] = {"demand": [], "nightly": []}
         self._waiting_lock = threading.Lock()
         self._asking: dict[Lane, threading.Lock] = {"demand": threading.Lock(), "nightly": threading.Lock()}
@@ -167,19 +207,38 @@ class StorePace:
         """
         if spend_prepaid():
             return
+        while not self._reserve(1, lead_s=0.0).wait(0):
+            continue
+
+    def reserve(self, count: int) -> Turns:
+        """Take the turns of up to `count` calls that are being prepared; waits until there is one, not until it has come.
+
+        Raises:
+            ThrottledError: As `take`.
+        """
+        return self._reserve(count, lead_s=LEAD_S)
+
+    def wait_for(self, moment: float) -> bool:
+        """Wait for a turn; False where it is too late for it.
+
+        Args:
+            moment: When the turn is, by this process's monotonic clock in seconds.
+        """
+        self._store.clock.wait(max(moment - self._monotonic(), 0.0))
+        return self._monotonic() - moment <= LATEST_S
+
+    def _reserve(self, count: int, *, lead_s: float) -> _Reserved:
         lane = current_lane()
         while True:
-            caller = self._ask(lane)
-            if caller.is_held and caller.wait_s > THREAD_WAIT_S:
-                raise ThrottledError("Журнал просил подождать: ничего не отправлено", retry_after_s=caller.wait_s)
-            self._store.clock.wait(caller.wait_s)
-            is_late = self._monotonic() - caller.asked_at - caller.wait_s > LATEST_S
-            if caller.has_turn and not is_late:
-                return
+            caller = self._ask(lane, _Caller(count, lead_s))
+            if caller.is_held and caller.again_s > THREAD_WAIT_S:
+                raise ThrottledError("Журнал просил подождать: ничего не отправлено", retry_after_s=caller.again_s)
+            if caller.waits_s:
+                return _Reserved(self, caller)
+            self._store.clock.wait(caller.again_s)
 
-    def _ask(self, lane: Lane) -> _Caller:
+    def _ask(self, lane: Lane, caller: _Caller) -> _Caller:
         """Ask for this thread, or find that another thread asked for it meanwhile."""
-        caller = _Caller()
         with self._waiting_lock:
             self._waiting[lane].append(caller)
         with self._asking[lane]:
@@ -198,33 +257,35 @@ class StorePace:
         with self._store.write() as conn:
             if self._store.dialect == "postgresql":
                 conn.execute(_SHORT)
-            bucket = _load_bucket(conn, self._store, self._city)
+            stored = bucket = _load_bucket(conn, self._store, self._city)
             # the first moment after the row is ours: an earlier one would grant turns by a time that has passed
             asked_at = self._monotonic()
             now = self._store.now(conn)
-            granted = grant(
-                bucket,
-                lane=lane,
-                count=len(callers),
-                now=now,
-                rate_per_s=self._rate_per_s,
-                demand_share=self._demand_share,
-            )
-            if granted.bucket != bucket:
+            answers = []
+            for caller in callers:
+                granted = grant(
+                    bucket,
+                    lane=lane,
+                    count=caller.count,
+                    now=now,
+                    rate_per_s=self._rate_per_s,
+                    demand_share=self._demand_share,
+                    lead_s=caller.lead_s,
+                    least_count=self._least_count,
+                )
+                bucket = granted.bucket
+                answers.append(granted)
+            if bucket != stored:
                 conn.execute(
                     update(pace_bucket)
                     .where(pace_bucket.c.city == self._city)
-                    .values(
-                        free_at=granted.bucket.free_at,
-                        nightly_at=granted.bucket.nightly_at,
-                        demand_at=granted.bucket.demand_at,
-                    )
+                    .values(free_at=bucket.free_at, nightly_at=bucket.nightly_at, demand_at=bucket.demand_at)
                 )
-        for number, caller in enumerate(callers):
+        for caller, granted in zip(callers, answers, strict=True):
             caller.asked_at = asked_at
-            caller.has_turn = number < len(granted.waits_s)
             caller.is_held = granted.is_held
-            caller.wait_s = granted.waits_s[number] if caller.has_turn else granted.again_s
+            caller.waits_s = granted.waits_s
+            caller.again_s = granted.again_s
             caller.is_answered = True
 
 

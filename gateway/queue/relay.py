@@ -19,7 +19,7 @@ from gateway.queue.leases import take_lease
 from gateway.store.transaction import Store
 
 QUEUED_COUNT = 200
-"""Ids kept in the broker: a second of work at the highest rate measured, forty seconds at the default pace."""
+"""Operations rung ahead: a second of work at the highest rate paced in the store, forty seconds at the default pace."""
 RING_AGAIN_S = 10.0
 """An id rung and still due is rung again after this: its message is taken for lost."""
 EMPTY_AGAIN_S = 2.0
@@ -37,6 +37,7 @@ class Relay:
         place_id: Where.
         city: Key of the city, for its breaker and its hold.
         owner: Name of this worker in leases.
+        batch_count: How many operations a thread takes for one id that it is rung with.
         monotonic: Clock of what was rung when, in seconds.
     """
 
@@ -48,6 +49,7 @@ class Relay:
         place_id: int,
         city: str,
         owner: str,
+        batch_count: int = 1,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -55,6 +57,7 @@ class Relay:
         self._place_id = place_id
         self._city = city
         self._owner = owner
+        self._batch_count = batch_count
         self._monotonic = monotonic
         self._rung_at: dict[int, float] = {}
         self._swept_at: float | None = None
@@ -63,7 +66,7 @@ class Relay:
         """Sweep where it is time, then ring what is due and not rung lately.
 
         Returns:
-            How many ids were rung; 0 also where another worker rings.
+            How many operations were rung for; 0 also where another worker rings.
         """
         if not take_lease(self._store, f"relay:{self._place_id}", self._owner, seconds=LEASE_S):
             self._rung_at.clear()
@@ -72,7 +75,7 @@ class Relay:
         if self._swept_at is None or started_at - self._swept_at >= SWEEP_S:
             sweep(self._store)
             self._swept_at = started_at
-        waiting = sum(self._bell.count_waiting(lane) for lane in ("demand", "nightly"))
+        waiting = sum(self._bell.count_waiting(lane) for lane in ("demand", "nightly")) * self._batch_count
         self._forget(started_at, EMPTY_AGAIN_S if waiting == 0 else RING_AGAIN_S)
         room = QUEUED_COUNT - waiting
         with self._store.read() as conn:
@@ -92,10 +95,11 @@ class Relay:
             del self._rung_at[operation_id]
 
     def _ring(self, lane: Lane, ids: list[int]) -> int:
-        count = self._bell.ring(ids, lane=lane)
+        """Ring once for each batch: a thread takes what stands first in the lane, not only the id it is rung with."""
+        count = self._bell.ring(ids[:: self._batch_count], lane=lane) * self._batch_count
         at = self._monotonic()
         self._rung_at.update((one, at) for one in ids[:count])
-        return count
+        return min(count, len(ids))
 
 
 __all__ = ["Relay"]

@@ -30,18 +30,15 @@ class _Directory(msgspec.Struct):
     periods: tuple[CityPeriod, ...]
 
 
-class Windows:
-    """The periods of the city as the directory was last read; kept until it is read again."""
+class Periods(msgspec.Struct, frozen=True):
+    """The periods of every group as the directory was last read; empty where it never was."""
 
-    def __init__(self) -> None:
-        self._kept: tuple[int, datetime, Mapping[int, Timetable]] | None = None
+    by_group: Mapping[int, Timetable]
 
-    def find_closed(self, conn: Connection, place_id: int, intent: Intent, today: date) -> str | None:
+    def find_closed(self, intent: Intent, today: date) -> str | None:
         """Say why an intent's day takes no writes any more; None where it does, or where no period is known.
 
         Args:
-            conn: The transaction that marks the operation as sent.
-            place_id: Where.
             intent: What is to be sent.
             today: Moscow day.
 
@@ -51,7 +48,7 @@ class Windows:
         if isinstance(intent, TopicsIntent):
             return None  # a plan of the whole year is of no period
         day = day_of_intent(intent)
-        timetable = self._load(conn, place_id).get(intent.group_id)
+        timetable = self.by_group.get(intent.group_id)
         period = timetable.find_period(day) if timetable is not None else None
         if period is None:
             return None
@@ -59,16 +56,24 @@ class Windows:
             return WINDOW_CLOSED
         return WINDOW_EDIT_OVER if period.edit_until_on is not None and today > period.edit_until_on else None
 
-    def _load(self, conn: Connection, place_id: int) -> Mapping[int, Timetable]:
+
+class Windows:
+    """The periods of a place, kept until its directory is read again."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[int, datetime, Periods] | None = None
+
+    def load(self, conn: Connection, place_id: int) -> Periods:
+        """Load the periods in the transaction that marks operations as sent."""
         read_at = conn.execute(
             select(city_directory.c.read_at).where(city_directory.c.place_id == place_id)
         ).scalar_one_or_none()
         if read_at is None:
-            return {}
+            return Periods({})
         kept = self._kept
         if kept is None or kept[:2] != (place_id, read_at):
             body = conn.execute(select(city_directory.c.body).where(city_directory.c.place_id == place_id)).scalar_one()
-            kept = (place_id, read_at, _by_group(msgspec.json.decode(body, type=_Directory)))
+            kept = (place_id, read_at, Periods(_by_group(msgspec.json.decode(body, type=_Directory))))
             self._kept = kept
         return kept[2]
 
@@ -84,4 +89,4 @@ def _by_group(directory: _Directory) -> Mapping[int, Timetable]:
     return {group.id: schedules.get(group.schedule_id, nothing) for group in directory.groups}
 
 
-__all__ = ["Windows"]
+__all__ = ["Periods", "Windows"]

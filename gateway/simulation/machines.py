@@ -23,6 +23,8 @@ from gateway.simulation.world import PLACE, WANT, Sending, World
 IDLE_S = 1800.0
 """Longest a worker sleeps unrung: real ones look every few seconds, which would cost the simulation its speed."""
 BATCH_COUNT = 50
+BATCHES = (1, 1, 2, 4)
+"""Operations that go through the steps together: one at the default pace, several where the city allows more."""
 FIRST_NAP_S = 5.0
 
 
@@ -121,6 +123,7 @@ class Life:
             gateway.terms,
             city=PLACE.city,
             request_ids=world.new_request_id(sending),
+            monotonic=lambda: world.stage.elapsed_s,
         )
         with gateway.store.write() as conn:
             self._place_id = gateway.place_id(conn)
@@ -144,12 +147,14 @@ class Life:
             ids = [row.id for row in rows]
             if stage.rng.random() < 0.3:
                 stage.rng.shuffle(ids)  # a broker promises no order
-            for operation_id in ids:
-                state = self._work.deliver(operation_id)
+            while ids:
+                count = stage.rng.choice(BATCHES)
+                batch, ids = ids[:count], ids[count:]
+                states = self._work.deliver_many(batch)
                 self._sending.end()
-                if state is not None:
+                for operation_id, state in states.items():
                     stage.note(f"operation {operation_id} {state.value}")
-                    moved += 1
+                moved += len(states)
         return moved + confirm(gateway, self._place_id, self._problems, owner=self._owner)
 
 

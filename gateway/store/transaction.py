@@ -130,13 +130,18 @@ class Store:
             with conn.begin():
                 yield conn
 
+    @property
+    def asks_time(self) -> bool:
+        """Whether the database's clock decides: only it is shared, so whoever asks something may ask the time with it."""
+        return self.dialect == "postgresql" and isinstance(self.clock, SystemClock)
+
     def now(self, conn: Connection | None = None) -> datetime:
         """The aware UTC moment by which deadlines and leases are judged.
 
         Args:
             conn: Ask on this connection; None takes one of its own where the database has to be asked.
         """
-        if self.dialect != "postgresql" or not isinstance(self.clock, SystemClock):
+        if not self.asks_time:
             return self.clock.now()
         if conn is not None:
             moment = conn.execute(select(func.clock_timestamp())).scalar_one()

@@ -78,13 +78,11 @@ class Worker:
 
         def work(operation_id: int) -> None:
             with self._forgiving():
-                answered(delivery.deliver(operation_id))
+                states = delivery.deliver_beside(operation_id)
+                if State.ACCEPTED in states.values() or State.UNKNOWN in states.values():
+                    for event in self._answered.values():
+                        event.set()
             self._work_wanted.set()
-
-        def answered(state: State | None) -> None:
-            if state in (State.ACCEPTED, State.UNKNOWN):
-                for event in self._answered.values():
-                    event.set()
 
         bell = Doorbell(
             work,
@@ -92,7 +90,14 @@ class Worker:
             redis_url=self._settings.redis_url,
             demand_threads=1 if self._threads > 1 else 0,
         )
-        relay = Relay(gateway.store, bell, place_id=place_id, city=gateway.place.city, owner=self._owner)
+        relay = Relay(
+            gateway.store,
+            bell,
+            place_id=place_id,
+            city=gateway.place.city,
+            owner=self._owner,
+            batch_count=gateway.terms.batch_count,
+        )
         LOG.info("worker.started", worker=self._owner, thread_count=self._threads, place_id=place_id)
         readers = [
             threading.Thread(target=self._read_back, args=(place_id, lane), name=f"read-back-{lane}", daemon=True)

@@ -13,13 +13,16 @@ from typing import Any
 from unittest import mock
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 import gateway.flows.confirm
 import gateway.flows.plan
 import gateway.flows.pull
+import gateway.queue.claim
 import gateway.queue.deliver
 import gateway.queue.outbox
+import gateway.queue.outcome
+import gateway.queue.sending
 import gateway.queue.verify
 import gateway.reconcile.resolve
 import gateway.reconcile.snapshot
@@ -27,13 +30,16 @@ import gateway.simulation.machines
 import gateway.simulation.people
 from gateway.connectors.port import Accepted, CityRead
 from gateway.domain.errors import LockedPeriodError, OutcomeUnknownError, Recovery, StaleError
+from gateway.queue.claim import Claimed, Claims
 from gateway.queue.deeds import Ledger
 from gateway.queue.deliver import Delivery
+from gateway.queue.ground import Standing
+from gateway.queue.outcome import Outcomes
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.queue.terms import Terms
 from gateway.queue.verify import Finding
-from gateway.queue.window import Windows
+from gateway.queue.window import Periods
 from gateway.reconcile.compare import Category, Decision
 from gateway.reconcile.gone import Gone
 from gateway.reconcile.tables import plan
@@ -81,14 +87,14 @@ def put(stack: ExitStack, target: Any, name: str, value: Any) -> None:
 
 @bug("an unanswered call is simply made again")
 def noverify(stack: ExitStack) -> None:
-    right = Delivery._state_after
+    right = Outcomes._state_after
 
-    def wrong(self: Delivery, row: Any, error: Any, attempts: int, now: datetime) -> Any:
+    def wrong(self: Outcomes, row: Any, error: Any, attempts: int, now: datetime) -> Any:
         if isinstance(error, OutcomeUnknownError):
             return State.READY, now + timedelta(seconds=15)
         return right(self, row, error, attempts, now)
 
-    put(stack, Delivery, "_state_after", wrong)
+    put(stack, Outcomes, "_state_after", wrong)
 
 
 @bug("what was in flight when a worker died is taken for never sent")
@@ -109,7 +115,7 @@ def sending_becomes_ready(stack: ExitStack) -> None:
 
 @bug("an outcome is written down whoever has the row by now")
 def nofence(stack: ExitStack) -> None:
-    def wrong(self: Delivery, conn: Any, ledger: Any, row: Any, state: State, now: datetime, **more: Any) -> Any:
+    def wrong(conn: Any, ledger: Any, row: Any, state: State, now: datetime, **more: Any) -> Any:
         facts = {name: more.pop(name, None) for name in ("reason", "action", "outcome", "city_id", "request_id")}
         if facts["city_id"] is not None:
             more["city_id"] = facts["city_id"]
@@ -130,18 +136,26 @@ def nofence(stack: ExitStack) -> None:
         )
         return moved
 
-    put(stack, Delivery, "_move", wrong)
+    put(stack, gateway.queue.outcome, "move", wrong)
+    accept = gateway.queue.outcome._ACCEPT
+    put(
+        stack,
+        gateway.queue.outcome,
+        "_ACCEPT",
+        # the fence is bound and asked for nothing
+        update(operation).where(operation.c.id == bindparam("b_id"), bindparam("b_fence") >= 0).values(accept._values),
+    )
 
 
 @bug("two workers may take one row")
 def no_claim(stack: ExitStack) -> None:
-    def wrong(self: Delivery, operation_id: int) -> Any:
+    def wrong(self: Claims, operation_ids: Any) -> Claimed:
         with self._store.write() as conn:
             now = self._store.now(conn)
-            return conn.execute(
+            rows = conn.execute(
                 update(operation)
                 .where(
-                    operation.c.id == operation_id,
+                    operation.c.id.in_(operation_ids),
                     operation.c.state.in_(("ready", "claimed", "sending")),
                     operation.c.not_before <= now + timedelta(hours=1),
                 )
@@ -152,14 +166,15 @@ def no_claim(stack: ExitStack) -> None:
                     lease_until=now + timedelta(seconds=15),
                 )
                 .returning(operation)
-            ).one_or_none()
+            ).all()
+            return Claimed(list(rows), {})
 
-    put(stack, Delivery, "_claim", wrong)
+    put(stack, Claims, "take", wrong)
 
 
 @bug("a cell may have two operations in flight")
 def busy_cell_ignored(stack: ExitStack) -> None:
-    put(stack, gateway.queue.deliver, "IN_FLIGHT", ())
+    put(stack, gateway.queue.claim, "IN_FLIGHT", ())
 
 
 @bug("nobody brings back what a dead worker left")
@@ -259,12 +274,12 @@ def put_404_recreates(stack: ExitStack) -> None:
 
 @bug("the day is that of UTC")
 def naive_date(stack: ExitStack) -> None:
-    put(stack, gateway.queue.deliver, "moscow_day", lambda moment: moment.astimezone(UTC).date())
+    put(stack, gateway.queue.sending, "moscow_day", lambda moment: moment.astimezone(UTC).date())
 
 
 @bug("the period is asked when the plan is made and not when the call is")
 def period_at_plan_only(stack: ExitStack) -> None:
-    put(stack, Windows, "find_closed", lambda *_args: None)
+    put(stack, Periods, "find_closed", lambda *_args: None)
 
 
 @bug("a part of a held plan is let out")
@@ -318,7 +333,7 @@ def plan_changed_after_approval(stack: ExitStack) -> None:
 
 @bug("what is sent was right when it was planned")
 def ground_not_asked_again(stack: ExitStack) -> None:
-    put(stack, gateway.queue.deliver, "still_wanted", lambda _conn, _row: True)
+    put(stack, Standing, "still_holds", lambda _self, _row: True)
 
 
 @bug("our word wins over a person's")
@@ -332,7 +347,7 @@ def last_writer_wins(stack: ExitStack) -> None:
         return found
 
     put(stack, gateway.reconcile.resolve, "decide", wrong)
-    put(stack, gateway.queue.deliver, "still_wanted", lambda _conn, _row: True)
+    put(stack, Standing, "still_holds", lambda _self, _row: True)
     put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
 
 
@@ -407,20 +422,20 @@ def approval_forgotten(stack: ExitStack) -> None:
 
 @bug("the base moves when the city says yes")
 def base_moves_at_accept(stack: ExitStack) -> None:
-    right = Delivery._record_accepted
+    right = Outcomes.record
 
-    def wrong(self: Delivery, row: Any, accepted: Accepted) -> State:
-        state = right(self, row, accepted)
+    def wrong(self: Outcomes, batch: Any) -> Any:
+        states = right(self, batch)
         with self._store.write() as conn:
-            found = conn.execute(select(operation).where(operation.c.id == row.id)).one()
-            if found.state == State.ACCEPTED.value:
-                now = self._store.now(conn)
-                gateway.queue.verify._verified(
-                    conn, self._ledger, found, Finding("verified", city_id=accepted.city_id), now
-                )
-        return state
+            for one in batch:
+                found = conn.execute(select(operation).where(operation.c.id == one.row.id)).one()
+                if isinstance(one.answer, Accepted) and found.state == State.ACCEPTED.value:
+                    now = self._store.now(conn)
+                    finding = Finding("verified", city_id=one.answer.city_id)
+                    gateway.queue.verify._verified(conn, self._ledger, found, finding, now)
+        return states
 
-    put(stack, Delivery, "_record_accepted", wrong)
+    put(stack, Outcomes, "record", wrong)
 
 
 @bug("whatever is new in the cell is ours")
@@ -447,7 +462,7 @@ def adopt_anything(stack: ExitStack) -> None:
 @bug("a mark typed by a person is no reason not to write beside it")
 def twins_ignored(stack: ExitStack) -> None:
     put(stack, gateway.reconcile.resolve, "find_twins", lambda _ours, _theirs: Likeness(equal={}, twin={}))
-    put(stack, gateway.queue.deliver, "still_wanted", lambda _conn, _row: True)
+    put(stack, Standing, "still_holds", lambda _self, _row: True)
     put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
 
 

@@ -26,7 +26,7 @@ from gateway.connectors.mesh.errors import (
     raise_unreadable,
 )
 from gateway.connectors.mesh.wire import WireSession, WireYear, read_one, read_rows, row_id
-from gateway.connectors.pace import Pace
+from gateway.connectors.pace import Pace, already_spent_s
 from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
 from gateway.connectors.retry import Retry
 from gateway.connectors.strict_json import parse_json
@@ -252,12 +252,12 @@ class MeshClient:
         return self._renewing(profile, lambda: self._retry.write(call))
 
     def begin_write(self) -> tuple[float, float]:
-        """Bound a write that begins now: whoever called has just checked its fence.
+        """Bound a write that begins now, or began when whoever called has last checked its fence.
 
         Returns:
             Monotonic moments: by when what the write must read first is over, and by when all of it is.
         """
-        now = self._monotonic()
+        now = self._monotonic() - already_spent_s()
         return now + self.settings.deadline_s / 2, now + self.settings.deadline_s
 
     def _fetch_years(self) -> tuple[CityYear, ...]:

@@ -75,7 +75,7 @@ def test_a_row_is_not_taken_before_it_is_due(desk: Any, clock: VirtualClock) -> 
 
 def test_a_claim_of_a_dead_worker_comes_back_when_its_lease_ends(desk: Any, clock: VirtualClock) -> None:
     operation_id = desk.queue_create()
-    desk.delivery()._claim(operation_id)
+    desk.delivery()._claims.take([operation_id])
     early = sweep(desk.store)
     clock.advance(desk.terms.lease_s)
 
@@ -91,14 +91,14 @@ def test_a_claim_of_a_dead_worker_comes_back_when_its_lease_ends(desk: Any, cloc
 def test_a_worker_whose_claim_was_taken_over_sends_nothing(desk: Any, clock: VirtualClock) -> None:
     operation_id = desk.queue_create()
     late, other = desk.delivery(), desk.delivery()
-    claimed = late._claim(operation_id)
+    claimed = late._claims.take([operation_id]).rows
     clock.advance(desk.terms.lease_s)
     sweep(desk.store)
-    other._claim(operation_id)
+    other._claims.take([operation_id])
 
-    outcome = late._mark_sending(claimed, "request-late")
+    marked = late._sending.mark(claimed, {operation_id: "request-late"})
 
-    assert outcome is State.SUPERSEDED
+    assert marked == ([], {operation_id: State.SUPERSEDED})
     assert desk.states() == [State.CLAIMED]
     assert desk.sink.asked == []
 
@@ -146,7 +146,7 @@ def test_an_answer_that_comes_after_the_sweep_does_not_overrule_it(desk: Any, cl
 def test_a_row_that_kills_its_worker_before_sending_is_parked_as_poison(desk: Any, clock: VirtualClock) -> None:
     operation_id = desk.queue_create()
     for _ in range(desk.terms.max_claims):
-        desk.delivery()._claim(operation_id)
+        desk.delivery()._claims.take([operation_id])
         clock.advance(desk.terms.lease_s)
         sweep(desk.store)
 
@@ -189,10 +189,10 @@ def test_a_busy_cell_is_not_claimed(desk: Any, state: State) -> None:
     assert desk.states() == [state, State.READY]
 
 
-def race(stores: list[Store], work: Callable[[Store, int], object]) -> list[object]:
+def race(stores: list[Store], work: Callable[[Store, int], object]) -> list[Any]:
     """Run `work` in a thread a store, all let go at once."""
     barrier = threading.Barrier(len(stores))
-    results: list[object] = [None] * len(stores)
+    results: list[Any] = [None] * len(stores)
 
     def run(number: int) -> None:
         barrier.wait(10)
@@ -206,10 +206,10 @@ def race(stores: list[Store], work: Callable[[Store, int], object]) -> list[obje
     return results
 
 
-def claim_at_once(desk: Any, stores: list[Store], ids: list[int]) -> list[object]:
+def claim_at_once(desk: Any, stores: list[Store], ids: list[int]) -> list[Any]:
     """Let a worker a store claim its operation, all at the same moment."""
     workers = [desk.delivery(store) for store in stores]
-    return race(stores, lambda _, number: workers[number]._claim(ids[number]))
+    return race(stores, lambda _, number: workers[number]._claims.take([ids[number]]).rows)
 
 
 def test_two_workers_never_claim_one_row(desk: Any, open_store: Callable[[], Store]) -> None:
@@ -218,7 +218,7 @@ def test_two_workers_never_claim_one_row(desk: Any, open_store: Callable[[], Sto
 
     for operation_id in ids:
         claimed = claim_at_once(desk, stores, [operation_id] * len(stores))
-        assert sum(1 for row in claimed if row is not None) == 1
+        assert sum(len(rows) for rows in claimed) == 1
 
     assert [row.claims for row in desk.rows()] == [1] * len(ids)
 
@@ -232,7 +232,7 @@ def test_two_workers_never_hold_two_operations_of_one_cell(desk: Any, open_store
 
     for pair in pairs:
         claimed = claim_at_once(desk, stores, pair)
-        assert sum(1 for row in claimed if row is not None) == 1
+        assert sum(len(rows) for rows in claimed) == 1
 
 
 def test_two_read_backs_at_once_prove_an_operation_once(desk: Any, open_store: Callable[[], Store]) -> None:

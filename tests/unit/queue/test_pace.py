@@ -151,7 +151,7 @@ def test_a_turn_paid_for_before_is_not_waited_for_again_and_counts_once(store: S
 
 
 def test_a_turn_that_was_come_to_late_is_given_up(store: Store, clock: VirtualClock) -> None:
-    ticks = iter([0.0, 5.0, 5.0, 5.0])
+    ticks = iter([0.0, 5.0, 5.0, 5.0, 5.0, 5.0])
     pace = StorePace(store, CITY, rate_per_s=1, demand_share=0.0, monotonic=lambda: next(ticks))
 
     with in_lane("demand"):
