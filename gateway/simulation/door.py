@@ -83,6 +83,7 @@ class SimDoor:
     Args:
         paused: Names of profiles that the store says are paused.
         refused: Told of every request that was understood and refused.
+        leaving: Told, when a call is about to be made, since when its row is recorded as sent.
         landed: Told when the sender's own slowness can delay a call no more.
         poisoned: Cells of which a call kills its sender, while faults are on.
         recorded_s: Request id → when its sender began to record it as sent, in seconds of the stage.
@@ -100,6 +101,7 @@ class SimDoor:
         recorded_s: dict[str, float],
         refused: Callable[[str], None],
         poisoned: Collection[tuple[str, int, int]],
+        leaving: Callable[[float], None],
         landed: Callable[[], None],
     ) -> None:
         self._stage = stage
@@ -111,6 +113,7 @@ class SimDoor:
         self._recorded_s = recorded_s
         self._refused_of = refused
         self._poisoned = poisoned
+        self._leaving = leaving
         self._landed = landed
         self.call_count = 0
 
@@ -193,6 +196,7 @@ class SimDoor:
     def _send(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> Accepted:
         stage, weather = self._stage, self._weather
         self.call_count += 1
+        self._leaving(self._recorded_s[request_id])
         self._refuse_paused("запись")
         stage.point("send")
         self._landed()

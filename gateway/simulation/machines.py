@@ -115,7 +115,7 @@ class Life:
         self._stage = world.stage
         self._sending = sending
         sending.end()
-        self._gateway = gateway = world.open_gateway(name, landed=sending.end)
+        self._gateway = gateway = world.open_gateway(name, sending)
         self._work = Delivery(
             gateway.store,
             gateway.city,

@@ -105,8 +105,13 @@ class World:
         self.poisoned = {self.stage.rng.choice(self.school.places).key[:3]} if is_poisoned else set()
         """Cells of which a call kills whoever makes it."""
 
-    def open_gateway(self, name: str, *, landed: Callable[[], None] = lambda: None) -> Gateway:
-        """Compose what one process composes when it starts."""
+    def open_gateway(self, name: str, sending: Sending | None = None) -> Gateway:
+        """Compose what one process composes when it starts.
+
+        Args:
+            sending: Since when the process is about to send; none for one that does not.
+        """
+        sending = sending or Sending(self.climate, self.stage)
         door = SimDoor(
             self.stage,
             self.city,
@@ -117,7 +122,8 @@ class World:
             recorded_s=self.oracle.recorded_s,
             refused=self.oracle.note_refused,
             poisoned=self.poisoned,
-            landed=landed,
+            leaving=sending.begin,
+            landed=sending.end,
         )
         self.counts.doors.append(door)
         source = SimSource(self.stage, self.portal, self.climate.portal)
@@ -149,7 +155,7 @@ class World:
 
         def make() -> str:
             request_id = f"{self.stage.rng.getrandbits(128):032x}"
-            sending.since_s = self.stage.elapsed_s
+            sending.begin(self.stage.elapsed_s)
             self.oracle.note_sending(request_id)
             return request_id
 
@@ -169,6 +175,10 @@ class Sending:
         self.since_s: float | None = None
         self._climate = climate
         self._stage = stage
+
+    def begin(self, since_s: float) -> None:
+        """A call is being prepared whose row is recorded as sent since that second of the stage."""
+        self.since_s = since_s
 
     def end(self) -> None:
         """The call is on its way or over: from now on its sender may stand still as long as it likes."""
