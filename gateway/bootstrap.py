@@ -40,10 +40,9 @@ from gateway.domain.identifiers import Place
 from gateway.flows.gateway import Gateway, Progress, silent
 from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import Rules, everything_on, load_rules
-from gateway.queue.barrier import find_stop
+from gateway.queue.barrier import Watch
 from gateway.queue.breaker import BreakerTerms, GuardedCity
 from gateway.queue.pace import StorePace
-from gateway.queue.pauses import load_paused
 from gateway.queue.tables import host_confirmation
 from gateway.queue.terms import Terms, to_batch_count
 from gateway.reconcile.guard import Limits
@@ -162,14 +161,15 @@ def open_gateway(
         rules = effective_rules(settings, folder)
         pace = build_pace(settings, store, place.city)
         terms = build_terms(settings)
+        watch = Watch(store, place.city)
         city = stack.enter_context(
             MeshConnector(
                 settings.mesh,
                 clock=chosen,
                 pace=pace,
-                paused=lambda profile: _is_paused(store, place.city, profile),
+                paused=watch.is_paused,
                 confirmed=lambda host, profile: _is_confirmed(store, host, profile),
-                is_stopped=lambda: _is_stopped(store, place.city),
+                is_stopped=watch.is_stopped,
             )
         )
         portal = build_moodle_source(settings.portal, clock=chosen)
@@ -199,6 +199,7 @@ def open_gateway(
             actor=actor or os_actor(),
             progress=progress,
             pace=pace,
+            forget_pauses=watch.forget,
         )
         with store.write() as conn:
             bind_place(conn, place.city, place.portal)
@@ -286,16 +287,6 @@ def build_limits(settings: GatewaySettings) -> Limits:
         delete_ratio=school.guard_delete_ratio,
         empty_source_ratio=school.empty_source_ratio,
     )
-
-
-def _is_paused(store: Store, city: str, profile: str) -> bool:
-    with store.read() as conn:
-        return profile in load_paused(conn, city)
-
-
-def _is_stopped(store: Store, city: str) -> bool:
-    with store.read() as conn:
-        return find_stop(conn, city) is not None
 
 
 def _is_confirmed(store: Store, host: str, profile: str) -> bool:

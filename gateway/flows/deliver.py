@@ -18,13 +18,12 @@ from gateway.flows.pull import Problem
 from gateway.queue.barrier import STOPPED, find_city_obstacle
 from gateway.queue.broker import Doorbell
 from gateway.queue.deliver import Delivery
-from gateway.queue.due import load_due, sweep
+from gateway.queue.due import load_due, next_due_at, sweep
 from gateway.queue.lanes import load_due_rows
 from gateway.queue.leases import count_leases
 from gateway.queue.pauses import load_paused
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
-from gateway.queue.verify import next_due_at
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -91,6 +90,7 @@ def build_delivery(gateway: Gateway, *, is_stopping: Callable[[], bool] = lambda
         city=gateway.place.city,
         pace=gateway.pace,
         is_stopping=is_stopping,
+        paused=gateway.forget_pauses,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -43,6 +44,7 @@ class Gateway:
         sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
         inbox: Understands what the planner pushes; None where nothing is accepted.
         pace: The pace of the city's calls; delivery waits for its turn before it marks an operation as sent.
+        forget_pauses: Called when a profile was paused: what the connector remembers of pauses is old.
     """
 
     settings: GatewaySettings
@@ -59,6 +61,7 @@ class Gateway:
     progress: Progress = silent
     pace: Pace = field(default_factory=Unpaced)
     inbox: BatchInbox | None = None
+    forget_pauses: Callable[[], None] = lambda: None
 
     @property
     def ledger(self) -> Ledger:

@@ -1,11 +1,14 @@
 """What stands between a claimed operation and its call: the emergency stop, a paused city, a scope not read since a restore.
 
 Asked when a row is claimed, again in the transaction that marks it as being sent, and once more by the connector after it
-has waited for its turn: a person who stops sending must not wait for a queue of calls that were let go before.
+has waited for its turn: a person who stops sending must not wait for a queue of calls that were let go before. The
+connector's question is asked before every call, so a good answer is remembered for a moment (`Watch`).
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +18,7 @@ from sqlalchemy import Connection, exists, func, insert, null, select, update
 from gateway.audit.notes import Note
 from gateway.queue.breaker import BreakerState
 from gateway.queue.pace import is_held
-from gateway.queue.pauses import WHOLE_CITY
+from gateway.queue.pauses import WHOLE_CITY, load_paused
 from gateway.queue.states import State
 from gateway.queue.tables import city_breaker, operation, pace_bucket, profile_pause, sending_stop
 from gateway.store.metadata import UtcDateTime, gateway_instance
@@ -25,6 +28,10 @@ PAUSED, STOPPED, UNREAD = "AUTH", "SENDING_STOPPED", "EPOCH_UNREAD"
 """Reason codes of the three obstacles."""
 NO_PROFILE = "NO_PROFILE"
 """A paused profile leaves its operations without one that may write."""
+
+
+FRESH_S = 0.25
+"""How old a good answer may be; an emergency stop has two seconds to reach every process."""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,3 +161,48 @@ def _name_obstacle(row: Any) -> str | None:
     if row.is_stopped:
         return STOPPED
     return PAUSED if row.is_paused else None
+
+
+class Watch:
+    """Whether a person has stopped sending, or a profile is paused, for the threads of one process.
+
+    That all is clear is remembered for `FRESH_S`; that something is in the way is never, so that what was allowed goes at once.
+
+    Args:
+        store: The store.
+        city: Key of the city.
+        monotonic: Clock of the memory, in seconds.
+    """
+
+    def __init__(self, store: Store, city: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._city = city
+        self._monotonic = monotonic
+        self._clear_until: float | None = None
+
+    def is_stopped(self) -> bool:
+        """Whether an emergency stop holds."""
+        if self._is_clear():
+            return False
+        with self._store.read() as conn:
+            return find_stop(conn, self._city) is not None
+
+    def is_paused(self, profile: str) -> bool:
+        """Whether the city refused this profile and nobody has allowed it since."""
+        if self._is_clear():
+            return False
+        with self._store.read() as conn:
+            return profile in load_paused(conn, self._city)
+
+    def forget(self) -> None:
+        """Ask anew: this process has just paused somebody."""
+        self._clear_until = None
+
+    def _is_clear(self) -> bool:
+        asked_at = self._monotonic()
+        if self._clear_until is not None and asked_at < self._clear_until:
+            return True
+        with self._store.read() as conn:
+            is_clear = find_stop(conn, self._city) is None and not load_paused(conn, self._city)
+        self._clear_until = asked_at + FRESH_S if is_clear else None
+        return is_clear

@@ -42,6 +42,7 @@ class Delivery:
         request_ids: Source of request ids.
         pace: Where the turns of calls are taken, while nothing is marked as sent yet.
         is_stopping: Whether this process is being stopped: nothing is claimed, and a claim not yet sent is given back.
+        paused: Told when a profile has been paused.
         monotonic: Clock of how long ago a batch was marked, in seconds.
     """
 
@@ -56,6 +57,7 @@ class Delivery:
         request_ids: RequestIds = new_request_id,
         pace: Pace | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
+        paused: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -67,7 +69,7 @@ class Delivery:
         self._monotonic = monotonic
         self._claims = Claims(store, ledger, terms, city)
         self._sending = Sending(store, ledger, terms, city, self._claims)
-        self._outcomes = Outcomes(store, ledger, terms, city)
+        self._outcomes = Outcomes(store, ledger, terms, city, paused)
 
     def deliver(self, operation_id: int) -> State | None:
         """Run one operation as far as it goes now.

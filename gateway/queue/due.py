@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
-from gateway.queue.states import State
+from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation
 from gateway.store.transaction import Store
 
@@ -56,3 +56,38 @@ def load_due(conn: Connection, place_id: int, now: datetime, *, limit: int) -> S
         .scalars()
         .all()
     )
+
+
+def next_due_at(conn: Connection, place_id: int) -> datetime | None:
+    """When the earliest open operation goes on by itself; None where none does.
+
+    What a refused profile holds waits for a person and not for a time; what waits for another operation in its cell goes on
+    when that one does; what a worker holds comes back when its lease ends.
+    """
+    other = operation.alias()
+    is_busy = exists().where(
+        other.c.place_id == operation.c.place_id,
+        other.c.object_key == operation.c.object_key,
+        other.c.id != operation.c.id,
+        other.c.state.in_(IN_FLIGHT),
+    )
+    ready = conn.execute(
+        select(operation.c.not_before)
+        .where(
+            operation.c.place_id == place_id,
+            operation.c.state == State.READY.value,
+            operation.c.reason.not_in(("AUTH", "NO_PROFILE", "SENDING_STOPPED")),
+            ~is_busy,
+        )
+        .order_by(operation.c.not_before)
+        .limit(1)
+    ).scalar_one_or_none()
+    held = conn.execute(
+        select(func.min(func.coalesce(operation.c.lease_until, operation.c.not_before))).where(
+            operation.c.place_id == place_id, operation.c.state.in_(IN_FLIGHT)
+        )
+    ).scalar_one_or_none()
+    return min((moment for moment in (ready, held) if moment is not None), default=None)
+
+
+__all__ = ["load_due", "next_due_at", "sweep"]

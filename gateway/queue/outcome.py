@@ -5,7 +5,7 @@ A yes is not yet a proof (law 3); an answer that did not come is an unknown outc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -91,13 +91,15 @@ class Outcomes:
         ledger: Writes the audit entries.
         terms: The numbers.
         city: Key of the city.
+        paused: Told when a profile has been paused.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, terms: Terms, city: str) -> None:
+    def __init__(self, store: Store, ledger: Ledger, terms: Terms, city: str, paused: Callable[[], None]) -> None:
         self._store = store
         self._ledger = ledger
         self._terms = terms
         self._city = city
+        self._paused = paused
 
     def record(self, batch: Sequence[Answered]) -> dict[int, State]:
         """Record them all; operation → its state. UNKNOWN also where somebody has moved the row meanwhile."""
@@ -178,6 +180,7 @@ class Outcomes:
         attempts = one.row.attempts + int(is_charged)
         if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
             pause(conn, ledger, self._city, error, now=now)
+            self._store.after_commit(self._paused)
         state, not_before = self._state_after(one.row, error, attempts, now)
         moved = move(
             conn,

@@ -24,7 +24,7 @@ from gateway.flows.deliver import build_delivery
 from gateway.settings import GatewaySettings
 
 class Deadly:
-    def take(self):
+    def reserve(self, count):
         os._exit(9)
 
 settings = GatewaySettings.model_validate_json(sys.stdin.read())

@@ -20,6 +20,7 @@ import gateway.flows.plan
 import gateway.flows.pull
 import gateway.queue.claim
 import gateway.queue.deliver
+import gateway.queue.judge
 import gateway.queue.outbox
 import gateway.queue.outcome
 import gateway.queue.sending
@@ -34,11 +35,11 @@ from gateway.queue.claim import Claimed, Claims
 from gateway.queue.deeds import Ledger
 from gateway.queue.deliver import Delivery
 from gateway.queue.ground import Standing
+from gateway.queue.judge import Finding
 from gateway.queue.outcome import Outcomes
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.queue.terms import Terms
-from gateway.queue.verify import Finding
 from gateway.queue.window import Periods
 from gateway.reconcile.compare import Category, Decision
 from gateway.reconcile.gone import Gone
@@ -431,8 +432,8 @@ def base_moves_at_accept(stack: ExitStack) -> None:
                 found = conn.execute(select(operation).where(operation.c.id == one.row.id)).one()
                 if isinstance(one.answer, Accepted) and found.state == State.ACCEPTED.value:
                     now = self._store.now(conn)
-                    finding = Finding("verified", city_id=one.answer.city_id)
-                    gateway.queue.verify._verified(conn, self._ledger, found, finding, now)
+                    gateway.queue.verify._store_proven(conn, [(found, one.answer.city_id)], now)
+                    self._ledger.write(conn, found, "operation.verified", "confirmed", city_id=one.answer.city_id)
         return states
 
     put(stack, Outcomes, "record", wrong)
@@ -444,7 +445,7 @@ def anything_new_is_ours(stack: ExitStack) -> None:
         fresh = [seen for seen in cell if seen.city_id not in set(ids_before) and not seen.is_ours]
         return Finding("verified", city_id=fresh[0].city_id) if fresh else Finding("resend")
 
-    put(stack, gateway.queue.verify, "_judge_search", wrong)
+    put(stack, gateway.queue.judge, "_judge_search", wrong)
 
 
 @bug("whatever stands in the cell is the mark that was meant")

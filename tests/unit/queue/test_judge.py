@@ -21,8 +21,8 @@ from gateway.domain.errors import (
     UnavailableError,
     UnreachableError,
 )
+from gateway.queue.judge import Finding, Seen, judge
 from gateway.queue.redelivery import FIRST_WAIT_S, LONGEST_WAIT_S, PAUSE_S, next_attempt_at
-from gateway.queue.verify import Finding, Seen, judge
 
 MINE, OLD, OTHER = b"m" * 16, b"o" * 16, b"x" * 16
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
