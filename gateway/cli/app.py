@@ -10,6 +10,7 @@ import typer
 from gateway import __version__
 from gateway.cli.audit import audit_app
 from gateway.cli.backup import backup_command, restore_command
+from gateway.cli.calendar import calendar_app
 from gateway.cli.check import check_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
@@ -59,6 +60,7 @@ def main_options(
 app.command("init")(init_command)
 app.command("check")(check_command)
 app.add_typer(links_app, name="links")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(planner_app, name="planner")
 app.command("pull")(pull_command)
 app.add_typer(plan_app, name="plan")

@@ -16,8 +16,9 @@ from gateway.cli.runs import STATE_WORDS
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.errors import AlreadyRunningError, ConfigurationError
 from gateway.domain.slots import iter_slots
+from gateway.flows.calendar import build_calendar, load_calendar
 from gateway.flows.gateway import Gateway
-from gateway.flows.held import HELD, build_calendar
+from gateway.flows.held import HELD
 from gateway.flows.sync import Exit
 from gateway.flows.turns import ASKED
 from gateway.worker.claims import adjust_states, begin_by_hand, iter_last_slots, load_states
@@ -64,7 +65,7 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
     with opened(config, is_quiet=as_json) as gateway:
         lines = build_lines(gateway)
         if as_json:
-            print_json({"schedules": lines, "silent": build_calendar(gateway.settings).silent})
+            print_json({"schedules": lines, "silent": load_calendar(gateway).silent})
             return
         table = dense_table(title="Расписания")
         table.add_column("имя", no_wrap=True)
@@ -94,7 +95,7 @@ def next_command(
 ) -> None:
     """Ближайшие запуски по порядку, с учётом тихих дней, учебных дней и часов."""
     with opened(config, is_quiet=as_json) as gateway:
-        calendar = build_calendar(gateway.settings)
+        calendar = load_calendar(gateway)
         now = gateway.now()
         named = load_named(gateway.settings)
         streams = [
@@ -134,7 +135,7 @@ def run_command(
 
 def build_lines(gateway: Gateway) -> list[Line]:
     """The schedules of the settings, then the scheduler's own two where they wait for something."""
-    calendar = build_calendar(gateway.settings)
+    calendar = load_calendar(gateway)
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         place_id = gateway.place_id(conn)

@@ -35,12 +35,14 @@ class SchoolCalendar(msgspec.Struct, frozen=True, kw_only=True):
         weekdays: ISO numbers of working days, Monday is 1.
         holidays: Days without school.
         silent: Days on which no schedule begins anything.
+        extra: Working days that were moved onto a day off.
     """
 
     zone: str
     weekdays: frozenset[int]
     holidays: tuple[DayRange, ...] = ()
     silent: tuple[DayRange, ...] = ()
+    extra: frozenset[date] = frozenset()
 
     def local(self, moment: datetime) -> datetime:
         """The moment as the school's clock on the wall shows it.
@@ -54,6 +56,8 @@ class SchoolCalendar(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_school_day(self, day: date) -> bool:
         """Whether the school works that day."""
+        if day in self.extra:
+            return True
         return day.isoweekday() in self.weekdays and not any(one.holds(day) for one in self.holidays)
 
     def is_silent(self, day: date) -> bool:

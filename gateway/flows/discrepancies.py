@@ -17,8 +17,8 @@ from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.discrepancies import LIVE, PUT_ASIDE, Choice, DiscrepancyState
 from gateway.domain.errors import PlanRefusedError
+from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
-from gateway.flows.held import build_calendar
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
 from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice
@@ -56,7 +56,7 @@ def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int) -> Follo
                 after_seq=after,
                 limit=CHUNK_ROWS,
                 now=now,
-                due_at=_due_at(gateway, now),
+                due_at=_due_at(gateway, conn, now),
                 counts=counts,
             )
     after = 0
@@ -337,8 +337,8 @@ def _write_deed(
     )
 
 
-def _due_at(gateway: Gateway, now: datetime) -> datetime:
-    calendar = build_calendar(gateway.settings)
+def _due_at(gateway: Gateway, conn: Connection, now: datetime) -> datetime:
+    calendar = load_calendar(gateway, conn)
     due = now
     for _ in range(gateway.settings.school.discrepancy_due_days):
         due = calendar.next_working_hour(due, gateway.settings.school.held_until_hour)

@@ -13,13 +13,12 @@ import msgspec
 from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from gateway.connectors.port import Want
-from gateway.domain.calendar import DayRange, SchoolCalendar
+from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
 from gateway.flows.tables import schedule_state
 from gateway.flows.turns import merge_wants, store_wish, to_want
 from gateway.reconcile.compare import Category
 from gateway.reconcile.tables import decision
-from gateway.settings import DaySpan, GatewaySettings
 
 HELD = "held"
 """Name under which the run that decides afresh about what is held waits for its time."""
@@ -30,20 +29,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     count: int
     due_at: datetime
-
-
-def build_calendar(settings: GatewaySettings) -> SchoolCalendar:
-    """Make the school's calendar of its settings."""
-
-    def ranges(spans: tuple[DaySpan, ...]) -> tuple[DayRange, ...]:
-        return tuple(DayRange(span.from_on, span.to_on) for span in spans)
-
-    return SchoolCalendar(
-        zone=settings.school.timezone,
-        weekdays=frozenset(settings.school.weekdays),
-        holidays=ranges(settings.school.holidays),
-        silent=ranges(settings.schedule.silent),
-    )
 
 
 def note_held(gateway: Gateway, plan_id: int, want: Want, *, mode: str) -> Held | None:
@@ -60,7 +45,7 @@ def note_held(gateway: Gateway, plan_id: int, want: Want, *, mode: str) -> Held 
     Returns:
         None where nothing is held.
     """
-    calendar = build_calendar(gateway.settings)
+    calendar = load_calendar(gateway)
     is_held = and_(
         decision.c.plan_id == plan_id,
         decision.c.outcome.is_(None),

@@ -1,14 +1,26 @@
-"""Tables of correlation: places, links, candidates, dictionaries, rule sets, the lesson chosen for a mark, and what
-several sources of the school have in common.
+"""Tables of correlation: places, links, candidates, dictionaries, rule sets, the lesson chosen for a mark, what
+several sources of the school have in common, and the school's own calendar.
 
 `place_id` stands for (city, portal, school year) and belongs to every key (law 15).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
-from gateway.store.metadata import BigId, Json, UtcDateTime, metadata
+from gateway.store.metadata import BigId, Digest, Json, UtcDateTime, metadata
 
 place = Table(
     "place",
@@ -77,6 +89,19 @@ mark_lesson = Table(
     Column("rule", String(20), nullable=False),
     Column("rule_version", String(64), nullable=False),
     Column("chosen_at", UtcDateTime, nullable=False),
+)
+
+school_calendar = Table(
+    "school_calendar",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("year", String(9), nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("imported_at", UtcDateTime, nullable=False),
+    Index("ix_school_calendar_year", "year", "id"),
 )
 
 record_link = Table(

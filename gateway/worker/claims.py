@@ -18,8 +18,9 @@ from gateway.connectors.port import Want
 from gateway.domain.calendar import SchoolCalendar
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.slots import decide, may_begin, next_slot
+from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
-from gateway.flows.held import HELD, build_calendar
+from gateway.flows.held import HELD
 from gateway.flows.holder import describe_holder
 from gateway.flows.runs import RunState, open_run
 from gateway.flows.tables import schedule_slot, schedule_state
@@ -76,7 +77,7 @@ def claim_next(gateway: Gateway, now: datetime) -> Claim | None:
 
 def adjust_states(conn: Connection, gateway: Gateway, place_id: int, now: datetime) -> None:
     """Give each schedule of the settings its row: a new or changed one waits for its next slot from now."""
-    calendar = build_calendar(gateway.settings)
+    calendar = load_calendar(gateway, conn)
     named = load_named(gateway.settings)
     stored = {row.name: row.rule for row in load_states(conn, place_id)}
     for name, schedule in named.items():
@@ -95,7 +96,7 @@ def adjust_states(conn: Connection, gateway: Gateway, place_id: int, now: dateti
 def _is_anything_due(conn: Connection, gateway: Gateway, now: datetime) -> bool:
     """A cheap look without a lock: what it misses is found at the next one."""
     place_id = gateway.place_id(conn)
-    calendar = build_calendar(gateway.settings)
+    calendar = load_calendar(gateway, conn)
     wanted = {name: describe_rule(one, calendar) for name, one in load_named(gateway.settings).items()}
     states = load_states(conn, place_id)
     if {row.name: row.rule for row in states if row.name not in OWN} != wanted:
@@ -144,7 +145,7 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _find_due(conn: Connection, gateway: Gateway, place_id: int, row: Row[Any], now: datetime) -> _Due | None:
-    calendar = build_calendar(gateway.settings)
+    calendar = load_calendar(gateway, conn)
     if row.name in OWN:
         return _find_own_due(conn, gateway, place_id, row, calendar, now)
     schedule = load_named(gateway.settings)[row.name]
@@ -191,7 +192,7 @@ def _find_own_due(
 
 def _claim_retry(conn: Connection, gateway: Gateway, place_id: int, now: datetime) -> Claim | None:
     """Begin a slot again whose run died or met a portal that was down; a newer slot of the same name takes its place."""
-    calendar = build_calendar(gateway.settings)
+    calendar = load_calendar(gateway, conn)
     named = load_named(gateway.settings)
     for row in conn.execute(
         select(schedule_slot)
@@ -245,7 +246,7 @@ def begin_by_hand(gateway: Gateway, name: str) -> Claim | int:
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         place_id = gateway.place_id(conn)
-        want = build_want(named[name], build_calendar(gateway.settings), now)
+        want = build_want(named[name], load_calendar(gateway, conn), now)
         take_turn(conn, gateway, place_id, now)
         busy = None if want.is_narrow else find_whole_run(conn, place_id)
         if busy is not None:
