@@ -117,10 +117,16 @@ def database_url(settings: GatewaySettings) -> str:
         raise ConfigurationError("database.url_file не читается") from exc
 
 
-def build_audit(settings: GatewaySettings, store: Store) -> AuditLog:
-    """Make the audit log with its second sink; the caller feeds it once with what an earlier process has left."""
+def build_audit(settings: GatewaySettings, store: Store, folder: Path | None = None) -> AuditLog:
+    """Make the audit log with its second sink; the caller feeds it once with what an earlier process has left.
+
+    Args:
+        settings: The group `audit`.
+        store: The store.
+        folder: Where the configuration is: with PostgreSQL the sink stands there unless it is told where.
+    """
     hours = settings.audit.stop_without_sink_hours
-    path = find_sink_path(settings.audit.sink_file, store)
+    path = find_sink_path(settings.audit.sink_file, store, folder)
     return AuditLog(
         store,
         environment=settings.audit.environment,
@@ -182,7 +188,7 @@ def open_gateway(
         inbox = DoorInbox(settings.planner.name) if settings.planner.accepts_push else None
         if inbox is not None and planner is None:
             sources.append(inbox)
-        audit = build_audit(settings, store)
+        audit = build_audit(settings, store, folder)
         audit.feed()
         gateway = Gateway(
             settings=settings,

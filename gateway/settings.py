@@ -435,7 +435,7 @@ class AuditSettings(_Group):
     environment: str = "default"
     """Name written into every entry, so that a sandbox's log is never taken for the real one."""
     sink_file: Path | None = None
-    """File that every committed entry is added to as well, best on another disk or host: it keeps what a restored or edited database has lost. None = beside the SQLite file; none at all with PostgreSQL."""
+    """File that every committed entry is added to as well, best on another disk or host: it keeps what a restored or edited database has lost. None = beside the SQLite file; with PostgreSQL `gateway-audit.jsonl` in the configuration's folder. Each machine keeps a whole one."""
     stop_without_sink_hours: float | None = Field(default=None, gt=0)
     """How long that file may be unwritable before nothing more is done, in hours. None = never: the database keeps the entries and they are added later."""
 

@@ -7,16 +7,19 @@ from pathlib import Path
 from gateway.store.transaction import Store
 
 
-def find_sink_path(chosen: Path | None, store: Store) -> Path | None:
-    """The sink's file: the chosen one, else one beside a SQLite file; None where the database is no file.
+def find_sink_path(chosen: Path | None, store: Store, folder: Path | None = None) -> Path | None:
+    """The sink's file: the chosen one, else one beside a SQLite file, else (PostgreSQL) one in the configuration's folder.
 
     Args:
         chosen: Setting `audit.sink_file`.
+        folder: Where the configuration is; None = there is none, and no sink with a database that is no file here.
     """
     if chosen is not None:
         return chosen
     database = _find_database_file(store)
-    return None if database is None else database.with_name(f"{database.stem}-audit.jsonl")
+    if database is not None:
+        return database.with_name(f"{database.stem}-audit.jsonl")
+    return None if folder is None or store.dialect == "sqlite" else folder / "gateway-audit.jsonl"
 
 
 def is_on_databases_disk(path: Path, store: Store) -> bool:

@@ -35,7 +35,7 @@ def backup_command(
             settings = load(config)
             store = open_store(settings, SystemClock())
             try:
-                audit = build_audit(settings, store)
+                audit = build_audit(settings, store, _folder_of(config))
                 audit.feed()
                 report = make_backup(store, audit, file, actor=os_actor())
             finally:
@@ -74,7 +74,7 @@ def restore_command(
             code_version=__version__,
             is_sure=yes,
             abandon_runs=abandon_runs,
-            sink_file=sink or _find_sink(settings),
+            sink_file=sink or _find_sink(settings, _folder_of(config)),
         )
         if as_json:
             print_json(result)
@@ -90,10 +90,15 @@ def restore_command(
         OUT.print("Отправка закрыта, пока город не прочитан. Дальше: gateway sync")
 
 
-def _find_sink(settings: GatewaySettings) -> Path | None:
+def _folder_of(config: Path | None) -> Path:
+    """Where the configuration is."""
+    return (config or Path("gateway.toml")).parent
+
+
+def _find_sink(settings: GatewaySettings, folder: Path) -> Path | None:
     """Where the second sink stands, without opening a database that may be broken."""
     store = Store(make_engine(database_url(settings)), SystemClock())
     try:
-        return find_sink_path(settings.audit.sink_file, store)
+        return find_sink_path(settings.audit.sink_file, store, folder)
     finally:
         store.close()

@@ -18,6 +18,7 @@ from gateway.domain.errors import GatewayError, Recovery
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.discrepancies import prove_discrepancies
 from gateway.flows.gateway import Gateway
+from gateway.flows.health import refuse_damaged
 from gateway.flows.held import Held, note_held
 from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
@@ -83,6 +84,7 @@ def sync(
         run_id = begin_run(gateway, "sync", want)
     gateway = replace(gateway, progress=Beating(gateway, run_id))
     with _written_down(gateway, run_id):
+        refuse_damaged(gateway, want)
         pulled = pull(gateway, want, run_id)
         planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
         released, delivered, held = None, None, None

@@ -22,6 +22,7 @@ from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.errors import ConfigurationError, GatewayError
 from gateway.store import schema
 from gateway.store.engine import READ_ONLY, is_memory, make_engine
+from gateway.store.health import FileId, find_file_id
 from gateway.store.place import ensure_instance
 
 WRITE_TURN_TIMEOUT_S = (
@@ -48,6 +49,7 @@ class Store:
             "postgresql" if engine.dialect.name == "postgresql" else "sqlite"
         )
         self._shares_connection = is_memory(engine)
+        self._file_id: FileId | None = None
         self._turn = threading.Lock()
         self._mine = threading.local()
 
@@ -64,6 +66,7 @@ class Store:
                 schema.upgrade(store.engine)
             with store.write() as conn:
                 ensure_instance(conn, now=store.now(conn), new_instance_id=new_instance_id)
+            store._file_id = find_file_id(store.engine)
         except DBAPIError as exc:
             store.close()
             raise ConfigurationError(
@@ -82,10 +85,12 @@ class Store:
 
         Raises:
             GatewayError: Opened inside another transaction of this thread that it would wait for for ever; no turn
-                within 30 s; or the transaction was closed under the caller's hands (an audit entry failed).
+                within 30 s; the file was deleted or another one put in its place; or the transaction was closed under
+                the caller's hands (an audit entry failed).
         """
         if self._depth("write") or (self._shares_connection and self._depth("read")):
             raise GatewayError("Запись в базу внутри другой незавершённой записи")
+        self._refuse_swapped()
         calls: list[Callable[[], object]] = []
         self._mine.after_commit = calls
         with (
@@ -153,6 +158,11 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _refuse_swapped(self) -> None:
+        """What is written into a file that has lost its name is kept by nobody, and an intent must be."""
+        if self._file_id is not None and find_file_id(self.engine) != self._file_id:
+            raise GatewayError("Файл базы подменён под работающей программой: остановите её и запустите заново")
 
     def _depth(self, form: str) -> int:
         return getattr(self._mine, form, 0)

@@ -432,6 +432,7 @@ def test_the_sink_stands_beside_a_sqlite_file_unless_it_is_told_where(store: Sto
         assert is_on_databases_disk(beside, store)
     else:
         assert beside is None
+        assert find_sink_path(None, store, tmp_path) == tmp_path / "gateway-audit.jsonl"
         assert not is_on_databases_disk(tmp_path / "else.jsonl", store)
 
 
