@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
@@ -24,6 +24,7 @@ from gateway.queue.tables import operation
 from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice
 from gateway.reconcile.follow import Followed, follow_chunk, prove_chunk, settle_chunk
 from gateway.reconcile.tables import discrepancy, discrepancy_step
+from gateway.store.among import among
 
 CHUNK_ROWS = 1_000
 """Rows a transaction: about 50 ms on SQLite (law 2: none over 250 ms)."""
@@ -121,7 +122,7 @@ def choose(
         now = gateway.store.now(conn)
         rows = load_for_choice(conn, place_id, sorted(set(ids)))
         missing = [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
-        taken, excluded = sort_out(rows, choice, busy=_load_open(conn, place_id, [row.ref for row in rows]))
+        taken, excluded = sort_out(rows, choice, busy=_load_held(conn, place_id, [row.id for row in rows], OPEN))
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
             raise PlanRefusedError("Удаления решаются отдельно от правок: выберите записи одного рода")
@@ -146,7 +147,7 @@ def choose(
             now=now,
         )
         if choice not in PUT_ASIDE:
-            _let_go(conn, gateway, place_id, [(row.kind, row.ref) for row, _ in taken], now)
+            _let_go(conn, gateway, place_id, settlement.taken, now)
         _write_deed(
             conn,
             gateway,
@@ -222,7 +223,7 @@ def _move(
             update(discrepancy)
             .where(
                 discrepancy.c.place_id == gateway.place_id(conn),
-                discrepancy.c.id.in_(list(ids)[:MOST_AT_ONCE]),
+                among(conn, discrepancy.c.id, list(ids)[:MOST_AT_ONCE]),
                 discrepancy.c.state.in_([state.value for state in states]),
             )
             .values(changed_at=now, **values)
@@ -274,46 +275,43 @@ def _refuse_incomplete(
             raise PlanRefusedError("Назовите день, когда к этому вернуться, не дальше 120 дней: --until")
 
 
-def _load_open(conn: Connection, place_id: int, refs: Sequence[str]) -> set[tuple[str, str]]:
-    """What delivery has right now: nothing may be decided about it under its hands."""
-    found: set[tuple[str, str]] = set()
-    states = [state.value for state in OPEN]
-    for first in range(0, len(refs), CHUNK_ROWS):
-        rows = conn.execute(
-            select(operation.c.kind, operation.c.ref).where(
-                operation.c.place_id == place_id,
-                operation.c.ref.in_(refs[first : first + CHUNK_ROWS]),
-                operation.c.state.in_(states),
-            )
+def _load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequence[State]) -> set[tuple[str, str]]:
+    """Records of these discrepancies that delivery has in one of the states."""
+    rows = conn.execute(
+        select(operation.c.kind, operation.c.ref)
+        .join(
+            discrepancy,
+            and_(
+                discrepancy.c.place_id == operation.c.place_id,
+                discrepancy.c.kind == operation.c.kind,
+                discrepancy.c.ref == operation.c.ref,
+            ),
         )
-        found.update((row.kind, row.ref) for row in rows)
-    return found
+        .where(
+            operation.c.place_id == place_id,
+            operation.c.state.in_([state.value for state in states]),
+            among(conn, discrepancy.c.id, ids),
+        )
+    )
+    return {(row.kind, row.ref) for row in rows}
 
 
-def _let_go(
-    conn: Connection, gateway: Gateway, place_id: int, records: Sequence[tuple[str, str]], now: datetime
-) -> None:
+def _let_go(conn: Connection, gateway: Gateway, place_id: int, ids: Sequence[int], now: datetime) -> None:
     """What delivery parked about these records is decided afresh by the next plan."""
-    wanted = set(records)
-    refs = [ref for _, ref in records]
-    ledger = gateway.ledger
-    for first in range(0, len(refs), CHUNK_ROWS):
-        parked = conn.execute(
-            select(operation).where(
+    for kind, ref in sorted(_load_held(conn, place_id, ids, (State.PARKED,))):
+        moved = conn.execute(
+            update(operation)
+            .where(
                 operation.c.place_id == place_id,
-                operation.c.ref.in_(refs[first : first + CHUNK_ROWS]),
+                operation.c.kind == kind,
+                operation.c.ref == ref,
                 operation.c.state == State.PARKED.value,
             )
-        ).all()
-        for row in parked:
-            if (row.kind, row.ref) not in wanted:
-                continue
-            conn.execute(
-                update(operation)
-                .where(operation.c.id == row.id)
-                .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
-            )
-            ledger.write(conn, row, "operation.replayed", "undone", actor=gateway.actor)
+            .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
+            .returning(operation)
+        )
+        for row in moved.all():
+            gateway.ledger.write(conn, row, "operation.replayed", "undone", actor=gateway.actor)
 
 
 def _write_deed(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, delete, insert, literal, select, update
 
 from gateway.domain.city import Atom, Intent, MarkAtom
 from gateway.domain.discrepancies import PUT_ASIDE, Choice, DiscrepancyState, DiscrepancyType
@@ -30,11 +30,31 @@ from gateway.reconcile.tables import (
     shadow,
 )
 from gateway.reconcile.triples import COMPARED
+from gateway.store.among import among
+from gateway.store.metadata import UtcDateTime
 from gateway.store.transaction import upsert
 
-LOOKUP_COUNT = 500  # ids a question
 NO_DIGEST = bytes(16)
 """Stands where there is no content to take a digest of."""
+
+
+_NEEDED = [
+    "id",
+    "kind",
+    "ref",
+    "scope",
+    "type",
+    "state",
+    "city_id",
+    "object_key",
+    "their_key",
+    "ours",
+    "base",
+    "theirs",
+    "intent",
+    "base_intent",
+    "city_body",
+]
 
 
 class Excluded(msgspec.Struct, frozen=True):
@@ -61,36 +81,32 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int]) -> list[Row[Any]]:
     """Load discrepancies beside the legs as they stand now."""
-    found: list[Row[Any]] = []
-    for first in range(0, len(ids), LOOKUP_COUNT):
-        found.extend(
-            conn.execute(
-                select(
-                    discrepancy,
-                    intended.c.digest.label("now_ours"),
-                    intended.c.state.label("now_state"),
-                    base.c.digest.label("now_base"),
-                    shadow.c.digest.label("now_theirs"),
-                    record.c.digest.label("record_digest"),
-                )
-                .select_from(
-                    discrepancy.outerjoin(intended, _same_record(intended))
-                    .outerjoin(base, _same_record(base))
-                    .outerjoin(record, _same_record(record))
-                    .outerjoin(
-                        shadow,
-                        and_(
-                            shadow.c.place_id == discrepancy.c.place_id,
-                            shadow.c.kind == discrepancy.c.kind,
-                            shadow.c.city_id == discrepancy.c.city_id,
-                        ),
-                    )
-                )
-                .where(discrepancy.c.place_id == place_id, discrepancy.c.id.in_(ids[first : first + LOOKUP_COUNT]))
-                .order_by(discrepancy.c.id)
+    query: Any = (
+        select(
+            *(discrepancy.c[name] for name in _NEEDED),
+            intended.c.digest.label("now_ours"),
+            intended.c.state.label("now_state"),
+            base.c.digest.label("now_base"),
+            shadow.c.digest.label("now_theirs"),
+            record.c.digest.label("record_digest"),
+        )
+        .select_from(
+            discrepancy.outerjoin(intended, _same_record(intended))
+            .outerjoin(base, _same_record(base))
+            .outerjoin(record, _same_record(record))
+            .outerjoin(
+                shadow,
+                and_(
+                    shadow.c.place_id == discrepancy.c.place_id,
+                    shadow.c.kind == discrepancy.c.kind,
+                    shadow.c.city_id == discrepancy.c.city_id,
+                ),
             )
         )
-    return found
+        .where(discrepancy.c.place_id == place_id, among(conn, discrepancy.c.id, ids))
+        .order_by(discrepancy.c.id)
+    )
+    return list(conn.execute(query))
 
 
 def sort_out(
@@ -149,11 +165,12 @@ def store_choice(
     dropped: list[dict[str, Any]] = []
     corrections: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
-    updates: list[dict[str, Any]] = []
+    chosen: dict[str, list[int]] = {}
     for row, effect in taken:
         laid = _laid_over(row, effect, own_value)
         if effect.base == "theirs":
-            bases.append(_base_of_theirs(place_id, row, now))
+            theirs = laid if effect.overlay == "theirs" and laid is not None else _their_atom(row)
+            bases.append(_base_of_theirs(place_id, row, theirs, now))
         elif effect.base == "drop":
             dropped.append({"b_kind": row.kind, "b_ref": row.ref})
         if effect.overlay != "none":
@@ -179,7 +196,7 @@ def store_choice(
                     "scope": row.scope,
                 }
             )
-        updates.append({"b_id": row.id, "b_chosen": _chosen(row, effect, laid)})
+        chosen.setdefault(_chosen_leg(effect), []).append(row.id)
     upsert(
         conn,
         base,
@@ -202,38 +219,69 @@ def store_choice(
         update=("corrected", "atom", "actor", "made_at", "discrepancy_id"),
     )
     upsert(conn, apart, pairs, keys=("place_id", "kind", "ref", "city_id"), update=())
-    if updates:
-        conn.execute(
-            update(discrepancy)
-            .where(discrepancy.c.id == bindparam("b_id"))
-            .values(
-                state=_state_after(choice).value,
-                choice=choice.value,
-                chosen=bindparam("b_chosen"),
-                until=until if choice in PUT_ASIDE else None,
-                changed_at=now,
-            ),
-            updates,
-        )
-        conn.execute(
-            insert(discrepancy_step),
-            [
-                {
-                    "discrepancy_id": row.id,
-                    "at": now,
-                    "step": "chosen",
-                    "actor": actor,
-                    "choice": choice.value,
-                    "pattern": row.pattern,
-                    "note_id": note_id,
-                    "plan_id": row.plan_id,
-                }
-                for row, _ in taken
-            ],
-        )
+    if taken:
+        _move_on(conn, chosen, choice, own_value, until=until, now=now)
+        _note_steps(conn, [row.id for row, _ in taken], choice, actor=actor, note_id=note_id, now=now)
         # What a memo stands on has moved: these scopes are looked at again.
         scopes = sorted({row.scope for row, _ in taken})
         conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
+
+
+def _move_on(
+    conn: Connection,
+    chosen: Mapping[str, Sequence[int]],
+    choice: Choice,
+    own_value: str | None,
+    *,
+    until: datetime | None,
+    now: datetime,
+) -> None:
+    """Let the discrepancies wait for what was chosen: the digest of one of their own legs, or of a third value."""
+    for leg, ids in chosen.items():
+        values: dict[str, Any] = {
+            "state": _state_after(choice).value,
+            "choice": choice.value,
+            "until": until if choice in PUT_ASIDE else None,
+            "changed_at": now,
+            "chosen": discrepancy.c[leg] if leg in ("ours", "theirs") else None,
+        }
+        if leg != "own":
+            conn.execute(update(discrepancy).where(among(conn, discrepancy.c.id, ids)).values(**values))
+            continue
+        rows = conn.execute(
+            select(discrepancy.c.id, discrepancy.c.kind, discrepancy.c.intent).where(among(conn, discrepancy.c.id, ids))
+        ).all()
+        conn.execute(
+            update(discrepancy)
+            .where(discrepancy.c.id == bindparam("b_id"))
+            .values(**{**values, "chosen": bindparam("b_chosen")}),
+            [
+                {"b_id": row.id, "b_chosen": atom_digest(atom)}
+                for row in rows
+                if (atom := _own_atom(row.kind, row.intent, own_value)) is not None
+            ],
+        )
+
+
+def _note_steps(
+    conn: Connection, ids: Sequence[int], choice: Choice, *, actor: str, note_id: int | None, now: datetime
+) -> None:
+    columns = ("discrepancy_id", "at", "step", "actor", "choice", "pattern", "note_id", "plan_id")
+    conn.execute(
+        insert(discrepancy_step).from_select(
+            list(columns),
+            select(
+                discrepancy.c.id,
+                literal(now, UtcDateTime()),
+                literal("chosen"),
+                literal(actor),
+                literal(choice.value),
+                discrepancy.c.pattern,
+                literal(note_id, Integer()),
+                discrepancy.c.plan_id,
+            ).where(among(conn, discrepancy.c.id, ids)),
+        )
+    )
 
 
 def is_own_value(text: str) -> bool:
@@ -278,27 +326,27 @@ def _their_atom(row: Row[Any]) -> Atom:
 def _laid_over(row: Row[Any], effect: Effect, own_value: str | None) -> Atom | None:
     if effect.overlay == "theirs":
         return _their_atom(row)
-    if effect.overlay == "own":
-        ours = atom_of_intent(_intent_of(row.kind, row.intent))
-        if isinstance(ours, MarkAtom) and own_value is not None:
-            return msgspec.structs.replace(ours, value=canonical_value(own_value))
+    return _own_atom(row.kind, row.intent, own_value) if effect.overlay == "own" else None
+
+
+def _own_atom(kind: str, intent: bytes, own_value: str | None) -> Atom | None:
+    ours = atom_of_intent(_intent_of(kind, intent))
+    if isinstance(ours, MarkAtom) and own_value is not None:
+        return msgspec.structs.replace(ours, value=canonical_value(own_value))
     return None
 
 
-def _chosen(row: Row[Any], effect: Effect, laid: Atom | None) -> bytes | None:
-    """Digest that all three legs have to show; None where we hold nothing there any more."""
-    if laid is not None:
-        return atom_digest(laid)
-    if effect.overlay == "nothing" or effect.is_removing or row.ours is None:
-        return None
-    ours: bytes = row.ours
-    return ours
+def _chosen_leg(effect: Effect) -> Literal["ours", "theirs", "own", "nothing"]:
+    """Whose content all three legs have to show; a missing one of ours means that we hold nothing there any more."""
+    if effect.overlay == "none":
+        return "nothing" if effect.is_removing else "ours"
+    return effect.overlay
 
 
-def _base_of_theirs(place_id: int, row: Row[Any], now: datetime) -> dict[str, Any]:
+def _base_of_theirs(place_id: int, row: Row[Any], theirs: Atom, now: datetime) -> dict[str, Any]:
     """The city's value as last read becomes what is agreed: a person has seen it."""
-    meant = with_atom(_intent_of(row.kind, row.intent or row.base_intent), _their_atom(row))
-    values: Mapping[str, Any] = {
+    meant = with_atom(_intent_of(row.kind, row.intent or row.base_intent), theirs)
+    return {
         "place_id": place_id,
         "kind": row.kind,
         "ref": row.ref,
@@ -310,4 +358,3 @@ def _base_of_theirs(place_id: int, row: Row[Any], now: datetime) -> dict[str, An
         "verified_at": now,
         "how": "chosen",
     }
-    return dict(values)

@@ -278,7 +278,8 @@ discrepancy = Table(
     Column("plan_id", Integer, nullable=False),
     UniqueConstraint("place_id", "kind", "ref"),
     Index("ix_discrepancy_state", "place_id", "state", "id"),
-    Index("ix_discrepancy_pattern", "place_id", "state", "pattern", "id"),
+    # groups are counted in this index alone: the rows are wide
+    Index("ix_discrepancy_pattern", "place_id", "state", "pattern", "owner", "type", "kind", "due_at", "opened_at"),
     Index("ix_discrepancy_scope", "place_id", "scope", "state"),
 )
 

@@ -63,7 +63,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("place_id", "kind", "ref", name=op.f("uq_discrepancy_place_id_kind_ref")),
     )
     with op.batch_alter_table("discrepancy", schema=None) as batch_op:
-        batch_op.create_index("ix_discrepancy_pattern", ["place_id", "state", "pattern", "id"], unique=False)
+        batch_op.create_index(
+            "ix_discrepancy_pattern",
+            ["place_id", "state", "pattern", "owner", "type", "kind", "due_at", "opened_at"],
+            unique=False,
+        )
         batch_op.create_index("ix_discrepancy_scope", ["place_id", "scope", "state"], unique=False)
         batch_op.create_index("ix_discrepancy_state", ["place_id", "state", "id"], unique=False)
 
