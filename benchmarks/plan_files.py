@@ -51,7 +51,7 @@ SHARES = ((Planted.OUR_CHANGE, 0.009), (Planted.THEIR_CHANGE, 0.001), (Planted.N
 """1 % changed, a tenth of them in the city; 0.1 % missing, half on each side."""
 
 
-class OurLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OurLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A line of our file: a record's ref and what should stand in the city for it."""
 
     ref: str

@@ -1,7 +1,8 @@
 """The gateway's side of the planning benchmark: last night's database, then tonight's compare and stored plan.
 
-Everything between the two files and the sealed plan is the product's own code on the product's own SQLite settings;
-only the reading of the lines and the walk over the groups are written here, where a connector and a flow stand in life.
+Everything between the two files and the sealed plan is what `gateway plan` runs, on the product's own SQLite settings: the
+batch of scopes (`gateway/flows/scope_batch.py`) with its transactions, kept reads, memos, comparison and stored plan. Only
+the reading of the lines is written here, where connectors and mapping stand in life.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import resource
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from benchmarks.plan_files import (
     OURS_FILE,
@@ -32,24 +33,23 @@ from gateway.connectors.port import CityRead, CityScope
 from gateway.domain.city import CityMark, MarkIntent
 from gateway.domain.clock import SystemClock
 from gateway.domain.identifiers import Kind, Place
+from gateway.domain.records import digest_of
+from gateway.flows.scope_batch import ScopeBatch
 from gateway.mapping.atoms import atom_digest, atom_of_intent
 from gateway.mapping.links import get_place_id
 from gateway.mapping.mesh import Mapped
-from gateway.mapping.rules import Modes
+from gateway.mapping.rules import Mode, Modes
+from gateway.queue.outbox import load_busy
 from gateway.reconcile.gone import PROOF_READS, Gone
 from gateway.reconcile.guard import Limits
 from gateway.reconcile.intend import store_intended
 from gateway.reconcile.plan import PlanDraft, SealedPlan
-from gateway.reconcile.resolve import ScopeDecision, decide_scope
 from gateway.reconcile.shadow import scope_of, store_city_scope
 from gateway.reconcile.tables import base, record
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
 
 DATABASE_FILE = "gateway.sqlite"
-WRITE_BUDGET_S = 0.15
-"""Groups share a write transaction as long as this: the law allows 0.25 s, and the last group comes on top."""
-
 _PLACE = Place("benchmark/1", "portal", "2026/27")
 _MODES = Modes(create="automatic", change="automatic", delete="approve")
 _LIMITS = Limits(minimum_count=5, change_ratio=0.75, delete_ratio=0.10, empty_source_ratio=0.5)
@@ -119,35 +119,42 @@ def make_plan(store: Store, folder: Path) -> SealedPlan:
     draft = PlanDraft(
         store, place_id=place_id, run_id=2, rule_version="benchmark", epoch=epoch, is_dry_run=False, ttl_hours=18.0
     )
-    waiting = iter_groups(folder)
-    group = next(waiting, None)
-    while group is not None:
-        decided: list[ScopeDecision] = []
-        with store.write() as conn:
-            until = time.perf_counter() + WRITE_BUDGET_S
-            while group is not None:
-                group_id, lines, stands = group
-                scope = _scope(group_id)
-                name = scope_of(scope)
-                store_intended(conn, place_id, name, map(_to_mapped, lines))
-                store_city_scope(conn, place_id, CityRead(scope=scope, read_at=READ_AT, objects=stands), run_id=2)
-                decided.append(
-                    decide_scope(
-                        conn,
-                        place_id,
-                        name,
-                        is_read=True,
-                        delete_mode=_MODES.delete,
-                        limits=_LIMITS,
-                        position_of=_no_position,
-                    )
-                )
-                group = next(waiting, None)
-                if time.perf_counter() > until:
-                    break
-        for one in decided:
-            draft.add(one)
+    batch = ScopeBatch(store, place_id=place_id, run_id=2, draft=draft, limits=_LIMITS, busy_of=load_busy)
+    for group_id, lines, stands in iter_groups(folder):
+        batch.add(FileScope(_scope(group_id), lines, stands))
+    batch.finish()
     return draft.seal()
+
+
+class FileScope:
+    """One group of the two files (`gateway.flows.scope_batch.ScopeToPlan`)."""
+
+    delete_mode: Mode = "approve"
+    is_whole = True
+
+    def __init__(self, scope: CityScope, lines: list[OurLine], stands: list[CityMark]) -> None:
+        self._lines = lines
+        self.scope = scope_of(scope)
+        self.read: CityRead | None = CityRead(scope=scope, read_at=READ_AT, objects=stands)
+        self.count = len(lines)
+
+    def find_position(self, lesson_id: int) -> int | None:
+        """Nothing is new on both sides, so nothing is compared by its neighbour."""
+        del lesson_id
+        return None
+
+    def digest_inputs(self, conn: Connection, shown: bytes) -> bytes:
+        """Of the city's side alone: the portal's, which pull has stored in life, can't stand where nothing is skipped."""
+        del conn
+        return digest_of(shown)
+
+    def map_records(self, conn: Connection) -> list[Mapped]:
+        """What should stand in the city, a line a record."""
+        del conn
+        return list(map(_to_mapped, self._lines))
+
+    def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
+        """The lessons of this school were chosen long ago."""
 
 
 def iter_groups(folder: Path) -> Iterator[tuple[int, list[OurLine], list[CityMark]]]:
@@ -226,11 +233,6 @@ def _to_mapped(line: OurLine) -> Mapped:
     return Mapped(
         ref=line.ref, kind=Kind.MARK, state="sendable", reason="", intent=line.to_intent(), on=line.on, mode=_MODES
     )
-
-
-def _no_position(lesson_id: int) -> int | None:
-    del lesson_id  # nothing is new on both sides, so nothing is compared by its neighbour
-    return None
 
 
 def _base_row(place_id: int, scope: str, ref: str, intent: MarkIntent, city_id: int) -> dict[str, object]:

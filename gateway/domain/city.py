@@ -2,6 +2,9 @@
 
 A city connector turns its wire models into these and nothing above it knows the foreign spelling. Ids are the city's
 own integers, valid within one `Place`. Moments are aware UTC, `_on` a Moscow day.
+
+What comes by the hundred thousand is `gc=False`: it holds plain values, can't be part of a ring, and would only be walked
+over again and again by the collector while a batch of it is in memory.
 """
 
 from __future__ import annotations
@@ -139,7 +142,7 @@ class CityLesson(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None = None
 
 
-class CityMark(msgspec.Struct, frozen=True, kw_only=True):
+class CityMark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A mark that stands in the city's journal, whoever wrote it.
 
     Attributes:
@@ -162,7 +165,7 @@ class CityMark(msgspec.Struct, frozen=True, kw_only=True):
     is_point: bool = False
 
 
-class CityAbsence(msgspec.Struct, frozen=True, kw_only=True):
+class CityAbsence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: int
     pupil_id: int
     lesson_id: int
@@ -170,7 +173,7 @@ class CityAbsence(msgspec.Struct, frozen=True, kw_only=True):
     reason_id: int | None
 
 
-class CityHomework(msgspec.Struct, frozen=True, kw_only=True):
+class CityHomework(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A homework with its entries flattened: one text, one list of pupils."""
 
     id: int
@@ -239,7 +242,7 @@ class CityTopics(msgspec.Struct, frozen=True, kw_only=True):
 CityObject = CityMark | CityAbsence | CityHomework | CityComment | CityFinal | CityTopics
 
 
-class MarkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
+class MarkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="mark", gc=False):
     """What we ask the city to hold in one cell. Value, weight and form are one atom."""
 
     pupil_id: int
@@ -259,7 +262,7 @@ class MarkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
         return f"mark/{self.pupil_id}/{self.lesson_id}"
 
 
-class AbsenceIntent(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
+class AbsenceIntent(msgspec.Struct, frozen=True, kw_only=True, tag="absence", gc=False):
     pupil_id: int
     lesson_id: int
     group_id: int
@@ -273,7 +276,7 @@ class AbsenceIntent(msgspec.Struct, frozen=True, kw_only=True, tag="absence"):
         return f"absence/{self.pupil_id}/{self.lesson_id}"
 
 
-class HomeworkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="homework"):
+class HomeworkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="homework", gc=False):
     """Natural key: group, subject, both dates, teacher. Text and pupils are attributes, never part of a key."""
 
     group_id: int
@@ -375,7 +378,7 @@ def day_of_intent(intent: Intent) -> date:
     return intent.assigned_on if isinstance(intent, HomeworkIntent) else intent.on
 
 
-class MarkAtom(msgspec.Struct, frozen=True):
+class MarkAtom(msgspec.Struct, frozen=True, gc=False):
     """The part of a mark that is compared three ways."""
 
     value: str
@@ -383,11 +386,11 @@ class MarkAtom(msgspec.Struct, frozen=True):
     form_id: int
 
 
-class AbsenceAtom(msgspec.Struct, frozen=True):
+class AbsenceAtom(msgspec.Struct, frozen=True, gc=False):
     reason_id: int
 
 
-class HomeworkAtom(msgspec.Struct, frozen=True):
+class HomeworkAtom(msgspec.Struct, frozen=True, gc=False):
     text: str
     prepared_for: date
     pupil_ids: tuple[int, ...]

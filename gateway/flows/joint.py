@@ -29,6 +29,7 @@ from gateway.mapping.sources import JOURNAL
 from gateway.mapping.tables import record_link
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.gone import is_proven
+from gateway.reconcile.resolve import NOTHING_BUSY
 from gateway.reconcile.tables import base, record
 
 R = TypeVar("R", bound=Record)
@@ -166,7 +167,7 @@ def load_standing(
     """
     mine = [scope for scope in scopes if scope.kind is kind]
     known = load_pairs(conn, place_id, kind, group_ref=group_ref)
-    busy = load_busy(conn, place_id, city_scope)
+    busy = load_busy(conn, place_id, [city_scope]).get(city_scope, NOTHING_BUSY)
     sent = set(
         conn.execute(
             select(base.c.ref).where(base.c.place_id == place_id, base.c.scope == city_scope, base.c.kind == kind.value)
@@ -192,7 +193,7 @@ def is_joint(scopes: Collection[LocalScope]) -> bool:
 
 
 class GroupJoining:
-    """Joins one group's records in the caller's transactions, and keeps what was found.
+    """Joins one group's records, and keeps what was found once the caller has a transaction to write in.
 
     Args:
         group_ref: Canonical ref of the local group.
@@ -221,11 +222,12 @@ class GroupJoining:
         self._rules = rules
         self._rule_version = rule_version
         self._run_id = run_id
+        self._found: list[tuple[Kind, Sequence[NewPair], Sequence[Conflict]]] = []
 
-    def lessons(self, conn: Connection, lessons: Sequence[Lesson], now: datetime) -> JointLessons:
-        """Join the group's lessons."""
+    def lessons(self, conn: Connection, lessons: Sequence[Lesson]) -> JointLessons:
+        """Join the group's lessons. Reads only."""
         joint = join_lessons(lessons, self._standing(conn, Kind.LESSON, ""), self._rules)
-        self._keep(conn, Kind.LESSON, joint.pairs, joint.conflicts, now)
+        self._found.append((Kind.LESSON, joint.pairs, joint.conflicts))
         return joint
 
     def map_scope(
@@ -236,9 +238,9 @@ class GroupJoining:
         context: GroupContext,
         city_scope: str,
     ) -> list[Mapped]:
-        """Join one kind of the group and say what should stand in the city."""
+        """Join one kind of the group and say what should stand in the city. Reads only."""
         joint = join_scope(kind, records, context, self._standing(conn, kind, city_scope))
-        self._keep(conn, kind, joint.pairs, joint.conflicts, context.now)
+        self._found.append((kind, joint.pairs, joint.conflicts))
         return list(joint.mapped)
 
     def iter_inputs(self, conn: Connection, kind: Kind, city_scope: str) -> Iterator[bytes]:
@@ -246,6 +248,12 @@ class GroupJoining:
         yield msgspec.json.encode(sorted(self._speaking))
         for one in (Kind.LESSON, kind):
             yield msgspec.json.encode(self._standing(conn, one, city_scope), order="deterministic")
+
+    def store_found(self, conn: Connection, now: datetime) -> None:
+        """Keep the pairs and conflicts that were found since the last time."""
+        found, self._found = self._found, []
+        for kind, pairs, conflicts in found:
+            self._keep(conn, kind, pairs, conflicts, now)
 
     def _standing(self, conn: Connection, kind: Kind, city_scope: str) -> Standing:
         return load_standing(

@@ -28,6 +28,7 @@ class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
         programme: Of the canonical group where several sources have the group, so that all its scopes lie together.
         group: Canonical ref of the group.
         is_fresh: It was read whole when last tried.
+        records: How many records that read had.
     """
 
     scope: str
@@ -36,6 +37,7 @@ class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     digest: bytes
     is_fresh: bool = True
+    records: int = 0
 
 
 def load_scopes(
@@ -51,11 +53,11 @@ def load_scopes(
     """
     found: dict[str, list[LocalScope]] = {}
     rows = conn.execute(
-        select(scope_state.c.scope, scope_state.c.digest, scope_state.c.problem)
+        select(scope_state.c.scope, scope_state.c.digest, scope_state.c.problem, scope_state.c.records)
         .where(scope_state.c.place_id == place_id, scope_state.c.side == PORTAL_SIDE)
         .order_by(scope_state.c.scope)
     )
-    for scope, digest, problem in rows:
+    for scope, digest, problem, records in rows:
         parts = scope.split("|")
         if len(parts) < 3:
             continue
@@ -67,6 +69,7 @@ def load_scopes(
             group=group,
             digest=digest,
             is_fresh=problem is None,
+            records=records,
         )
         found.setdefault(local.group, []).append(local)
     return found

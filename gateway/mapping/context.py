@@ -78,7 +78,7 @@ class GroupContext(msgspec.Struct, frozen=True, kw_only=True):
         return self.book or build_timetable(self.city_group, self.lessons, self.periods)
 
 
-class Mapped(msgspec.Struct, frozen=True, kw_only=True):
+class Mapped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What mapping says of one record.
 
     Attributes:

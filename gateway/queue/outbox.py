@@ -7,9 +7,9 @@ moved drop out visibly. Adoptions need no call: they move the base here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
@@ -305,16 +305,15 @@ def _adopt(conn: Connection, place_id: int, rows: Sequence[Row[Any]], now: datet
     )
 
 
-def load_busy(conn: Connection, place_id: int, scope: str) -> Busy:
-    """Load what delivery still holds in a scope: no plan may decide about it.
+def load_busy(conn: Connection, place_id: int, scopes: Collection[str]) -> dict[str, Busy]:
+    """Load what delivery still holds in these scopes: no plan may decide about it. A scope that is not named has nothing.
 
     In flight: the record, and with it its whole cell. Parked: the record waits for a person as long as the same thing would be sent.
     """
-    records: dict[tuple[str, str], tuple[str, str]] = {}
-    parked: dict[tuple[str, str], tuple[bytes, str]] = {}
-    cells: set[str] = set()
+    found: dict[str, _Holding] = {}
     for row in conn.execute(
         select(
+            operation.c.scope,
             operation.c.kind,
             operation.c.ref,
             operation.c.state,
@@ -323,14 +322,23 @@ def load_busy(conn: Connection, place_id: int, scope: str) -> Busy:
             operation.c.intent_digest,
         ).where(
             operation.c.place_id == place_id,
-            operation.c.scope == scope,
+            operation.c.scope.in_(scopes),
             operation.c.state.in_((*OPEN, State.PARKED.value)),
         )
     ):
         key = (row.kind, row.ref)
+        holding = found.setdefault(row.scope, _Holding({}, set(), {}))
         if row.state == State.PARKED.value:
-            parked[key] = (row.intent_digest, row.reason)
+            holding.parked[key] = (row.intent_digest, row.reason)
         elif row.state != State.READY.value:
-            records[key] = (row.state, row.reason)
-            cells.add(row.object_key)
-    return Busy(records=records, cells=frozenset(cells), parked=parked)
+            holding.records[key] = (row.state, row.reason)
+            holding.cells.add(row.object_key)
+    return {
+        scope: Busy(records=one.records, cells=frozenset(one.cells), parked=one.parked) for scope, one in found.items()
+    }
+
+
+class _Holding(NamedTuple):
+    records: dict[tuple[str, str], tuple[str, str]]
+    cells: set[str]
+    parked: dict[tuple[str, str], tuple[bytes, str]]

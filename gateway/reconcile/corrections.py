@@ -81,37 +81,45 @@ def lay_over(mapped: Mapped, corrected: Correction) -> Mapped:
     return msgspec.structs.replace(mapped, intent=with_atom(mapped.intent, corrected.atom))
 
 
+class Corrected(msgspec.Struct, frozen=True):
+    """What mapping says with the corrections laid over it, and those that end because their record has moved at the portal."""
+
+    mapped: Sequence[Mapped]
+    ended: Mapping[tuple[str, str], Correction]
+
+
 def apply_corrections(
-    conn: Connection,
-    place_id: int,
-    found: Mapping[tuple[str, str], Correction],
-    records: Iterable[Record],
-    mapped: Sequence[Mapped],
-    *,
-    now: datetime,
-) -> Sequence[Mapped]:
-    """Lay corrections over what mapping says; those whose record has moved at the portal end here.
+    found: Mapping[tuple[str, str], Correction], records: Iterable[Record], mapped: Sequence[Mapped]
+) -> Corrected:
+    """Lay corrections over what mapping says. Pure; those that end are ended by `end_corrections`.
+
+    Args:
+        found: From `load_corrections`.
+        records: The portal's records that were mapped.
+        mapped: What mapping says of them.
+    """
+    if not found:
+        return Corrected(mapped, {})
+    digests = {key: digest_of(to_body(item)) for item in records if (key := (item.kind.value, item.ref)) in found}
+    ended = {key: found[key] for key, digest in digests.items() if digest != found[key].corrected}
+    laid = [
+        lay_over(item, found[key]) if (key := (item.kind.value, item.ref)) in digests and key not in ended else item
+        for item in mapped
+    ]
+    return Corrected(laid, ended)
+
+
+def end_corrections(
+    conn: Connection, place_id: int, ended: Mapping[tuple[str, str], Correction], now: datetime
+) -> None:
+    """End corrections whose record has moved at the portal, each with a step of its discrepancy.
 
     Args:
         conn: The caller's write transaction.
         place_id: Where we are.
-        found: From `load_corrections`.
-        records: The portal's records that were mapped.
-        mapped: What mapping says of them.
+        ended: From `apply_corrections`.
         now: Aware UTC.
     """
-    if not found:
-        return mapped
-    digests = {key: digest_of(to_body(item)) for item in records if (key := (item.kind.value, item.ref)) in found}
-    ended = {key for key, digest in digests.items() if digest != found[key].corrected}
-    _end(conn, place_id, {key: found[key] for key in ended}, now)
-    return [
-        lay_over(item, found[key]) if (key := (item.kind.value, item.ref)) in digests and key not in ended else item
-        for item in mapped
-    ]
-
-
-def _end(conn: Connection, place_id: int, ended: Mapping[tuple[str, str], Correction], now: datetime) -> None:
     if not ended:
         return
     conn.execute(

@@ -7,8 +7,8 @@ here: then only `base` speaks for it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
-import msgspec
 from sqlalchemy import Connection, bindparam, delete, select
 
 from gateway.domain.records import digest_of, to_body
@@ -17,7 +17,9 @@ from gateway.mapping.mesh import Mapped
 from gateway.reconcile.tables import intended
 from gateway.store.transaction import upsert
 
-_ENCODER = msgspec.json.Encoder(order="deterministic")
+_KEY = attrgetter("kind", "ref")
+_SEEN_LATER = attrgetter("intent", "state", "reason", "on", "due_on", "mode")
+"""Everything that a later run could see differently."""
 _KNOWN = select(intended.c.kind, intended.c.ref, intended.c.row_digest).where(
     intended.c.place_id == bindparam("place_id"), intended.c.scope == bindparam("scope")
 )
@@ -29,13 +31,14 @@ def store_intended(conn: Connection, place_id: int, scope: str, mapped: Iterable
     Returns:
         Rows written or removed.
     """
-    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope})
+    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope}).all()
     known = {(kind, ref): digest for kind, ref, digest in rows}
     changed: list[dict[str, object]] = []
-    for item in mapped:
-        # On an ordinary night nearly every record ends here, so nothing more is made of it than its digest.
-        row_digest = _row_digest(item)
-        if known.pop((item.kind, item.ref), None) != row_digest:
+    # On an ordinary night nearly every record is as it was, so nothing more is made of it than its digest.
+    found = list(mapped)
+    digests = map(digest_of, map(to_body, map(_SEEN_LATER, found)))
+    for item, key, row_digest in zip(found, map(_KEY, found), digests, strict=True):
+        if known.pop(key, None) != row_digest:
             changed.append(_to_columns(place_id, scope, item, row_digest))
     upsert(
         conn,
@@ -66,24 +69,6 @@ def store_intended(conn: Connection, place_id: int, scope: str, mapped: Iterable
             [{"b_kind": kind, "b_ref": ref} for kind, ref in known],
         )
     return len(changed) + len(known)
-
-
-def _row_digest(mapped: Mapped) -> bytes:
-    """Stand for everything that a later run could see differently."""
-    mode = mapped.mode
-    return digest_of(
-        _ENCODER.encode(
-            (
-                mapped.intent,
-                mapped.state,
-                mapped.reason,
-                mapped.on,
-                mapped.due_on,
-                None if mode is None else mode.create,
-                None if mode is None else mode.change,
-            )
-        )
-    )
 
 
 def _to_columns(place_id: int, scope: str, mapped: Mapped, row_digest: bytes) -> dict[str, object]:

@@ -6,6 +6,7 @@ The memo holds what such a scope counts; it is written only where every record w
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -18,33 +19,48 @@ from gateway.store.transaction import upsert
 
 _SETTLED = (Category.UNCHANGED, Category.OUT_OF_SCOPE)
 
-_HERE = (scope_memo.c.place_id == bindparam("place_id"), scope_memo.c.scope == bindparam("scope"))
-_MEMO = select(scope_memo).where(*_HERE)
-_FORGET = delete(scope_memo).where(*_HERE)
+_MEMOS = select(scope_memo).where(
+    scope_memo.c.place_id == bindparam("place_id"), scope_memo.c.scope.in_(bindparam("scopes", expanding=True))
+)
+_FORGET = delete(scope_memo).where(
+    scope_memo.c.place_id == bindparam("place_id"), scope_memo.c.scope == bindparam("scope")
+)
 
 
 class Memo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a skipped scope counts."""
+    """What a skipped scope counts, and the digest of everything that it was decided by."""
 
+    inputs: bytes
     unchanged: int
     foreign_count: int
     out_of_scope: dict[str, int]
 
 
-def find_memo(conn: Connection, place_id: int, scope: str, inputs: bytes) -> Memo | None:
-    """Find the scope's memo if it was written on exactly these inputs."""
-    row = conn.execute(_MEMO, {"place_id": place_id, "scope": scope}).one_or_none()
-    if row is None or row.inputs != inputs:
-        return None
-    return Memo(unchanged=row.unchanged, foreign_count=row.foreign_count, out_of_scope=row.out_of_scope)
+def load_memos(conn: Connection, place_id: int, scopes: Collection[str]) -> dict[str, Memo]:
+    """Load the memos of these scopes; one counts only on exactly the inputs on which it was written."""
+    rows = conn.execute(_MEMOS, {"place_id": place_id, "scopes": list(scopes)}).all()
+    return {
+        row.scope: Memo(
+            inputs=row.inputs,
+            unchanged=row.unchanged,
+            foreign_count=row.foreign_count,
+            out_of_scope=row.out_of_scope,
+        )
+        for row in rows
+    }
+
+
+def is_settled(decided: ScopeDecision) -> bool:
+    """Whether nothing in the scope moved or waits, so that it may be remembered."""
+    categories = [item.decision.category for item in decided.items] + [shared.category for shared in decided.shared]
+    return not decided.is_busy and all(category in _SETTLED for category in categories)
 
 
 def store_memo(
     conn: Connection, place_id: int, scope: str, inputs: bytes, decided: ScopeDecision, now: datetime
 ) -> None:
     """Remember a settled scope; forget it where anything in it moved or waits."""
-    categories = [item.decision.category for item in decided.items] + [shared.category for shared in decided.shared]
-    if decided.is_busy or any(category not in _SETTLED for category in categories):
+    if not is_settled(decided):
         conn.execute(_FORGET, {"place_id": place_id, "scope": scope})
         return
     shared = {item.reason: item.count for item in decided.shared}

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection
 
 from gateway.domain.city import (
     INTENT_KINDS,
@@ -34,9 +34,7 @@ from gateway.reconcile.corrections import load_apart
 from gateway.reconcile.coverage import load_lost
 from gateway.reconcile.gone import DELETABLE, Gone, is_proven
 from gateway.reconcile.guard import GuardRow, Limits, ScopeShare, judge
-from gateway.reconcile.snapshot import CITY_SIDE
-from gateway.reconcile.tables import base, intended, scope_state
-from gateway.reconcile.triples import Triple, iter_foreign, iter_unequal
+from gateway.reconcile.triples import Stranger, Triple, load_legs
 from gateway.reconcile.twins import Likeness, Seat, find_twins
 
 LOST_REASON = "EPOCH_STRANGER"
@@ -153,9 +151,9 @@ def decide_scope(
             delete; None = two complete reads are enough.
         no_calls: (kind, operation) that nobody but a person can do in the city.
     """
-    triples = list(iter_unequal(conn, place_id, scope))
-    all_strangers = list(iter_foreign(conn, place_id, scope))
-    strangers = [stranger for stranger in all_strangers if stranger[2] not in busy.cells]
+    legs = load_legs(conn, place_id, scope)
+    triples = legs.triples
+    strangers = [stranger for stranger in legs.strangers if stranger[2] not in busy.cells]
     fresh = [
         triple
         for triple in triples
@@ -180,27 +178,26 @@ def decide_scope(
         (triple, _held_by_delivery(triple, busy) or _decide(triple, missed_by, is_read=is_read, likeness=likeness))
         for triple in triples
     ]
-    live, based, seen_digest = _sizes(conn, place_id, scope)
     base_only = sum(1 for triple in triples if triple.state is None)
     # What SQL left out: a property test says that these are exactly the records the pure table calls unchanged.
-    unchanged = live - (len(triples) - base_only)
+    unchanged = legs.live - (len(triples) - base_only)
     share = ScopeShare(
         scope=scope,
-        base=based,
-        live=live,
+        base=legs.based,
+        live=legs.live,
         creates=_count(decided, "create"),
         changes=_count(decided, "change"),
         deletes=_count(decided, "delete"),
     )
     guards = judge(share, limits)
     items = [_gated(triple, decision, likeness, delete_mode, guards, no_calls) for triple, decision in decided]
-    foreign_count = len(all_strangers) - len(likeness.equal)
+    foreign_count = len(legs.strangers) - len(likeness.equal)
     shared: list[Shared] = []
     if unchanged:
         # Equal to what the city held when it was last read; where that was not now, unknown is not unchanged.
         category, reason = (Category.UNCHANGED, "NO_CHANGE") if is_read else (Category.WAITING, "UNREAD_TARGET")
-        shared.append(Shared(category=category, reason=reason, count=unchanged, digest=seen_digest))
-    lost_count = sum(1 for stranger in all_strangers if stranger[1] in lost)
+        shared.append(Shared(category=category, reason=reason, count=unchanged, digest=legs.seen_digest))
+    lost_count = sum(1 for stranger in legs.strangers if stranger[1] in lost)
     for reason, count in ((foreign().reason, foreign_count - lost_count), (LOST_REASON, lost_count)):
         if count:
             shared.append(Shared(category=foreign().category, reason=reason, count=count, digest=bytes(16)))
@@ -209,14 +206,14 @@ def decide_scope(
         items=items,
         shared=shared,
         guards=guards,
-        read=live + base_only + foreign_count,
+        read=legs.live + base_only + foreign_count,
         is_busy=bool(busy.records),
     )
 
 
 def _beside_lost(
     fresh: Sequence[Triple],
-    strangers: Sequence[tuple[str, int, str, bytes, bytes]],
+    strangers: Sequence[Stranger],
     lost: Collection[int],
     likeness: Likeness,
 ) -> Likeness:
@@ -238,31 +235,6 @@ def _beside_lost(
             # One object is shown for each record as long as there are any; the last one holds all that are left.
             held[triple.ref] = beside.pop() if len(beside) > 1 else beside[0]
     return Likeness(equal=likeness.equal, twin={**held, **likeness.twin})
-
-
-def _sizes(conn: Connection, place_id: int, scope: str) -> tuple[int, int, bytes]:
-    """Count ours and base; and the digest of what the city showed there, for the row that unchanged records share."""
-    row = conn.execute(_SIZES, {"place_id": place_id, "scope": scope}).one()
-    return row[0], row[1], row[2] or bytes(16)
-
-
-_SIZES = select(
-    select(func.count())
-    .select_from(intended)
-    .where(intended.c.place_id == bindparam("place_id"), intended.c.scope == bindparam("scope"))
-    .scalar_subquery(),
-    select(func.count())
-    .select_from(base)
-    .where(base.c.place_id == bindparam("place_id"), base.c.scope == bindparam("scope"))
-    .scalar_subquery(),
-    select(scope_state.c.digest)
-    .where(
-        scope_state.c.place_id == bindparam("place_id"),
-        scope_state.c.side == CITY_SIDE,
-        scope_state.c.scope == bindparam("scope"),
-    )
-    .scalar_subquery(),
-)
 
 
 def _count(decided: Sequence[tuple[Triple, Decision]], op: Op) -> int:

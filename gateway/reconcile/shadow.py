@@ -6,16 +6,16 @@ nothing. Objects dated outside the days that were asked for are not concluded ab
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select
 
 from gateway.connectors.port import CityRead, CityScope
 from gateway.domain.city import CityHomework, CityObject
-from gateway.domain.records import digest_of, to_body
+from gateway.domain.records import digest_of, to_body, xor_of
 from gateway.mapping.atoms import atom_digest, atom_of_city, object_key_of
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import scope_state, shadow, shadow_version
@@ -23,6 +23,20 @@ from gateway.store.transaction import upsert
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_STATE = select(
+    scope_state.c.digest,
+    scope_state.c.records,
+    scope_state.c.from_on,
+    scope_state.c.to_on,
+    select(func.count())
+    .select_from(shadow)
+    .where(shadow.c.place_id == bindparam("place_id"), shadow.c.scope == bindparam("scope"))
+    .scalar_subquery(),
+).where(
+    scope_state.c.place_id == bindparam("place_id"),
+    scope_state.c.side == CITY_SIDE,
+    scope_state.c.scope == bindparam("scope"),
+)
 _KNOWN = select(shadow.c.city_id, shadow.c.row_digest).where(
     shadow.c.place_id == bindparam("place_id"), shadow.c.scope == bindparam("scope")
 )
@@ -38,17 +52,25 @@ def city_scope(kind: str, group_id: int) -> str:
     return f"{kind}|city-group:{group_id}"
 
 
-def store_city_scope(conn: Connection, place_id: int, read: CityRead, *, run_id: int) -> int:
-    """Store one scope of the city as read, in the caller's transaction.
+class Stored(msgspec.Struct, frozen=True):
+    """What a read of the city came to.
 
-    Returns:
-        Rows written (new, changed and removed); 0 for a discarded read or one that changed nothing.
+    Attributes:
+        written: Rows new, changed and removed; 0 for a discarded read or one that changed nothing.
+        digest: Stands for everything that was read; zeros for a discarded read.
     """
+
+    written: int
+    digest: bytes
+
+
+def store_city_scope(conn: Connection, place_id: int, read: CityRead, *, run_id: int) -> Stored:
+    """Store one scope of the city as read, in the caller's transaction."""
     scope = scope_of(read.scope)
     if read.problem is not None:
         _note(conn, place_id, scope, read, 0, bytes(16), run_id)
-        return 0
-    return store_rows(
+        return Stored(0, bytes(16))
+    return _store_rows(
         conn,
         place_id,
         kind=read.scope.kind.value,
@@ -60,7 +82,7 @@ def store_city_scope(conn: Connection, place_id: int, read: CityRead, *, run_id:
     )
 
 
-def store_rows(
+def _store_rows(
     conn: Connection,
     place_id: int,
     *,
@@ -70,26 +92,74 @@ def store_rows(
     days: tuple[date, date],
     seen_at: datetime,
     run_id: int,
+) -> Stored:
+    """Store a completely read scope: write what differs, remove what is gone within the days."""
+    # On an ordinary night nearly every object is as it was, so nothing more is made of it than its digest.
+    found = list(objects)
+    digests = list(map(digest_of, map(to_body, found)))
+    scope_digest = xor_of(digests)
+    written = 0
+    if not _stands(conn, place_id, scope, scope_digest, len(found), days):
+        written = _store_differences(conn, place_id, kind, scope, found, digests, days, seen_at, run_id)
+    upsert(
+        conn,
+        scope_state,
+        [
+            {
+                "place_id": place_id,
+                "side": CITY_SIDE,
+                "scope": scope,
+                "digest": scope_digest,
+                "records": len(found),
+                "from_on": days[0],
+                "to_on": days[1],
+                "tried_at": seen_at,
+                "complete_at": seen_at,
+                "complete_reads": 1,
+                "problem": None,
+                "run_id": run_id,
+            }
+        ],
+        keys=("place_id", "side", "scope"),
+        update=("digest", "records", "from_on", "to_on", "tried_at", "complete_at", "problem", "run_id"),
+    )
+    return Stored(written, scope_digest)
+
+
+def _stands(conn: Connection, place_id: int, scope: str, digest: bytes, count: int, days: tuple[date, date]) -> bool:
+    """Whether the rows of the scope are what was read, so that none of them need be looked at.
+
+    The digest is of the last complete read, and only reads of a scope write rows of it. Another scope's read may have taken
+    rows over; then they are fewer than that read brought.
+    """
+    before = conn.execute(_STATE, {"place_id": place_id, "scope": scope}).one_or_none()
+    return before is not None and tuple(before) == (digest, count, *days, count)
+
+
+def _store_differences(
+    conn: Connection,
+    place_id: int,
+    kind: str,
+    scope: str,
+    found: Sequence[CityObject],
+    digests: Sequence[bytes],
+    days: tuple[date, date],
+    seen_at: datetime,
+    run_id: int,
 ) -> int:
-    """Store a completely read scope: write what differs, remove what is gone within the days.
+    """Write the rows that differ, remove those that are gone within the days.
 
     Returns:
         Rows written.
     """
-    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope})
+    rows = conn.execute(_KNOWN, {"place_id": place_id, "scope": scope}).all()
     known = {city_id: digest for city_id, digest in rows}  # noqa: C416  # dict() is slower: it takes a row for a sequence
     changed: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
-    scope_digest = 0
-    count = 0
-    for item in objects:
-        # On an ordinary night nearly every object ends here, so nothing more is made of it than its digest.
-        body = to_body(item)
-        row_digest = digest_of(body)
-        scope_digest ^= int.from_bytes(row_digest, "big")
-        count += 1
+    for item, row_digest in zip(found, digests, strict=True):
         if known.pop(item.id, None) == row_digest:
             continue
+        body = to_body(item)
         changed.append(
             {
                 "place_id": place_id,
@@ -123,28 +193,6 @@ def store_rows(
         )
     if versions:
         conn.execute(insert(shadow_version), versions)
-    upsert(
-        conn,
-        scope_state,
-        [
-            {
-                "place_id": place_id,
-                "side": CITY_SIDE,
-                "scope": scope,
-                "digest": scope_digest.to_bytes(16, "big"),
-                "records": count,
-                "from_on": days[0],
-                "to_on": days[1],
-                "tried_at": seen_at,
-                "complete_at": seen_at,
-                "complete_reads": 1,
-                "problem": None,
-                "run_id": run_id,
-            }
-        ],
-        keys=("place_id", "side", "scope"),
-        update=("digest", "records", "from_on", "to_on", "tried_at", "complete_at", "problem", "run_id"),
-    )
     return len(changed) + len(removed)
 
 

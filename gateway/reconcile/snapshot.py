@@ -25,6 +25,7 @@ from gateway.domain.records import (
     Record,
     digest_of,
     to_body,
+    xor_of,
 )
 from gateway.reconcile.gone import DELETABLE, Gone, gone_kind
 from gateway.reconcile.tables import record, record_version, scope_state
@@ -69,7 +70,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
     new_rows: list[dict[str, object]] = []
     changed_rows: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
-    scope_digest = 0
+    digests: list[bytes] = []
     unchanged = 0
     seen: set[tuple[str, str]] = set()
     for item in read.records:
@@ -79,7 +80,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
         seen.add(key)
         body = to_body(item)
         digest = digest_of(body)
-        scope_digest ^= int.from_bytes(digest, "big")
+        digests.append(digest)
         before = known.get(key)
         if before is not None and before.digest == digest and before.gone is None:
             unchanged += 1
@@ -120,7 +121,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
                 "place_id": place_id,
                 "side": PORTAL_SIDE,
                 "scope": read.scope,
-                "digest": scope_digest.to_bytes(16, "big"),
+                "digest": xor_of(digests),
                 "records": len(seen),
                 "from_on": None,
                 "to_on": None,

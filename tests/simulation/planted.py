@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 import gateway.flows.confirm
+import gateway.flows.linked_scope
 import gateway.flows.plan
 import gateway.flows.pull
 import gateway.queue.claim
@@ -408,7 +409,7 @@ def weight_lost(stack: ExitStack) -> None:
 
 @bug("a scope that did not move at the portal is skipped, whatever moved in the city or was refused")
 def memo_is_blind(stack: ExitStack) -> None:
-    put(stack, gateway.flows.plan._Planner, "_inputs", lambda *_args: bytes(16))
+    put(stack, gateway.flows.linked_scope.LinkedScope, "digest_inputs", lambda *_args: bytes(16))
 
 
 @bug("a changed value is not seen as changed")

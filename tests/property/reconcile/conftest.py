@@ -30,7 +30,7 @@ from gateway.queue.verify import settle_scope
 from gateway.reconcile.guard import Limits
 from gateway.reconcile.intend import store_intended
 from gateway.reconcile.plan import PlanDraft, SealedPlan
-from gateway.reconcile.resolve import ScopeDecision, decide_scope
+from gateway.reconcile.resolve import NOTHING_BUSY, ScopeDecision, decide_scope
 from gateway.reconcile.shadow import scope_of, store_city_scope
 from gateway.reconcile.tables import base, record
 from gateway.store.epoch import get_epoch
@@ -180,7 +180,7 @@ class World:
                 delete_mode=delete_mode,
                 limits=limits,
                 position_of=lambda lesson: lesson,
-                busy=load_busy(conn, self.place_id, SCOPE_NAME),
+                busy=load_busy(conn, self.place_id, [SCOPE_NAME]).get(SCOPE_NAME, NOTHING_BUSY),
             )
 
     def seal(self, decided: Iterable[ScopeDecision], *, is_dry_run: bool = False, rules: str = "r1") -> SealedPlan:

@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent
 from gateway.reconcile.compare import UNCHANGED, Absence, Category, decide
 from gateway.reconcile.gone import Gone
 from gateway.reconcile.plan import COUNTERS
 from gateway.reconcile.resolve import Item, ScopeDecision
-from gateway.reconcile.triples import COMPARED, iter_unequal
+from gateway.reconcile.tables import base, shadow
+from gateway.reconcile.triples import COMPARED, load_legs
 
 in_a_store = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -90,7 +92,7 @@ def test_sql_leaves_out_exactly_what_the_table_calls_unchanged(new_world: Callab
             expected.add(ref)
 
     with world.store.read() as conn:
-        unequal = [triple.ref for triple in iter_unequal(conn, world.place_id, world.scope)]
+        unequal = [triple.ref for triple in load_legs(conn, world.place_id, world.scope).triples]
 
     assert len(unequal) == len(set(unequal))
     assert set(unequal) == (set(world.ours) | set(agreed)) - expected
@@ -198,3 +200,36 @@ def test_a_mark_that_a_person_moved_to_another_lesson_is_drift_and_not_unchanged
 
     assert [(item.decision.category, item.decision.reason) for item in decided.items] == [(Category.HELD, "DRIFT")]
     assert decided.shared == []
+
+
+@in_a_store
+@given(found=worlds, moved=st.sets(st.integers(1, 6)), moved_there=st.sets(st.integers(1, 6)))
+def test_a_leg_counted_in_another_scope_hides_nothing_of_this_one(
+    new_world: Callable[[], Any], found: Any, moved: set[int], moved_there: set[int]
+) -> None:
+    """The joins for what only one side knows are left out by the counts; a pupil who changed groups must not upset those."""
+    world = new_world()
+    fill(world, found)
+    with world.store.write() as conn:
+        for number in moved:
+            conn.execute(
+                update(base)
+                .where(base.c.place_id == world.place_id, base.c.ref == f"item:{number}")
+                .values(scope="old")
+            )
+        for number in moved_there:
+            conn.execute(
+                update(shadow)
+                .where(shadow.c.place_id == world.place_id, shadow.c.city_id == number)
+                .values(scope="other")
+            )
+    agreed = world.agreed()
+    here = {number for number in world.city if number not in moved_there}
+
+    with world.store.read() as conn:
+        legs = load_legs(conn, world.place_id, world.scope)
+
+    assert {triple.ref for triple in legs.triples if triple.state is None} == {
+        ref for ref in agreed if ref not in world.ours and int(ref.removeprefix("item:")) not in moved
+    }
+    assert {stranger[1] for stranger in legs.strangers} == here - set(agreed.values())

@@ -7,8 +7,8 @@ from typing import Any
 from gateway.queue.outbox import load_busy
 from gateway.queue.states import State
 from gateway.reconcile.guard import Limits
-from gateway.reconcile.memo import find_memo, store_memo
-from gateway.reconcile.resolve import ScopeDecision, decide_scope
+from gateway.reconcile.memo import load_memos, store_memo
+from gateway.reconcile.resolve import NOTHING_BUSY, ScopeDecision, decide_scope
 from gateway.reconcile.shadow import city_scope
 
 LIMITS = Limits(minimum_count=5, change_ratio=0.75, delete_ratio=0.1, empty_source_ratio=0.5)
@@ -27,7 +27,7 @@ def decide(desk: Any) -> ScopeDecision:
             delete_mode="approve",
             limits=LIMITS,
             position_of={1: 0}.get,
-            busy=load_busy(conn, desk.place_id, SCOPE),
+            busy=load_busy(conn, desk.place_id, [SCOPE]).get(SCOPE, NOTHING_BUSY),
         )
         store_memo(conn, desk.place_id, SCOPE, INPUTS, decided, desk.store.now(conn))
     return decided
@@ -35,7 +35,7 @@ def decide(desk: Any) -> ScopeDecision:
 
 def is_remembered(desk: Any) -> bool:
     with desk.store.read() as conn:
-        return find_memo(conn, desk.place_id, SCOPE, INPUTS) is not None
+        return SCOPE in load_memos(conn, desk.place_id, [SCOPE])
 
 
 def test_a_value_cleared_while_its_mark_is_in_flight_is_decided_again_after_the_proof(desk: Any) -> None:
