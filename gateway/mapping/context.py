@@ -29,7 +29,8 @@ from gateway.domain.records import Attempt, Group
 from gateway.mapping.lessons import Timetable
 from gateway.mapping.rules import Modes, Rules
 
-MappedState = Literal["sendable", "out_of_scope", "waiting", "rejected", "held"]
+MappedState = Literal["sendable", "out_of_scope", "waiting", "rejected", "held", "cleared"]
+"""`cleared`: the source has the record and says by it that nothing should stand in the city; what we put there is to go."""
 
 
 class GroupContext(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,7 +175,8 @@ def _lesson_of_mark(
 
 def _map_absence(absence: Absence, context: GroupContext) -> Found:
     if absence.form == "late":
-        raise Stop("out_of_scope", reasons.LATE_NOT_SENT)
+        # He came: an «н» that was sent before must not stay, and there is none to be sent.
+        raise Stop("cleared", reasons.LATE_NOT_SENT)
     pupil = linked_pupil(absence.pupil, context)
     lesson = context.timetable.by_id.get(context.lesson_links.get(absence.lesson, 0))
     if lesson is None:

@@ -16,7 +16,7 @@ from gateway.queue.states import IN_FLIGHT
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
 from gateway.reconcile.tables import base, decision, intended, shadow
-from gateway.reconcile.triples import COMPARED, SENDABLE
+from gateway.reconcile.triples import CLEARED, COMPARED, SENDABLE
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         if self.agreed.get(key) != row.base_digest:
             return False
         if row.op == "delete":
-            return wanted is None and self._stands(row)
+            return (wanted is None or wanted[0] == CLEARED) and self._stands(row)
         if wanted != (SENDABLE, row.intent_digest):
             return False
         return self._stands(row) if row.op == "change" else not self._is_typed_by_hand(row)

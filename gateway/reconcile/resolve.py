@@ -120,6 +120,7 @@ _CATEGORY_OF_STATE = {
     "waiting": Category.WAITING,
     "rejected": Category.REJECTED,
     "held": Category.HELD,
+    "cleared": Category.OUT_OF_SCOPE,
 }
 
 
@@ -242,7 +243,7 @@ def _count(decided: Sequence[tuple[Triple, Decision]], op: Op) -> int:
 
 
 def _decide(triple: Triple, missed_by: datetime | None, *, is_read: bool, likeness: Likeness) -> Decision:
-    if triple.state is not None and triple.ours is None:
+    if triple.state is not None and triple.ours is None and triple.gone is None:
         return Decision(_CATEGORY_OF_STATE[triple.state], triple.reason)
     theirs: Leg = Absence.UNKNOWN
     if is_read:

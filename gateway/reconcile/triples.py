@@ -7,7 +7,7 @@ that there is some: on an ordinary night most scopes have none, and each of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, bindparam, f
 
 from gateway.domain.identifiers import Kind
 from gateway.mapping.rules import Mode
+from gateway.reconcile.gone import PROOF_READS, Gone
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import base, intended, record, scope_state, shadow
 
@@ -25,6 +26,8 @@ SENDABLE = "sendable"
 _KIND_AND_KEY = itemgetter(0, 1)
 COMPARED = (SENDABLE, "held")
 """States of ours that are compared: what may not go now (closed period, lesson not yet held) may still be unchanged."""
+CLEARED = "cleared"
+"""State of ours that says that nothing should stand there (`mapping.context.MappedState`)."""
 
 
 class Triple(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +36,10 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: State of ours in `intended`; None where ours has no live row (base only).
         theirs: Digest of the city's object with the base's id in our cell; None = not there.
-        gone: For a base without a live record: `reconcile.gone.Gone`; None = live or unknown.
+        gone: For a base without a live record, or with one that says that nothing should stand: `reconcile.gone.Gone`; None =
+            live or unknown.
         absent_reads: Complete reads without it.
-        gone_at: The first of them, aware UTC.
+        gone_at: The first of them, or when the record began to say so; aware UTC.
     """
 
     kind: str
@@ -87,6 +91,8 @@ def load_legs(conn: Connection, place_id: int, scope: str) -> Legs:
     live, based, shown, seen_digest = conn.execute(_SIZES, here).one()
     rows = conn.execute(_UNEQUAL, here).all()
     unequal = sorted((row for row in rows if not row[15]), key=_KIND_AND_KEY)
+    cleared = [row for row in unequal if row[2] == CLEARED and row[5] is not None]
+    since = _load_changed(conn, place_id, cleared) if cleared else {}
     # A row that SQL left out has its base and its object in this scope; so the sizes say what is still unaccounted for.
     left_out = live - len(rows)
     base_only: Collection[Any] = ()
@@ -98,7 +104,10 @@ def load_legs(conn: Connection, place_id: int, scope: str) -> Legs:
         found = sorted(conn.execute(_FOREIGN, here).all(), key=_KIND_AND_KEY)
         strangers = [(row[0], row[1], row[2], row[3], row[4]) for row in found]
     return Legs(
-        triples=[*(_to_triple(row, scope) for row in unequal), *(_to_base_only(row, scope) for row in base_only)],
+        triples=[
+            *(_to_triple(row, scope, since) for row in unequal),
+            *(_to_base_only(row, scope) for row in base_only),
+        ],
         strangers=strangers,
         live=live,
         based=based,
@@ -106,7 +115,20 @@ def load_legs(conn: Connection, place_id: int, scope: str) -> Legs:
     )
 
 
-def _to_triple(row: Any, scope: str) -> Triple:
+def _load_changed(conn: Connection, place_id: int, rows: Collection[Any]) -> dict[tuple[str, str], datetime]:
+    """Load since when these records say what they say."""
+    found = conn.execute(
+        select(record.c.kind, record.c.ref, record.c.changed_at).where(
+            record.c.place_id == place_id,
+            record.c.kind.in_({row[0] for row in rows}),
+            record.c.ref.in_([row[1] for row in rows]),
+        )
+    )
+    return {(row.kind, row.ref): row.changed_at for row in found}
+
+
+def _to_triple(row: Any, scope: str, since: Mapping[tuple[str, str], datetime]) -> Triple:
+    is_cleared = row[2] == CLEARED and row[5] is not None
     return Triple(
         kind=row[0],
         ref=row[1],
@@ -117,13 +139,17 @@ def _to_triple(row: Any, scope: str) -> Triple:
         base=row[5],
         theirs=row[6],
         city_id=row[7],
-        object_key=row[8],
-        intent=row[9],
+        object_key=row[18] if is_cleared else row[8],
+        intent=row[10] if is_cleared else row[9],
         old=row[10],
-        on_date=row[11],
+        on_date=_day_of(row[10]) if is_cleared else row[11],
         due_on=row[12],
         create_mode=row[13],
         change_mode=row[14],
+        gone=Gone.CLEARED.value if is_cleared else None,
+        # the source was read and says it itself: that is no absence that a second read has to confirm
+        absent_reads=PROOF_READS if is_cleared else 0,
+        gone_at=since.get((row[0], row[1])) if is_cleared else None,
     )
 
 
@@ -175,7 +201,8 @@ def _same_cell() -> ColumnElement[bool]:
 
     A homework's key names its teacher, who may change without anybody moving anything.
     """
-    return or_(shadow.c.object_key == intended.c.object_key, intended.c.kind == Kind.HOMEWORK.value)
+    cell = func.coalesce(intended.c.object_key, base.c.object_key)
+    return or_(shadow.c.object_key == cell, intended.c.kind == Kind.HOMEWORK.value)
 
 
 def _joined() -> FromClause:
@@ -208,6 +235,7 @@ _UNEQUAL = (
         func.coalesce(_all_equal(), False),
         base.c.scope,
         shadow.c.scope,
+        base.c.object_key,
     )
     .select_from(_joined())
     .where(

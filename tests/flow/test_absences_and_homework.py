@@ -89,14 +89,38 @@ def test_a_withdrawn_absence_is_deleted_only_when_a_person_says_so(delivered: An
     delivered.assert_sound()
 
 
-def test_late_instead_of_absent_deletes_nothing_by_itself(delivered: Any) -> None:
+def test_late_instead_of_absent_is_an_absence_withdrawn_deleted_only_when_a_person_says_so(delivered: Any) -> None:
+    """He came after all: the «н» in the city is wrong, and says so to his parents. What never stood there is only counted."""
     count = len(delivered.city.ledger())
-    set_attendance(delivered.world.portal, last_session(delivered.world.portal)["id"], 1000, "L")
+    session = last_session(delivered.world.portal)["id"]
+    set_attendance(delivered.world.portal, session, 1000, "L")
+    set_attendance(delivered.world.portal, session, 1001, "L")
 
-    for _ in range(3):
-        synced = delivered.sync()
+    assert delivered.sync().planned.plan.by_reason["ABSENCE_UNPROVEN"] == 1
+    delivered.wait_grace()
+    second = delivered.sync()
+    assert (second.planned.plan.by_reason["DELETE_HELD"], second.planned.plan.by_reason["LATE_NOT_SENT"]) == (1, 1)
+    assert len(delivered.city.ledger()) == count
+    delivered.approve(second, with_deletes=True)
+    delivered.deliver()
 
-    assert synced.planned.plan.by_reason["LATE_NOT_SENT"] == 1
+    assert new_entries(delivered, count) == [("delete", "absence")]
+    assert delivered.city.standing("attendances") == []
+    third = delivered.sync()
+    assert third.planned.plan.by_reason["LATE_NOT_SENT"] == 2
+    assert not third.delivered.sent
+    delivered.assert_sound()
+
+
+def test_late_that_is_mended_within_the_grace_time_leaves_the_absence_as_it_is(delivered: Any) -> None:
+    count = len(delivered.city.ledger())
+    session = last_session(delivered.world.portal)["id"]
+    set_attendance(delivered.world.portal, session, 1000, "L")
+    delivered.sync()
+    set_attendance(delivered.world.portal, session, 1000, "A")
+    delivered.wait_grace()
+
+    assert "DELETE_HELD" not in delivered.sync().planned.plan.by_reason
     assert len(delivered.city.ledger()) == count
 
 

@@ -43,7 +43,7 @@ class Known(msgspec.Struct, frozen=True):
 records = st.builds(
     Known,
     ours=maybe,
-    state=st.sampled_from(["sendable", "sendable", "held", "out_of_scope", "waiting", "rejected"]),
+    state=st.sampled_from(["sendable", "sendable", "held", "out_of_scope", "waiting", "rejected", "cleared"]),
     base=maybe,
     theirs=maybe,
     gone=st.none() | st.sampled_from(list(Gone)),
