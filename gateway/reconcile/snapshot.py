@@ -242,7 +242,8 @@ def _mark_gone(
     # A parked record is at the source and can't be understood: that it isn't among the records says nothing.
     parked = {fault.where for fault in read.faults}
     for key, row in known.items():
-        if key in seen or key[1] in parked:
+        # A cell that holds several records is parked under what their refs have in common.
+        if key in seen or key[1] in parked or key[1].rpartition(":")[0] in parked:
             continue
         old = Gone(row.gone) if row.gone else None
         if old is None or old in DELETABLE:

@@ -65,11 +65,21 @@ class LessonEntry(Entry, frozen=True, kw_only=True):
     due_on: date | None = None
 
 
+class PagePupil(Entry, frozen=True, kw_only=True):
+    """A pupil who stands on a page, with or without anything in his cells: how «cleared» is told from «left»."""
+
+    class_name: str
+    subject: str
+    group: str | None = None
+    name: PersonName
+
+
 class PageEntry(Entry, frozen=True, kw_only=True):
     """One cell of a journal's page.
 
     Attributes:
         nth: Which of the group's lessons of that day, from 1.
+        ordinal: Number of the lesson in the school's day, where the sheet says it.
         fault: Set where the cell is there and can't be read: then nothing is known of it.
     """
 
@@ -79,6 +89,7 @@ class PageEntry(Entry, frozen=True, kw_only=True):
     name: PersonName
     day: date
     nth: int
+    ordinal: int | None = None
     content: PageCell
     fault: Fault | None = None
     column: int
@@ -124,4 +135,4 @@ class CurriculumEntry(Entry, frozen=True, kw_only=True):
     column: int | None = None
 
 
-AnyEntry = PupilEntry | SlotEntry | LessonEntry | PageEntry | PlanEntry | ProgrammeEntry | CurriculumEntry
+AnyEntry = PupilEntry | SlotEntry | LessonEntry | PagePupil | PageEntry | PlanEntry | ProgrammeEntry | CurriculumEntry

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.connectors.planner.workbook.book import open_book
 from gateway.connectors.planner.workbook.cells import Reader
-from gateway.connectors.planner.workbook.entries import AnyEntry, PageEntry, PupilEntry
+from gateway.connectors.planner.workbook.entries import AnyEntry, PageEntry, PagePupil, PupilEntry
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
 from gateway.connectors.planner.workbook.reading import SheetReading
 from gateway.connectors.planner.workbook.sheets import DEFAULT_CAPS, Caps
@@ -117,7 +117,7 @@ def _lint_sheet(name: str, reading: SheetReading, note: Callable[[Fault], None],
     for number, item in enumerate(iter_checked(reading), start=1):
         fault = item if isinstance(item, Fault) else item.fault if isinstance(item, PageEntry) else None
         if fault is None:
-            taken += 1
+            taken += not isinstance(item, PagePupil)
         else:
             note(fault)
             faults += fault.is_lost

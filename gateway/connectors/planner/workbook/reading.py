@@ -17,6 +17,7 @@ from gateway.connectors.planner.workbook.entries import (
     CurriculumEntry,
     LessonEntry,
     PageEntry,
+    PagePupil,
     PlanEntry,
     ProgrammeEntry,
     PupilEntry,
@@ -235,6 +236,7 @@ class SheetReading:
                     self.is_whole = False
                     yield self.place.fault(WB_DATE, row=self.table.head_row, column=column)
             values = self._titled(line, "class_name", "subject", "group")
+            yield PagePupil(row=line.row.number, name=_name(values), **_only(values, "class_name", "subject", "group"))
             for column, day, nth in days:
                 yield from self._cell(line.row, column, values, day, nth)
 
@@ -256,7 +258,7 @@ class SheetReading:
                 nth=nth,
                 content=content or PageCell(),
                 fault=fault,
-                **_only(values, "class_name", "subject", "group"),
+                **_only(values, "class_name", "subject", "group", "ordinal"),
             )
 
     def _iter_plan(self) -> Iterator[AnyEntry | Fault]:

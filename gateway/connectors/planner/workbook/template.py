@@ -28,7 +28,7 @@ _WEEKDAYS = ("понедельник", "вторник", "среда", "четв
 _FORMATS = ("очно", "онлайн")
 _LEVEL_HEADS = tuple(f"{level} класс" for level in range(1, 12))
 _TITLES: dict[str, str] = {"subject": "Предмет:", "class": "Класс:", "group": "Группа:"}
-_LEFT_OUT = frozenset({"full_name", "school_id"})
+_LEFT_OUT = frozenset({"full_name"})
 """Columns that the reader knows and the template has no use for."""
 
 

@@ -1,0 +1,197 @@
+"""The pages of the journal, group by group: marks, absences and homework, each cell against the class list and the timetable.
+
+A cell that can't be read, whose pupil can't be told, or of which two sheets say different things, is parked under its own
+ref: it says something, so what was read of it before is neither changed nor taken for cleared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from gateway.connectors.planner.workbook import records
+from gateway.connectors.planner.workbook.cells import Reader
+from gateway.connectors.planner.workbook.directories import Directories
+from gateway.connectors.planner.workbook.entries import LessonEntry, PageEntry, PagePupil
+from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
+from gateway.connectors.planner.workbook.folder import digest_file
+from gateway.connectors.planner.workbook.names import GroupKey, Names
+from gateway.connectors.planner.workbook.register import Slot
+from gateway.connectors.planner.workbook.scopes import EMPTY, Lost, Scopes, key_of
+from gateway.connectors.planner.workbook.sheets import Caps
+from gateway.connectors.planner.workbook.survey import Sheets, iter_pages
+from gateway.connectors.port import ScopeRead
+from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import WB_CONTRADICTION, WB_HALF_WRITTEN, WB_HOMEWORK_DAY
+from gateway.domain.records import Record
+
+
+@dataclass
+class _Page:
+    """A group's pages of one file as they are put together.
+
+    Attributes:
+        pupils: Refs of all who stand on them; `items` are their columns.
+        is_whole: Whether every column and row could be read, so that absence may mean something.
+    """
+
+    cells: dict[str, tuple[str, PageEntry, Place]] = field(default_factory=dict)
+    marks: list[Record] = field(default_factory=list)
+    absences: list[Record] = field(default_factory=list)
+    lost_marks: Lost = field(default_factory=Lost)
+    lost_absences: Lost = field(default_factory=Lost)
+    pupils: set[str] = field(default_factory=set)
+    items: set[str] = field(default_factory=set)
+    is_whole: bool = True
+
+
+class Pages:
+    """Reads the pages of a folder.
+
+    Args:
+        directories: Class lists and timetable of the folder.
+        names: Of the source.
+        reader: The school year and today.
+        caps: What a file may be at most.
+    """
+
+    def __init__(self, directories: Directories, names: Names, reader: Reader, caps: Caps) -> None:
+        self._pupils = directories.pupils
+        self._timetable = directories.timetable
+        self._names = names
+        self._reader = reader
+        self._caps = caps
+
+    def iter_scopes(self, one: Sheets, scopes: Scopes) -> Iterator[ScopeRead]:
+        """Marks and absences of a file, a group at a time; of a group within a class its members too."""
+        listed: dict[GroupKey, list[tuple[Place, PageEntry]]] = defaultdict(list)
+        for place, entry in one.listed:
+            listed[key_of(entry)].append((place, entry))
+        for key in sorted({*one.pages, *listed}):
+            if not scopes.is_wanted(key):
+                continue
+            try:
+                page = self._read_page(one, key, listed.get(key, []))
+                self._require_unchanged(one)
+            except CellError as exc:
+                sentence = Place(file=one.file.path.name).fault(exc.code, detail=exc.detail).sentence
+                for kind in (Kind.MARK, Kind.ABSENCE):
+                    yield from scopes.of_group(one, kind, key, (), problem=sentence)
+                continue
+            # A row or column that can't be read may be any of the known ones: then nobody has left, nothing is cleared.
+            pupils = frozenset(page.pupils) if page.is_whole else EMPTY
+            items = frozenset(page.items)
+            if key.group and page.is_whole:
+                place = Place(file=one.file.path.name)
+                members = [records.to_membership(self._names, key, pupil, place) for pupil in sorted(page.pupils)]
+                yield from scopes.of_group(one, Kind.MEMBERSHIP, key, scopes.first(members))
+            for kind, found, lost in (
+                (Kind.MARK, page.marks, page.lost_marks),
+                (Kind.ABSENCE, page.absences, page.lost_absences),
+            ):
+                own = scopes.first(found)
+                yield from scopes.of_group(one, kind, key, own, lost.all(), pupils=pupils, items=items)
+
+    def _require_unchanged(self, one: Sheets) -> None:
+        """Refuse what was read of a file that was written meanwhile.
+
+        Raises:
+            CellError: Its content is no longer what the survey saw.
+        """
+        try:
+            if digest_file(one.file.path) != one.file.digest:
+                raise CellError(WB_HALF_WRITTEN)
+        except OSError as exc:
+            raise CellError(WB_HALF_WRITTEN) from exc
+
+    def _read_page(self, one: Sheets, key: GroupKey, listed: Sequence[tuple[Place, PageEntry]]) -> _Page:
+        page = _Page()
+        for place, entry in listed:
+            page.items.add(self._item(key, entry.day, entry.nth, entry.ordinal))
+            self._put_cell(one, key, page, place, entry)
+        for reading, item in iter_pages(one, key, self._reader, self._caps):
+            if isinstance(item, Fault):
+                if item.is_lost:
+                    page.lost_marks.add_at(one, item)
+            elif isinstance(item, PagePupil):
+                self._put_pupil(one, key, page, reading.place, item)
+            elif isinstance(item, PageEntry):
+                self._put_cell(one, key, page, reading.place, item)
+            page.is_whole = page.is_whole and reading.is_whole
+            page.items.update(self._item(key, day, nth) for _, day, nth in reading.days())
+        for cell, (pupil, entry, place) in page.cells.items():
+            if cell not in page.lost_marks.by_where:
+                self._to_records(key, page, pupil, entry, place)
+        return page
+
+    def _put_pupil(
+        self, one: Sheets, key: GroupKey, page: _Page, place: Place, item: PagePupil | PageEntry
+    ) -> str | None:
+        """Note who stands in a row; one who can't be told is parked with all of it."""
+        try:
+            pupil = self._pupils.find(key.class_name, item.name)
+        except CellError as exc:
+            page.lost_marks.add_at(one, place.fault(exc.code, row=item.row, head="ФИО", detail=exc.detail))
+            page.is_whole = False
+            return None
+        page.pupils.add(pupil)
+        return pupil
+
+    def _put_cell(self, one: Sheets, key: GroupKey, page: _Page, place: Place, entry: PageEntry) -> None:
+        pupil = self._put_pupil(one, key, page, place, entry)
+        if pupil is None:
+            return
+        cell = self._names.cell("mark", pupil, key, entry.day, entry.nth)
+        known = page.cells.setdefault(cell, (pupil, entry, place))
+        fault = entry.fault
+        if (known[1].content, known[1].fault is None) != (entry.content, entry.fault is None):
+            fault = place.fault(WB_CONTRADICTION, row=entry.row, column=entry.column)
+        if fault is not None:
+            page.lost_marks.add(fault, cell)
+            page.lost_absences.add(fault, self._names.cell("absence", pupil, key, entry.day, entry.nth))
+
+    def _to_records(self, key: GroupKey, page: _Page, pupil: str, entry: PageEntry, place: Place) -> None:
+        slot: Slot | None = None
+        try:
+            slot = self._timetable.find(key, entry.day, entry.nth, entry.ordinal)
+        except CellError as exc:
+            if entry.content.absence is not None:
+                fault = place.fault(exc.code, row=entry.row, column=entry.column, detail=exc.detail)
+                page.lost_absences.add(fault, self._names.cell("absence", pupil, key, entry.day, entry.nth))
+        page.marks += records.iter_marks(self._names, key, pupil, entry, slot, place)
+        absence = None if slot is None else records.to_absence(self._names, key, pupil, entry, slot, place)
+        if absence is not None:
+            page.absences.append(absence)
+
+    def _item(self, key: GroupKey, day: date, nth: int, ordinal: int | None = None) -> str:
+        try:
+            slot: Slot | None = self._timetable.find(key, day, nth, ordinal)
+        except CellError:  # a column of a page whose lesson is not in the timetable
+            slot = None
+        return records.column_item(self._names, key, day, nth, slot)
+
+    def iter_homework(self, one: Sheets, scopes: Scopes) -> Iterator[ScopeRead]:
+        """Homework of a file's lists of lessons."""
+        by_group: dict[GroupKey, list[tuple[Place, LessonEntry]]] = defaultdict(list)
+        for place, entry in one.lessons:
+            by_group[key_of(entry)].append((place, entry))
+        for key, entries in sorted(by_group.items(), key=lambda item: item[0]):
+            found: list[Record] = []
+            lost = Lost()
+            days = sorted({entry.day for _, entry in entries})
+            for place, entry in entries:
+                if not entry.homework:
+                    continue
+                nth = entry.ordinal or 1
+                after = next((day for day in days if day > entry.day), None)
+                due_on = entry.due_on or self._timetable.next_day(key, entry.day) or after
+                if due_on is None or due_on < entry.day:
+                    ref = records.homework_ref(self._names, key, entry.day, nth)
+                    lost.add(place.fault(WB_HOMEWORK_DAY, row=entry.row), ref)
+                else:
+                    found.append(records.to_homework(self._names, key, entry, nth, due_on, place))
+            own = scopes.first(found)
+            items = EMPTY if one.faults else frozenset(record.ref for record in own)
+            yield from scopes.of_group(one, Kind.HOMEWORK, key, own, lost.all(), items=items)
