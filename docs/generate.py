@@ -58,6 +58,8 @@ UNITS = (
     ("from_day", "days from the run's day"),
     ("to_day", "days from the run's day"),
     ("_hour", "hour of the day"),
+    ("_minutes", "minutes"),
+    ("bells", "list of times"),
     ("max_claims", "claims"),
     ("max_attempts", "attempts"),
 )

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -31,6 +32,8 @@ from gateway.connectors.planner.door.source import build_door_source
 from gateway.connectors.planner.workbook.cells import Reader
 from gateway.connectors.planner.workbook.days import SchoolYear
 from gateway.connectors.planner.workbook.lint import LintReport, lint_workbook
+from gateway.connectors.planner.workbook.register import Bells
+from gateway.connectors.planner.workbook.source import WorkbookSource
 from gateway.connectors.planner.workbook.template import TEMPLATES, write_template
 from gateway.connectors.port import PortalSource
 from gateway.connectors.portal.moodle.source import build_moodle_source
@@ -185,6 +188,8 @@ def open_gateway(
         if planner is not None:
             stack.callback(planner.close)
             sources.append(planner)
+        if settings.planner.folder is not None:
+            sources.append(build_workbook_source(settings, settings.planner.folder, clock=chosen))
         inbox = DoorInbox(settings.planner.name) if settings.planner.accepts_push else None
         if inbox is not None and planner is None:
             sources.append(inbox)
@@ -317,6 +322,21 @@ def build_reader(settings: GatewaySettings, now: datetime) -> Reader:
     if not first.isdecimal():
         raise ConfigurationError("school.year: учебный год вида 2026/27")
     return Reader(year=SchoolYear(int(first)), today=today)
+
+
+def build_workbook_source(settings: GatewaySettings, folder: Path, *, clock: Clock) -> WorkbookSource:
+    """Make the source of the planner's folder."""
+    holidays = settings.school.holidays
+    return WorkbookSource(
+        settings.planner.folder_name,
+        folder,
+        clock=clock,
+        reader=lambda now: build_reader(settings, now),
+        zone=ZoneInfo(settings.school.timezone),
+        bells=Bells(settings.planner.bells, settings.planner.lesson_minutes),
+        is_holiday=lambda day: any(one.from_on <= day <= one.to_on for one in holidays),
+        settle_s=settings.planner.settle_s,
+    )
 
 
 def lint_planner_file(

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tomllib
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -199,7 +199,15 @@ class MeshSettings(_Group):
 
 class PlannerSettings(_Group):
     folder: Path | None = None
-    """Folder that the planner's files come into; read by its own connector."""
+    """Folder that the planner's workbooks come into, with its subfolders; read by its own connector beside the portal. None = no workbooks."""
+    folder_name: str = Field(default="workbook", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    """Name of that folder's source before its refs and in `[sources]` of the rules. Constant for ever, like the portal's."""
+    settle_s: float = Field(default=2.0, ge=0, le=60)
+    """How long a workbook must have stood still before it is read, in seconds; a spreadsheet program writes one within this."""
+    bells: tuple[time, ...] = ()
+    """Beginnings of the lessons of a day, `["08:30", "09:25"]`, for timetables that write only a lesson's number."""
+    lesson_minutes: int = Field(default=45, ge=10, le=180)
+    """Length of a lesson whose end no timetable says, in minutes: the usual one of a Russian school."""
     name: str = Field(default="planner", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     """The planner's name before its refs and in `[sources]` of the rules. Constant for ever, like the portal's."""
     door_url: str = ""

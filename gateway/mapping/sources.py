@@ -36,14 +36,14 @@ class FieldPrecedence(_Frozen):
     """Post that is asked."""
 
 
-DEFAULT_ORDER = (JOURNAL, PORTAL_NAME, "planner")
-"""What a person typed here on purpose, then the gradebook, which counts, then the planner, which is copied by hand."""
+DEFAULT_ORDER = (JOURNAL, PORTAL_NAME, "planner", "workbook")
+"""What a person typed here on purpose, then the gradebook, which counts, then the planner and its workbooks, which are copied by hand."""
 DEFAULT_FIELDS: dict[str, FieldPrecedence] = {
     "mark.value": FieldPrecedence(on_conflict="hold"),
     "absence.form": FieldPrecedence(on_conflict="hold"),
     "final.value": FieldPrecedence(on_conflict="hold"),
-    "lesson.time": FieldPrecedence(order=("planner",), owner="deputy_head"),
-    "lesson.topic": FieldPrecedence(order=("planner",)),
+    "lesson.time": FieldPrecedence(order=("planner", "workbook"), owner="deputy_head"),
+    "lesson.topic": FieldPrecedence(order=("planner", "workbook")),
 }
 """A wrong mark or «н» hurts, so two words wait; the timetable is the planner's, so are topics."""
 

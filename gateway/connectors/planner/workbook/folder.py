@@ -40,11 +40,6 @@ class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     problem: str = ""
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it will be readable without anybody's doing."""
-        return self.problem in WAITING
-
 
 def find_files(folder: Path, clock: Clock, *, settle_s: float, caps: Caps) -> list[FoundFile]:
     """List the workbooks of a folder in the order of their names.
@@ -59,6 +54,8 @@ def find_files(folder: Path, clock: Clock, *, settle_s: float, caps: Caps) -> li
         CellError: The folder can't be listed.
     """
     try:
+        if not folder.is_dir():  # one that is missing would look empty
+            raise CellError(WB_FOLDER)
         names = sorted(path for path in folder.rglob("*") if path.is_file())
         before = {path: path.stat() for path in names if _is_workbook(path)}
     except OSError as exc:

@@ -24,7 +24,7 @@ from gateway.connectors.planner.workbook.sheets import Caps
 from gateway.connectors.planner.workbook.survey import Sheets, iter_pages
 from gateway.connectors.port import ScopeRead
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import WB_CONTRADICTION, WB_HALF_WRITTEN, WB_HOMEWORK_DAY
+from gateway.domain.reasons import WB_CONTRADICTION, WB_DATE, WB_HALF_WRITTEN, WB_HOMEWORK_DAY
 from gateway.domain.records import Record
 
 
@@ -34,6 +34,7 @@ class _Page:
 
     Attributes:
         pupils: Refs of all who stand on them; `items` are their columns.
+        doubtful: Days of which it is not sure which column is which lesson.
         is_whole: Whether every column and row could be read, so that absence may mean something.
     """
 
@@ -44,6 +45,7 @@ class _Page:
     lost_absences: Lost = field(default_factory=Lost)
     pupils: set[str] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
+    doubtful: set[date] = field(default_factory=set)
     is_whole: bool = True
 
 
@@ -121,7 +123,11 @@ class Pages:
                 self._put_cell(one, key, page, reading.place, item)
             page.is_whole = page.is_whole and reading.is_whole
             page.items.update(self._item(key, day, nth) for _, day, nth in reading.days())
+            page.doubtful |= reading.doubtful_days()
         for cell, (pupil, entry, place) in page.cells.items():
+            if entry.day in page.doubtful and self._timetable.count(key, entry.day) != 1:
+                fault = place.fault(WB_DATE, row=entry.row, column=entry.column, detail="рядом столбец без даты")
+                self._park(page, cell, pupil, key, entry, fault)
             if cell not in page.lost_marks.by_where:
                 self._to_records(key, page, pupil, entry, place)
         return page
@@ -149,8 +155,12 @@ class Pages:
         if (known[1].content, known[1].fault is None) != (entry.content, entry.fault is None):
             fault = place.fault(WB_CONTRADICTION, row=entry.row, column=entry.column)
         if fault is not None:
-            page.lost_marks.add(fault, cell)
-            page.lost_absences.add(fault, self._names.cell("absence", pupil, key, entry.day, entry.nth))
+            self._park(page, cell, pupil, key, entry, fault)
+
+    def _park(self, page: _Page, cell: str, pupil: str, key: GroupKey, entry: PageEntry, fault: Fault) -> None:
+        """Park all that a cell may have held."""
+        page.lost_marks.add(fault, cell)
+        page.lost_absences.add(fault, self._names.cell("absence", pupil, key, entry.day, entry.nth))
 
     def _to_records(self, key: GroupKey, page: _Page, pupil: str, entry: PageEntry, place: Place) -> None:
         slot: Slot | None = None

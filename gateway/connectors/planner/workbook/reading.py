@@ -64,6 +64,7 @@ class SheetReading:
         self.is_empty = False
         self.is_whole = True
         """Whether all columns of a page were read; known when the entries are over."""
+        self._undated: set[int] = set()
         self._sheet = sheet
         self._reader = reader
         first = list(islice(sheet.iter_rows(), HEAD_ROWS))
@@ -109,10 +110,15 @@ class SheetReading:
             found.append((column, day, counts[day]))
         return found
 
+    def doubtful_days(self) -> set[date]:
+        """Days beside a column without a day: it may be one more lesson of theirs, so which lesson is which is not sure."""
+        near = {column + step for column in self._undated for step in (-1, 1)}
+        return {day for column, day in self.table.days.items() if column in near}
+
     def _unread_column(self, column: int) -> Fault:
-        is_day = self.layout == "page" and column > min(self.table.days, default=column)
-        if is_day:
+        if self.layout == "page" and column > max(self.table.columns.values()):
             self.is_whole = False
+            self._undated.add(column)
             return self.place.fault(WB_DATE, row=self.table.head_row, column=column)
         return self.place.fault(WB_COLUMN_UNREAD, row=self.table.head_row, column=column, is_lost=False)
 
@@ -233,6 +239,7 @@ class SheetReading:
             for column, cell in enumerate(line.row.cells[first : last + 1], start=first):
                 if column not in named and column not in strays and not is_blank(cell):
                     strays.add(column)
+                    self._undated.add(column)
                     self.is_whole = False
                     yield self.place.fault(WB_DATE, row=self.table.head_row, column=column)
             values = self._titled(line, "class_name", "subject", "group")

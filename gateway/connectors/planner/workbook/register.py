@@ -218,6 +218,10 @@ class Timetable:
             raise CellError(WB_NOT_IN_TIMETABLE)
         return slots[nth - 1]
 
+    def count(self, key: GroupKey, day: date) -> int:
+        """How many lessons a group has on a day."""
+        return len(self._slots.get(key, {}).get(day, []))
+
     def next_day(self, key: GroupKey, day: date) -> date | None:
         """The group's next day with a lesson."""
         return min((one for one, slots in self._slots.get(key, {}).items() if one > day and slots), default=None)

@@ -110,7 +110,7 @@ class WorkbookSource:
         directories = Directories(names, whole, Timetable(reader.year, self._zone, self._bells, self._is_holiday))
         yield from directories.iter_scopes(scopes)
         yield from directories.iter_memberships(scopes)
-        yield from directories.iter_lessons(scopes, next((one for one in unread if one.file.is_waiting), None))
+        yield from directories.iter_lessons(scopes, next((one for one in unread if one.is_waiting), None))
         yield from directories.iter_plans(scopes)
         pages = Pages(directories, names, reader, self._caps)
         for one in whole:

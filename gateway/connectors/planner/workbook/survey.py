@@ -24,7 +24,7 @@ from gateway.connectors.planner.workbook.entries import (
     SlotEntry,
 )
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
-from gateway.connectors.planner.workbook.folder import FoundFile
+from gateway.connectors.planner.workbook.folder import WAITING, FoundFile
 from gateway.connectors.planner.workbook.lint import iter_checked
 from gateway.connectors.planner.workbook.names import GroupKey
 from gateway.connectors.planner.workbook.reading import SheetReading
@@ -59,6 +59,11 @@ class Sheets:
     faults: list[Fault] = field(default_factory=list)
     broken: dict[int, Fault] = field(default_factory=dict)
     places: dict[int, Place] = field(default_factory=dict)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it will be readable without anybody's doing."""
+        return self.problem is not None and self.problem.code in WAITING
 
     def keep_subject(self, subject: str, key: str) -> None:
         """Remember how a subject is written where it stands first."""
