@@ -13,7 +13,7 @@ from collections.abc import Iterable, Set
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
 from gateway.connectors.port import CityDirectory, CityRead, CityScope
 from gateway.domain.errors import IncompleteReadError
@@ -24,6 +24,20 @@ from gateway.queue.tables import operation
 from gateway.reconcile.shadow import city_scope, scope_of
 from gateway.reconcile.tables import city_directory, shadow
 
+# built once: putting a statement together costs more than running it
+_DELETED_BY_US = select(operation.c.city_id).where(
+    operation.c.place_id == bindparam("place_id"),
+    operation.c.scope == bindparam("scope"),
+    operation.c.op == "delete",
+    operation.c.state.in_((State.ACCEPTED.value, State.UNKNOWN.value)),
+    operation.c.city_id.is_not(None),
+)
+_KNOWN = select(shadow.c.city_id).where(
+    shadow.c.place_id == bindparam("place_id"),
+    shadow.c.scope == bindparam("scope"),
+    or_(shadow.c.on_date.is_(None), shadow.c.on_date.between(bindparam("from_on"), bindparam("to_on"))),
+    shadow.c.city_id.not_in(_DELETED_BY_US),
+)
 PASSES_COUNT = 3
 """Reads of one scope before it is discarded: of a list that changes in each of them nothing can be concluded."""
 
@@ -70,23 +84,10 @@ class CityReads:
 
     def _load_known(self, scope: CityScope) -> Set[int]:
         """The city's ids that stood in the scope within its days when it was last read, less those that we may have deleted."""
-        ours = select(operation.c.city_id).where(
-            operation.c.place_id == self._place_id,
-            operation.c.scope == scope_of(scope),
-            operation.c.op == "delete",
-            operation.c.state.in_((State.ACCEPTED.value, State.UNKNOWN.value)),
-            operation.c.city_id.is_not(None),
-        )
+        days = {"from_on": scope.from_on, "to_on": scope.to_on}
         with self._gateway.store.read() as conn:
-            rows = conn.execute(
-                select(shadow.c.city_id).where(
-                    shadow.c.place_id == self._place_id,
-                    shadow.c.scope == scope_of(scope),
-                    or_(shadow.c.on_date.is_(None), shadow.c.on_date.between(scope.from_on, scope.to_on)),
-                    shadow.c.city_id.not_in(ours),
-                )
-            ).scalars()
-            return frozenset(rows)
+            rows = conn.execute(_KNOWN, {"place_id": self._place_id, "scope": scope_of(scope), **days})
+            return frozenset(rows.scalars())
 
     def _is_shown(self, scope: CityScope) -> bool | None:
         """Whether the city shows us any object of the kind that we know; None = nothing else is known. Asked once a run."""

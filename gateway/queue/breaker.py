@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityPort, CityRead, CityScope
 from gateway.domain.city import CityLesson, Intent
@@ -97,10 +97,24 @@ def after_silence(breaker: Breaker, terms: BreakerTerms, now: datetime) -> Break
     )
 
 
+# built once: putting a statement together costs more than running it
+_BREAKER = select(city_breaker).where(city_breaker.c.city == bindparam("city"))
+_BREAKER_LOCKED = _BREAKER.with_for_update()
+_WAITS = select(
+    select(pace_bucket.c.held_until)
+    .where(pace_bucket.c.city == bindparam("city"))
+    .scalar_subquery()
+    .label("held_until"),
+    select(city_breaker.c.retry_at)
+    .where(city_breaker.c.city == bindparam("city"), city_breaker.c.state != BreakerState.CLOSED.value)
+    .scalar_subquery()
+    .label("retry_at"),
+)
+
+
 def load_breaker(conn: Connection, city: str, *, for_update: bool = False) -> Breaker:
     """Load a city's breaker; closed where nothing ever failed."""
-    query = select(city_breaker).where(city_breaker.c.city == city)
-    row = conn.execute(query.with_for_update() if for_update else query).one_or_none()
+    row = conn.execute(_BREAKER_LOCKED if for_update else _BREAKER, {"city": city}).one_or_none()
     if row is None:
         return Breaker()
     return Breaker(state=BreakerState(row.state), failures=row.failures, trips=row.trips, retry_at=row.retry_at)
@@ -111,15 +125,7 @@ def find_wait_until(conn: Connection, city: str, now: datetime) -> datetime | No
 
     One question, because it is asked before each claim.
     """
-    row = conn.execute(
-        select(
-            select(pace_bucket.c.held_until).where(pace_bucket.c.city == city).scalar_subquery().label("held_until"),
-            select(city_breaker.c.retry_at)
-            .where(city_breaker.c.city == city, city_breaker.c.state != BreakerState.CLOSED.value)
-            .scalar_subquery()
-            .label("retry_at"),
-        )
-    ).one()
+    row = conn.execute(_WAITS, {"city": city}).one()
     held_until = row.held_until if row.held_until is not None and is_held(row.held_until, now) else None
     moments = [moment for moment in (held_until, row.retry_at) if moment is not None and moment > now]
     return max(moments, default=None)

@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, bindparam, exists, func, select, update
 
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation
 from gateway.store.transaction import Store
+
+_RETURN = (
+    update(operation)
+    .where(operation.c.state == State.CLAIMED.value, operation.c.lease_until <= bindparam("b_now"))
+    .values(state=State.READY.value, lease_until=None, changed_at=bindparam("b_now"))
+)
+_LOSE = (
+    update(operation)
+    .where(operation.c.state == State.SENDING.value, operation.c.lease_until <= bindparam("b_now"))
+    .values(
+        state=State.UNKNOWN.value,
+        reason="UNKNOWN_OUTCOME",
+        lease_until=None,
+        changed_at=bindparam("b_now"),
+        # a call that kills its worker every time must come to an end
+        attempts=operation.c.attempts + 1,
+    )
+)
 
 
 def sweep(store: Store) -> int:
@@ -20,23 +38,8 @@ def sweep(store: Store) -> int:
     """
     with store.write() as conn:
         now = store.now(conn)
-        returned = conn.execute(
-            update(operation)
-            .where(operation.c.state == State.CLAIMED.value, operation.c.lease_until <= now)
-            .values(state=State.READY.value, lease_until=None, changed_at=now)
-        ).rowcount
-        lost = conn.execute(
-            update(operation)
-            .where(operation.c.state == State.SENDING.value, operation.c.lease_until <= now)
-            .values(
-                state=State.UNKNOWN.value,
-                reason="UNKNOWN_OUTCOME",
-                lease_until=None,
-                changed_at=now,
-                # a call that kills its worker every time must come to an end
-                attempts=operation.c.attempts + 1,
-            )
-        ).rowcount
+        returned = conn.execute(_RETURN, {"b_now": now}).rowcount
+        lost = conn.execute(_LOSE, {"b_now": now}).rowcount
     return returned + lost
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Integer, bindparam, case, func, select
 
 from gateway.connectors.pace import Lane
 from gateway.queue.states import OPEN, State
@@ -69,18 +69,21 @@ class DueRow(NamedTuple):
     lane: Lane
 
 
+_DUE = (
+    select(operation.c.id, operation.c.lane)
+    .where(
+        operation.c.place_id == bindparam("place_id"),
+        operation.c.state == State.READY.value,
+        operation.c.not_before <= bindparam("now"),
+    )
+    .order_by(operation.c.lane, operation.c.due_on, operation.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+
+
 def load_due_rows(conn: Connection, place_id: int, now: datetime, *, limit: int) -> list[DueRow]:
     """Load operations that may be claimed now, in the order in which they are served."""
-    rows = conn.execute(
-        select(operation.c.id, operation.c.lane)
-        .where(
-            operation.c.place_id == place_id,
-            operation.c.state == State.READY.value,
-            operation.c.not_before <= now,
-        )
-        .order_by(operation.c.lane, operation.c.due_on, operation.c.id)
-        .limit(limit)
-    )
+    rows = conn.execute(_DUE, {"place_id": place_id, "now": now, "most": limit})
     return [DueRow(row[0], to_lane(row[1])) for row in rows]
 
 

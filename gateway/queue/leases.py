@@ -8,10 +8,25 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from gateway.queue.tables import lease
 from gateway.store.transaction import Store, upsert
+
+_TAKE = (
+    update(lease)
+    .where(
+        lease.c.name == bindparam("b_name"),
+        or_(lease.c.owner == bindparam("b_owner"), lease.c.until <= bindparam("b_now")),
+    )
+    .values(owner=bindparam("b_owner"), until=bindparam("b_until"))
+)
+_LEASE = select(lease.c.owner, lease.c.until).where(lease.c.name == bindparam("name")).with_for_update()
+_END = (
+    update(lease)
+    .where(lease.c.name == bindparam("b_name"), lease.c.owner == bindparam("b_owner"))
+    .values(until=bindparam("b_until"))
+)
 
 
 def take_lease(store: Store, name: str, owner: str, *, seconds: float) -> bool:
@@ -26,24 +41,21 @@ def take_lease(store: Store, name: str, owner: str, *, seconds: float) -> bool:
     with store.write() as conn:
         now = store.now(conn)
         upsert(conn, lease, [{"name": name, "owner": "", "until": now}], keys=("name",), update=())
-        taken = conn.execute(
-            update(lease)
-            .where(lease.c.name == name, or_(lease.c.owner == owner, lease.c.until <= now))
-            .values(owner=owner, until=now + timedelta(seconds=seconds))
-        )
+        until = now + timedelta(seconds=seconds)
+        taken = conn.execute(_TAKE, {"b_name": name, "b_owner": owner, "b_now": now, "b_until": until})
         return taken.rowcount == 1
 
 
 def holds_lease(conn: Connection, name: str, owner: str, now: datetime) -> bool:
     """Whether the lease is still the owner's; on PostgreSQL nobody can take it before the caller's commit."""
-    row = conn.execute(select(lease.c.owner, lease.c.until).where(lease.c.name == name).with_for_update()).one_or_none()
+    row = conn.execute(_LEASE, {"name": name}).one_or_none()
     return row is not None and row.owner == owner and row.until > now
 
 
 def end_lease(store: Store, name: str, owner: str) -> None:
     """Give a lease back before its time; one that is another's by now stays so."""
     with store.write() as conn:
-        conn.execute(update(lease).where(lease.c.name == name, lease.c.owner == owner).values(until=store.now(conn)))
+        conn.execute(_END, {"b_name": name, "b_owner": owner, "b_until": store.now(conn)})
 
 
 def count_leases(conn: Connection, prefix: str, now: datetime) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from gateway.audit.deed import Actor, Deed
 from gateway.domain.errors import AccessDeniedError
@@ -15,6 +15,9 @@ from gateway.store.transaction import upsert
 
 WHOLE_CITY = "*"
 """Pseudo-profile: nothing is sent to this city at all."""
+_PAUSED = select(profile_pause.c.profile).where(
+    profile_pause.c.city == bindparam("city"), profile_pause.c.is_lifted.is_(False)
+)
 
 
 def pause(conn: Connection, ledger: Ledger, city: str, error: AccessDeniedError, *, now: datetime) -> None:
@@ -41,11 +44,7 @@ def pause(conn: Connection, ledger: Ledger, city: str, error: AccessDeniedError,
 
 def load_paused(conn: Connection, city: str) -> Collection[str]:
     """Load names of the profiles that are paused."""
-    return frozenset(
-        conn.execute(
-            select(profile_pause.c.profile).where(profile_pause.c.city == city, profile_pause.c.is_lifted.is_(False))
-        ).scalars()
-    )
+    return frozenset(conn.execute(_PAUSED, {"city": city}).scalars())
 
 
 def is_everyone_paused(conn: Connection, city: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from gateway.connectors.pace import Lane
 from gateway.queue.states import State
@@ -37,6 +37,28 @@ class ScopeDue(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane
 
 
+_ON_DEMAND = func.min(operation.c.lane).label("lane")  # «demand» sorts before «nightly»
+_RIPE = (
+    select(
+        operation.c.scope,
+        operation.c.kind,
+        func.min(operation.c.on_date).label("from_on"),
+        func.max(operation.c.on_date).label("to_on"),
+        func.min(operation.c.id).label("sample_id"),
+        func.max(operation.c.run_id).label("run_id"),
+        func.min(operation.c.not_before).label("since"),
+        _ON_DEMAND,
+    )
+    .where(
+        operation.c.place_id == bindparam("place_id"),
+        operation.c.state.in_(_ANSWERED),
+        operation.c.not_before <= bindparam("now"),
+    )
+    .group_by(operation.c.scope, operation.c.kind)
+    .order_by(_ON_DEMAND, func.min(operation.c.not_before))
+)
+
+
 def load_scopes_ripe(
     conn: Connection, place_id: int, now: datetime, *, wait_s: float, lanes: Sequence[Lane]
 ) -> list[ScopeDue]:
@@ -52,26 +74,7 @@ def load_scopes_ripe(
         wait_s: How long an answer waits for the rest of its group, in seconds; 0 = not at all.
         lanes: Which lanes are asked for.
     """
-    on_demand = func.min(operation.c.lane).label("lane")  # «demand» sorts before «nightly»
-    rows = conn.execute(
-        select(
-            operation.c.scope,
-            operation.c.kind,
-            func.min(operation.c.on_date).label("from_on"),
-            func.max(operation.c.on_date).label("to_on"),
-            func.min(operation.c.id).label("sample_id"),
-            func.max(operation.c.run_id).label("run_id"),
-            func.min(operation.c.not_before).label("since"),
-            on_demand,
-        )
-        .where(
-            operation.c.place_id == place_id,
-            operation.c.state.in_(_ANSWERED),
-            operation.c.not_before <= now,
-        )
-        .group_by(operation.c.scope, operation.c.kind)
-        .order_by(on_demand, func.min(operation.c.not_before))
-    ).all()
+    rows = conn.execute(_RIPE, {"place_id": place_id, "now": now}).all()
     is_early = {
         (row.scope, row.kind) for row in rows if row.lane != "demand" and now - row.since < timedelta(seconds=wait_s)
     }

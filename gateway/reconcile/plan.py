@@ -12,7 +12,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.domain.errors import PlanRefusedError
 from gateway.reconcile.compare import Category
@@ -202,13 +202,16 @@ class PlanDraft:
                     conn.execute(insert(decision_scope), shared)
 
 
+_PLAN = select(plan).where(plan.c.id == bindparam("id"))
+
+
 def load_plan(conn: Connection, plan_id: int) -> SealedPlan:
     """Load a plan by its number.
 
     Raises:
         PlanRefusedError: There is none, or it was never sealed (a run that died while planning).
     """
-    row = conn.execute(select(plan).where(plan.c.id == plan_id)).one_or_none()
+    row = conn.execute(_PLAN, {"id": plan_id}).one_or_none()
     if row is None or row.hash is None:
         raise PlanRefusedError(f"Плана {plan_id} нет, или его построение не было закончено: запустите plan заново")
     return SealedPlan(
