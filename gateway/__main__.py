@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.app import app, run_cli
-from gateway.cli.context import ConfigOption, opened
+from gateway.cli.context import ERR, ConfigOption, opened
 
 
 @app.command("serve")
@@ -28,11 +28,13 @@ def serve_command(
 
     with opened(config, is_quiet=True) as gateway:
         settings = gateway.settings
+        listened = host or settings.web.host
         serve(
             gateway,
-            host=host or settings.web.host,
+            host=listened,
             port=settings.web.port if port is None else port,
             with_worker=settings.queue.redis_url is None if worker is None else worker,
+            on_listening=lambda bound: ERR.print(f"Слушаю http://{listened}:{bound}/api/v1"),
         )
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -60,14 +63,16 @@ def build_desk(gateway: Gateway) -> Desk:
     return Desk(gateway=gateway, gate=build_gate(gateway), place_id=place_id, begin=_begin)
 
 
-def serve(gateway: Gateway, *, host: str, port: int, with_worker: bool) -> None:
+def serve(gateway: Gateway, *, host: str, port: int, with_worker: bool, on_listening: Callable[[int], None]) -> None:
     """Serve until told to stop.
 
     Args:
+        port: 0 lets the system choose.
         with_worker: Deliver, read back and keep the schedules in this process too.
+        on_listening: Told the port once nobody can be refused any more.
 
     Raises:
-        ConfigurationError: An address that others could reach, without a proxy that does TLS.
+        ConfigurationError: An address that others could reach without a proxy that does TLS, or one that is taken.
     """
     settings = gateway.settings
     refuse_open_address(settings, host)
@@ -85,9 +90,12 @@ def serve(gateway: Gateway, *, host: str, port: int, with_worker: bool) -> None:
         timeout_graceful_shutdown=STOP_S,
     )
     server = uvicorn.Server(config)
-    LOG.info("serving.started", host=host, port=port)
-    with _working(gateway, server) if with_worker else ExitStack():
-        server.run()
+    listener = _listen(host, port)
+    bound: int = listener.getsockname()[1]
+    on_listening(bound)
+    LOG.info("serving.started", host=host, port=bound)
+    with listener, _ended_by_signals(server), _working(gateway, server) if with_worker else ExitStack():
+        server.run(sockets=[listener])
     LOG.info("serving.stopped")
 
 
@@ -105,6 +113,31 @@ def refuse_open_address(settings: GatewaySettings, host: str) -> None:
         raise ConfigurationError(
             "web.host: без TLS слушаем только этот компьютер; назовите прокси с TLS в web.trusted_proxies"
         )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is told: a taken port is a setting to be mended, not a line in a log."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
+    except OSError as exc:
+        raise ConfigurationError(f"Порт {port} занят или адрес не наш: web.host, web.port") from exc
+
+
+@contextmanager
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Come to our own end on a signal: uvicorn stops and then raises it again, which would kill the worker in mid-step."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

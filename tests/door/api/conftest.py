@@ -6,6 +6,7 @@ stranger's name. Password hashing is cheap here; the door, the store, the audit 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -244,6 +245,7 @@ class School:
     clock: VirtualClock
     client: TestClient
     office: Office
+    folder: Path
     place_ids: tuple[int, int]
     surnames: dict[str, str] = field(default_factory=lambda: dict(SURNAMES))
     strangers: dict[str, str] = field(default_factory=lambda: dict(STRANGERS))
@@ -281,26 +283,48 @@ def make_settings(folder: Path, **groups: dict[str, Any]) -> GatewaySettings:
     )
 
 
+@pytest.fixture(scope="session")
+def school_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with both schools in it, made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("schools")
+    with open_gateway(make_settings(folder), clock=VirtualClock(NOW)) as gateway, gateway.store.write() as conn:
+        store_schools(conn, gateway)
+    return folder / "gateway.sqlite"
+
+
+def store_schools(conn: Connection, gateway: Gateway) -> None:
+    """Store both schools: the gateway's own, and one of another city under the same refs."""
+    mine, theirs = place_ids(conn, gateway)
+    for place_id, surnames, number in ((mine, SURNAMES, 1), (theirs, STRANGERS, 2)):
+        records = build_records(surnames)
+        store_school(conn, place_id, records)
+        store_plan(conn, place_id, records, number)
+    confirm(conn, mine, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=NOW)
+
+
+def place_ids(conn: Connection, gateway: Gateway) -> tuple[int, int]:
+    mine = gateway.place
+    return gateway.place_id(conn), get_place_id(conn, Place(city="127.0.0.1:9/999", portal=mine.portal, year=mine.year))
+
+
 @contextmanager
-def open_school(folder: Path, **groups: dict[str, Any]) -> Iterator[School]:
-    """Compose the gateway over both schools and serve its door to a test client."""
+def open_school(folder: Path, file: Path, **groups: dict[str, Any]) -> Iterator[School]:
+    """Compose the gateway over a copy of both schools and serve its door to a test client."""
+    shutil.copy(file, folder / "gateway.sqlite")
+    with open_served(make_settings(folder, **groups), folder) as school:
+        yield school
+
+
+@contextmanager
+def open_served(settings: GatewaySettings, folder: Path) -> Iterator[School]:
     clock = VirtualClock(NOW)
-    with open_gateway(make_settings(folder, **groups), clock=clock) as gateway:
+    with open_gateway(settings, clock=clock) as gateway:
         with gateway.store.write() as conn:
-            mine = gateway.place_id(conn)
-            place = gateway.place
-            theirs = get_place_id(conn, Place(city="127.0.0.1:9/999", portal=place.portal, year=place.year))
-            for place_id, surnames, number in ((mine, SURNAMES, 1), (theirs, STRANGERS, 2)):
-                records = build_records(surnames)
-                store_school(conn, place_id, records)
-                store_plan(conn, place_id, records, number)
-            confirm(
-                conn, mine, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=NOW
-            )  # fmt: skip
+            places = place_ids(conn, gateway)
         begun: list[Callable[[], object]] = []
-        desk = Desk(gateway=gateway, gate=build_gate(gateway), place_id=mine, begin=begun.append)
+        desk = Desk(gateway=gateway, gate=build_gate(gateway), place_id=places[0], begin=begun.append)
         with TestClient(build_api(desk), base_url="https://testserver") as client:
-            yield School(gateway, clock, client, build_office(gateway), (mine, theirs), begun=begun)
+            yield School(gateway, clock, client, build_office(gateway), folder, places, begun=begun)
 
 
 def admit_everybody(school: School) -> None:
@@ -319,25 +343,36 @@ def admit_everybody(school: School) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared_school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
+def shared_school(school_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
     """Both schools with everybody admitted, for tests that only look."""
-    with open_school(tmp_path_factory.mktemp("school")) as school:
+    with open_school(tmp_path_factory.mktemp("school"), school_file) as school:
         admit_everybody(school)
         yield school
 
 
 @pytest.fixture
-def school(tmp_path: Path) -> Iterator[School]:
+def school(school_file: Path, tmp_path: Path) -> Iterator[School]:
     """Both schools and nobody admitted yet."""
-    with open_school(tmp_path) as made:
+    with open_school(tmp_path, school_file) as made:
         yield made
 
 
 @pytest.fixture
-def build_school(tmp_path: Path) -> Callable[..., Any]:
+def build_school(school_file: Path, tmp_path: Path) -> Callable[..., Any]:
     """Opens a school with settings of the test's own."""
 
     def build(**groups: dict[str, Any]) -> Any:
-        return open_school(tmp_path, **groups)
+        return open_school(tmp_path, school_file, **groups)
 
     return build
+
+
+@pytest.fixture
+def school_on_each_database(database_url: str, tmp_path: Path) -> Iterator[School]:
+    """Both schools with everybody admitted, on SQLite and on PostgreSQL."""
+    settings = make_settings(tmp_path, database={"url": database_url})
+    with open_gateway(settings, clock=VirtualClock(NOW)) as gateway, gateway.store.write() as conn:
+        store_schools(conn, gateway)
+    with open_served(settings, tmp_path) as school:
+        admit_everybody(school)
+        yield school
