@@ -28,6 +28,7 @@ from gateway.domain.records import (
     xor_of,
 )
 from gateway.reconcile.gone import DELETABLE, Gone, gone_kind
+from gateway.reconcile.shares import note_shares
 from gateway.reconcile.tables import record, record_version, scope_state
 from gateway.store.transaction import upsert
 
@@ -71,6 +72,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
     changed_rows: list[dict[str, object]] = []
     versions: list[dict[str, object]] = []
     digests: list[bytes] = []
+    fresh: list[Record] = []
     unchanged = 0
     seen: set[tuple[str, str]] = set()
     for item in read.records:
@@ -100,6 +102,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
             "run_id": run_id,
         }
         (new_rows if before is None else changed_rows).append(row)
+        fresh.append(item)
         versions.append(_version(place_id, key, digest, body, read.read_at, None, run_id))
     moved = _moved_here(conn, place_id, new_rows)
     upsert(
@@ -109,6 +112,7 @@ def store_scope(conn: Connection, place_id: int, read: ScopeRead, *, run_id: int
         keys=("place_id", "kind", "ref"),
         update=("scope", "digest", "body", "changed_at", "gone", "gone_at", "absent_reads", "run_id"),
     )
+    note_shares(conn, place_id, read.scope, fresh)
     gone_count, gone_versions = _mark_gone(conn, place_id, read, known, seen, run_id)
     versions.extend(gone_versions)
     if versions:

@@ -75,6 +75,16 @@ scope_state = Table(
     Column("run_id", Integer, nullable=False),
 )
 
+scope_share = Table(
+    "scope_share",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("form", String(10), primary_key=True),
+    Column("ref", _REF, primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("scope", _SCOPE, primary_key=True),
+)
+
 record_fault = Table(
     "record_fault",
     metadata,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, literal, or_, select
 
 from gateway.access.roles import Role
 from gateway.access.scope import Scope
@@ -19,6 +19,7 @@ from gateway.domain.errors import NotVisibleError
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Absence, Group, Homework, Lesson, Mark, Person, Record
 from gateway.mapping.links import load_links
+from gateway.reconcile.shares import GROUP, PUPIL
 from gateway.reconcile.tables import base, record
 from gateway.report.visible import Seen, body_field
 
@@ -195,24 +196,24 @@ def load_homework(
     """
     require_pupil(conn, scope, place_id, pupil_ref)
     seen = Seen(conn, scope, place_id)
+    groups = seen.groups_of(select(literal(pupil_ref)))
     rows = conn.execute(
-        select(record.c.body, base.c.verified_at)
-        .select_from(_with_base())
-        .where(
-            record.c.place_id == place_id,
-            record.c.kind == Kind.HOMEWORK.value,
-            record.c.gone.is_(None),
-            record.c.ref > after,
-            seen.covers(record),
-            body_field(record.c.body, "group").in_(seen.groups_of(select(literal(pupil_ref)))),
-            # ends with the quote, so that user:3 is not found in user:31
-            or_(
-                body_field(record.c.body, "pupils") == "[]",
-                body_field(record.c.body, "pupils").contains(f'"{pupil_ref}"', autoescape=True),
-            ),
+        _page(
+            place_id,
+            Kind.HOMEWORK,
+            [seen.scopes_of(Kind.HOMEWORK, GROUP, groups)],
+            [
+                seen.covers(record),
+                body_field(record.c.body, "group").in_(groups),
+                # ends with the quote, so that user:3 is not found in user:31
+                or_(
+                    body_field(record.c.body, "pupils") == "[]",
+                    body_field(record.c.body, "pupils").contains(f'"{pupil_ref}"', autoescape=True),
+                ),
+            ],
+            after=after,
+            limit=limit,
         )
-        .order_by(record.c.ref)
-        .limit(limit)
     )
     tasks = [(msgspec.json.decode(row.body, type=Homework), row.verified_at) for row in rows]
     return [
@@ -263,30 +264,52 @@ def _load(
     limit: int,
 ) -> list[tuple[R, datetime | None]]:
     seen = Seen(conn, scope, place_id)
-    where: list[ColumnElement[bool]] = [
-        record.c.place_id == place_id,
-        record.c.kind == cls.kind.value,
-        record.c.gone.is_(None),
-        record.c.ref > after,
-        seen.covers(record),
-    ]
+    where: list[ColumnElement[bool]] = [seen.covers(record)]
+    scopes: list[Select[Any]] = []
     if pupil_ref is not None:
         require_pupil(conn, scope, place_id, pupil_ref)
+        scopes.append(seen.scopes_of(cls.kind, PUPIL, select(literal(pupil_ref))))
         where.append(body_field(record.c.body, "pupil") == pupil_ref)
     if group_ref is not None:
         require_group(conn, scope, place_id, group_ref)
+        scopes.append(seen.scopes_of(cls.kind, GROUP, select(literal(group_ref))))
         where.append(body_field(record.c.body, "group") == group_ref)
     if scope.principal.role in _OUTSIDE and cls is Mark:
         where.append(body_field(record.c.body, "is_hidden").not_in(("1", "true")))
-    rows = conn.execute(
-        select(record.c.body, base.c.verified_at)
-        .select_from(_with_base())
-        .where(*where)
-        .order_by(record.c.ref)
-        .limit(limit)
-    )
+    rows = conn.execute(_page(place_id, cls.kind, scopes, where, after=after, limit=limit))
     decoder = msgspec.json.Decoder(cls)
     return [(decoder.decode(row.body), row.verified_at) for row in rows]
+
+
+def _page(
+    place_id: int,
+    kind: Kind,
+    scopes: Sequence[Select[Any]],
+    where: Sequence[ColumnElement[bool]],
+    *,
+    after: str,
+    limit: int,
+) -> Select[Any]:
+    """One page of live records of a kind out of a few scopes, by ref.
+
+    A place's records of a kind by ref is the primary key, and a database that can't know how few scopes are meant walks
+    all of it; so the ref is an expression here, and the scopes' index is the one way left.
+    """
+    ref = record.c.ref.concat("")
+    return (
+        select(record.c.body, base.c.verified_at)
+        .select_from(_with_base())
+        .where(
+            record.c.place_id == place_id,
+            record.c.kind.concat("") == kind.value,
+            record.c.gone.is_(None),
+            *(record.c.scope.in_(one) for one in scopes),
+            ref > after,
+            *where,
+        )
+        .order_by(ref)
+        .limit(limit)
+    )
 
 
 def _with_base() -> FromClause:

@@ -19,7 +19,8 @@ from gateway.access.roles import Reach
 from gateway.access.scope import Scope
 from gateway.domain.identifiers import Kind
 from gateway.mapping.normalise import class_key
-from gateway.reconcile.tables import record
+from gateway.reconcile.shares import GROUP, PUPIL
+from gateway.reconcile.tables import record, scope_share
 
 
 class body_field(FunctionElement[str]):  # noqa: N801  # an SQL function, written as one
@@ -125,17 +126,31 @@ class Seen:
             case _:
                 return false()
 
+    def scopes_of(self, kind: Kind, form: str, refs: Select[Any]) -> Select[Any]:
+        """The scopes that hold records of a kind of these pupils, groups or programmes, and perhaps a few more."""
+        share = scope_share.alias()
+        return select(share.c.scope).where(
+            share.c.place_id == self._place_id,
+            share.c.form == form,
+            share.c.ref.in_(refs),
+            share.c.kind == kind.value,
+        )
+
     def groups_of(self, pupils: Select[Any]) -> Select[Any]:
         """Refs of the groups that these pupils are in today."""
         member = record.alias()
         return select(body_field(member.c.body, "group")).where(
-            self._is_member(member), body_field(member.c.body, "person").in_(pupils)
+            self._is_member(member),
+            member.c.scope.in_(self.scopes_of(Kind.MEMBERSHIP, PUPIL, pupils)),
+            body_field(member.c.body, "person").in_(pupils),
         )
 
     def _members_of(self, groups: Select[Any]) -> Select[Any]:
         member = record.alias()
         return select(body_field(member.c.body, "person")).where(
-            self._is_member(member), body_field(member.c.body, "group").in_(groups)
+            self._is_member(member),
+            member.c.scope.in_(self.scopes_of(Kind.MEMBERSHIP, GROUP, groups)),
+            body_field(member.c.body, "group").in_(groups),
         )
 
     def _is_member(self, member: FromClause) -> ColumnElement[bool]:
