@@ -17,6 +17,7 @@ from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.init import init_command
 from gateway.cli.links import links_app
+from gateway.cli.passport import passport_command
 from gateway.cli.planner import planner_app
 from gateway.cli.plans import plan_app
 from gateway.cli.queue import queue_app
@@ -74,6 +75,7 @@ app.add_typer(discrepancies_app, name="discrepancies")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")
+app.command("passport")(passport_command)
 app.command("stop-sending")(stop_command)
 app.command("support-bundle")(support_command)
 app.command("backup")(backup_command)

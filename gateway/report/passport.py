@@ -1,0 +1,515 @@
+"""The passport of a record: one sentence of verdict, the last decision in five steps, and everything that happened to it.
+
+Reads what every floor kept (versions of both sides, decisions, operations, attempts, receipts, discrepancies) and adds
+nothing of its own. «As of» a moment is answered from the same versions: what stood in either journal then, as far as it
+had been read.
+
+Source: product.md N1, N8, N14; design, "Passport".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, or_, select
+
+from gateway.domain.city import Atom, Intent
+from gateway.domain.discrepancies import DiscrepancyState
+from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import REASONS
+from gateway.domain.records import RECORD_TYPES, Record
+from gateway.mapping.atoms import atom_of_city, atom_of_intent
+from gateway.mapping.tables import mark_lesson
+from gateway.queue.states import OPEN, State
+from gateway.queue.tables import attempt, operation, receipt
+from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
+from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.tables import (
+    base,
+    decision,
+    decision_scope,
+    discrepancy,
+    discrepancy_step,
+    intended,
+    plan,
+    record,
+    record_version,
+    scope_state,
+    shadow,
+    shadow_version,
+)
+from gateway.report.plan_view import Words
+
+MOST_EVENTS = 500
+"""Events of one kind in a passport: a mark that was touched more often than that is a fault, and its newest tell it."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the five steps of the last decision: read, in_scope, matched, mapped, decided."""
+
+    name: str
+    is_passed: bool
+    words: str
+    reason: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened, by the moment at which we learnt of it; `note` has codes and numbers, never a payload."""
+
+    at: datetime
+    what: str
+    words: str
+    note: str = ""
+
+
+class Passport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one record.
+
+    Attributes:
+        verdict: One sentence, never more than is known.
+        whose_move: The post whose turn it is; empty where nobody has to do anything.
+        theirs_read_at: When the city's scope of it was last read whole; None = never: then nothing is called missing.
+    """
+
+    kind: str
+    ref: str
+    class_name: str
+    pupil: str
+    subject: str
+    on: date | None
+    verdict: str
+    whose_move: str
+    ours: Mapping[str, str]
+    base: Mapping[str, str]
+    theirs: Mapping[str, str]
+    ours_read_at: datetime | None
+    base_at: datetime | None
+    theirs_read_at: datetime | None
+    city_id: int | None
+    rule_version: str
+    steps: Sequence[Step]
+    events: Sequence[Event]
+    discrepancy_id: int | None
+
+
+class AsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """What stood in either journal at a moment, as far as it had been read by then.
+
+    Attributes:
+        is_ours_known: Ours had been read at all by then; otherwise it is unknown and not absent.
+        is_theirs_known: The same of the city's object.
+    """
+
+    at: datetime
+    is_ours_known: bool
+    ours: str
+    ours_since: datetime | None
+    is_theirs_known: bool
+    theirs: Mapping[str, str]
+    theirs_since: datetime | None
+
+
+class _Ground(msgspec.Struct, frozen=True):
+    """The rows that a passport stands on."""
+
+    record: Row[Any] | None
+    intended: Row[Any] | None
+    base: Row[Any] | None
+    shown: Row[Any] | None
+    decision: Row[Any] | None
+    operation: Row[Any] | None
+    discrepancy: Row[Any] | None
+    scope: str | None
+    theirs_read_at: datetime | None
+
+
+def find_refs(
+    conn: Connection, place_id: int, *, city_pupil_id: int, on: date | None = None, limit: int = 100
+) -> list[tuple[str, str]]:
+    """Find (kind, ref) of a pupil's records by his number in the city, of one day where it is given."""
+    cells = or_(
+        *(
+            intended.c.object_key.startswith(f"{kind}/{city_pupil_id}/", autoescape=True)
+            for kind in ("mark", "absence", "comment", "final")
+        )
+    )
+    query = select(intended.c.kind, intended.c.ref).where(intended.c.place_id == place_id, cells)
+    if on is not None:
+        query = query.where(intended.c.on_date == on)
+    rows = conn.execute(query.order_by(intended.c.on_date, intended.c.kind, intended.c.ref).limit(limit))
+    return [(row.kind, row.ref) for row in rows]
+
+
+def find_kinds(conn: Connection, place_id: int, ref: str) -> list[str]:
+    """Find under which kinds a ref is known, at the portal or in what was agreed."""
+    sent = list(CITY_TYPES)
+    found = {
+        row[0]
+        for table in (record, base, intended)
+        for row in conn.execute(
+            select(table.c.kind).where(table.c.place_id == place_id, table.c.ref == ref, table.c.kind.in_(sent))
+        )
+    }
+    return sorted(found)
+
+
+def load_passport(conn: Connection, place_id: int, kind: str, ref: str) -> Passport | None:
+    """Load the passport of a record; None where nothing was ever known of it.
+
+    Args:
+        conn: A read transaction.
+        place_id: Where we are.
+        kind: Kind of the record.
+        ref: Its ref.
+    """
+    ground = _load_ground(conn, place_id, kind, ref)
+    if ground.record is None and ground.base is None and ground.intended is None:
+        return None
+    words = Words(conn, place_id)
+    meant = _first_body(ground)
+    intent = None if meant is None else _intent_of(kind, meant)
+    local = None if ground.record is None else _record_of(kind, ground.record.body)
+    cell = words.cell(kind, intent, local)
+    ours = None if ground.intended is None else _atom_of(kind, ground.intended.intent)
+    agreed = None if ground.base is None else _atom_of(kind, ground.base.intent)
+    shown = None if ground.shown is None else _city_atom(kind, ground.shown.body)
+    verdict, whose_move = _verdict(ground, words, shown)
+    found = ground.intended
+    return Passport(
+        kind=kind,
+        ref=ref,
+        class_name=cell.class_name,
+        pupil=cell.pupil,
+        subject=cell.subject,
+        on=None if found is None else found.on_date,
+        verdict=verdict,
+        whose_move=whose_move,
+        ours=words.fields(ours),
+        base=words.fields(agreed),
+        theirs=words.fields(shown),
+        ours_read_at=None if ground.record is None else ground.record.changed_at,
+        base_at=None if ground.base is None else ground.base.verified_at,
+        theirs_read_at=ground.theirs_read_at,
+        city_id=None if ground.base is None else ground.base.city_id,
+        rule_version="" if ground.decision is None else ground.decision.rule_version,
+        steps=_build_steps(conn, place_id, kind, ref, ground, words, ours),
+        events=sorted(_iter_events(conn, place_id, kind, ref, ground, words), key=lambda event: event.at),
+        discrepancy_id=None if ground.discrepancy is None else ground.discrepancy.id,
+    )
+
+
+def load_as_of(conn: Connection, place_id: int, kind: str, ref: str, at: datetime) -> AsOf:
+    """Say what stood in either journal at a moment.
+
+    Args:
+        conn: A read transaction.
+        place_id: Where we are.
+        kind: Kind of the record.
+        ref: Its ref.
+        at: Aware UTC.
+    """
+    ours = conn.execute(
+        select(record_version)
+        .where(
+            record_version.c.place_id == place_id,
+            record_version.c.kind == kind,
+            record_version.c.ref == ref,
+            record_version.c.valid_from <= at,
+        )
+        .order_by(record_version.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    city_ids = _load_city_ids(conn, place_id, kind, ref)
+    theirs = conn.execute(
+        select(shadow_version)
+        .where(
+            shadow_version.c.place_id == place_id,
+            shadow_version.c.kind == kind,
+            shadow_version.c.city_id.in_(city_ids),
+            shadow_version.c.valid_from <= at,
+        )
+        .order_by(shadow_version.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    body = None if theirs is None else theirs.body
+    return AsOf(
+        at=at,
+        is_ours_known=ours is not None,
+        ours="" if ours is None or ours.gone is not None else _local_words(kind, ours.body),
+        ours_since=None if ours is None else ours.valid_from,
+        is_theirs_known=theirs is not None,
+        theirs=Words(conn, place_id).fields(None if body is None else _city_atom(kind, body)),
+        theirs_since=None if theirs is None else theirs.valid_from,
+    )
+
+
+def _load_ground(conn: Connection, place_id: int, kind: str, ref: str) -> _Ground:
+    def one(table: Any) -> Row[Any] | None:
+        query = select(table).where(table.c.place_id == place_id, table.c.kind == kind, table.c.ref == ref)
+        return conn.execute(query).one_or_none()
+
+    meant, agreed = one(intended), one(base)
+    scope = meant.scope if meant is not None else agreed.scope if agreed is not None else None
+    shown = None
+    if agreed is not None:
+        shown = conn.execute(
+            select(shadow).where(
+                shadow.c.place_id == place_id, shadow.c.kind == kind, shadow.c.city_id == agreed.city_id
+            )
+        ).one_or_none()
+    decided = conn.execute(
+        select(decision, plan.c.hash, plan.c.rule_version, plan.c.created_at)
+        .join(plan, plan.c.id == decision.c.plan_id)
+        .where(plan.c.place_id == place_id, plan.c.hash.is_not(None), decision.c.kind == kind, decision.c.ref == ref)
+        .order_by(decision.c.plan_id.desc())
+        .limit(1)
+    ).one_or_none()
+    moved = conn.execute(
+        select(operation)
+        .where(operation.c.place_id == place_id, operation.c.kind == kind, operation.c.ref == ref)
+        .order_by(operation.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    read_at = None
+    if scope is not None:
+        read_at = conn.execute(
+            select(scope_state.c.complete_at).where(
+                scope_state.c.place_id == place_id, scope_state.c.side == CITY_SIDE, scope_state.c.scope == scope
+            )
+        ).scalar_one_or_none()
+    return _Ground(
+        record=one(record),
+        intended=meant,
+        base=agreed,
+        shown=shown,
+        decision=decided,
+        operation=moved,
+        discrepancy=one(discrepancy),
+        scope=scope,
+        theirs_read_at=read_at,
+    )
+
+
+def _verdict(ground: _Ground, words: Words, shown: Atom | None) -> tuple[str, str]:
+    """Say in one sentence how the record stands, and whose move it is."""
+    moved = ground.operation
+    if moved is not None and moved.state in {state.value for state in OPEN}:
+        return f"В пути: {_STATE_WORDS[State(moved.state)]}.", ""
+    if moved is not None and moved.state == State.PARKED.value:
+        return _by_reason("Отложено", moved.reason)
+    open_one = ground.discrepancy
+    if open_one is not None and open_one.state in (DiscrepancyState.OPEN.value, DiscrepancyState.ASSIGNED.value):
+        sentence, _ = _by_reason(f"Расхождение № {open_one.id}", open_one.reason)
+        return sentence, open_one.owner
+    legs = [None if row is None else row.digest for row in (ground.intended, ground.base, ground.shown)]
+    if legs[0] is not None and legs[0] == legs[1] == legs[2]:
+        value = ", ".join(words.fields(shown).values())
+        return f"Подтверждено чтением города: стоит «{value}».", ""
+    if ground.intended is not None and ground.intended.reason:
+        return _by_reason("Не передано", ground.intended.reason)
+    if ground.decision is not None and ground.decision.reason in REASONS:
+        return _by_reason("Последнее решение", ground.decision.reason)
+    if ground.theirs_read_at is None:
+        return "Городской журнал для этой записи ещё не читали: есть ли она там, неизвестно.", ""
+    return "Ждёт следующего плана.", ""
+
+
+def _by_reason(what: str, code: str) -> tuple[str, str]:
+    reason = REASONS.get(code)
+    if reason is None:
+        return f"{what}: {code}.", ""
+    needs_somebody = reason.category in ("held", "waiting", "rejected", "delivery", "fault")
+    todo = f" {reason.todo_ru}" if needs_somebody else ""
+    return f"{what}: {reason.what_ru}{todo}", reason.owner if needs_somebody else ""
+
+
+_STATE_WORDS = {
+    State.READY: "в очереди",
+    State.CLAIMED: "взято в работу",
+    State.SENDING: "отправляется",
+    State.UNKNOWN: "ответа не было, будет проверено чтением",
+    State.ACCEPTED: "город принял, ещё не подтверждено чтением",
+    State.VERIFIED: "подтверждено чтением",
+    State.PARKED: "отложено",
+    State.SUPERSEDED: "снято, решено заново",
+}
+
+
+def _build_steps(
+    conn: Connection, place_id: int, kind: str, ref: str, ground: _Ground, words: Words, ours: Atom | None
+) -> list[Step]:
+    """The five steps of the last decision, up to the first that stopped it."""
+    kept, meant = ground.record, ground.intended
+    if kept is None or kept.gone is not None:
+        gone = "записи на портале нет" if kept is None else f"с портала исчезла ({kept.gone})"
+        return [Step(name="read", is_passed=False, words=gone)]
+    steps = [Step(name="read", is_passed=True, words=_local_words(kind, kept.body))]
+    if meant is None:
+        return [*steps, Step(name="in_scope", is_passed=False, words="ни один план её ещё не видел")]
+    reason = REASONS.get(meant.reason)
+    told = "" if reason is None else reason.what_ru
+    if meant.state == "out_of_scope":
+        return [*steps, Step(name="in_scope", is_passed=False, words=told, reason=meant.reason)]
+    steps.append(Step(name="in_scope", is_passed=True, words="по правилам школы передаётся"))
+    if meant.intent is None:
+        name = "matched" if meant.state == "waiting" else "mapped"
+        if name == "mapped":
+            steps.append(Step(name="matched", is_passed=True, words="ученик и группа найдены в городе"))
+        return [*steps, Step(name=name, is_passed=False, words=told, reason=meant.reason)]
+    lesson = conn.execute(
+        select(mark_lesson).where(mark_lesson.c.place_id == place_id, mark_lesson.c.mark_ref == ref)
+    ).one_or_none()
+    chosen = "" if lesson is None else f", урок {lesson.city_lesson_id} по правилу {lesson.rule}"
+    steps.append(Step(name="matched", is_passed=True, words=f"ученик и группа найдены в городе{chosen}"))
+    value = ", ".join(f"{name} {text}" for name, text in words.fields(ours).items())
+    steps.append(Step(name="mapped", is_passed=True, words=value))
+    steps.append(_decided(conn, place_id, ground))
+    return steps
+
+
+def _decided(conn: Connection, place_id: int, ground: _Ground) -> Step:
+    """A row of its own, or the row that its scope's unchanged records share; whichever plan is the newer."""
+    shared = conn.execute(
+        select(decision_scope.c.reason, plan.c.id, plan.c.hash)
+        .join(plan, plan.c.id == decision_scope.c.plan_id)
+        .where(
+            plan.c.place_id == place_id,
+            decision_scope.c.scope == ground.scope,
+            decision_scope.c.reason.in_(("NO_CHANGE", "UNREAD_TARGET")),
+            plan.c.hash.is_not(None),
+        )
+        .order_by(plan.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    own = ground.decision
+    if own is None and shared is None:
+        return Step(name="decided", is_passed=False, words="ни один план её ещё не решал")
+    if own is None or (shared is not None and shared.id > own.plan_id):
+        code, plan_hash = shared.reason, shared.hash  # type: ignore[union-attr]  # one of the two is there
+    else:
+        code, plan_hash = own.reason, own.hash
+    reason = REASONS.get(code)
+    text = "" if reason is None else reason.what_ru
+    return Step(name="decided", is_passed=True, words=f"{text} План {plan_hash[:12]}.", reason=code)
+
+
+def _iter_events(
+    conn: Connection, place_id: int, kind: str, ref: str, ground: _Ground, words: Words
+) -> Iterator[Event]:
+    here = (record_version.c.place_id == place_id, record_version.c.kind == kind, record_version.c.ref == ref)
+    query = select(record_version).where(*here).order_by(record_version.c.id.desc()).limit(MOST_EVENTS)
+    for row in conn.execute(query):
+        text = f"исчезла с портала ({row.gone})" if row.gone is not None else _local_words(kind, row.body)
+        yield Event(at=row.valid_from, what="portal.read", words=text, note=f"run {row.run_id}")
+    yield from _iter_decisions(conn, place_id, kind, ref)
+    yield from _iter_delivery(conn, place_id, kind, ref)
+    city_ids = _load_city_ids(conn, place_id, kind, ref)
+    seen = select(shadow_version).where(
+        shadow_version.c.place_id == place_id, shadow_version.c.kind == kind, shadow_version.c.city_id.in_(city_ids)
+    )
+    for row in conn.execute(seen.order_by(shadow_version.c.id.desc()).limit(MOST_EVENTS)):
+        fields = words.fields(None if row.body is None else _city_atom(kind, row.body))
+        text = ", ".join(fields.values()) if fields else "в городе этого больше нет"
+        yield Event(at=row.valid_from, what="city.read", words=text, note=f"city id {row.city_id}")
+    if ground.discrepancy is not None:
+        steps = select(discrepancy_step).where(discrepancy_step.c.discrepancy_id == ground.discrepancy.id)
+        for row in conn.execute(steps.order_by(discrepancy_step.c.id.desc()).limit(MOST_EVENTS)):
+            note = " ".join(part for part in (row.actor, row.choice) if part)
+            yield Event(at=row.at, what=f"discrepancy.{row.step}", words=f"№ {ground.discrepancy.id}", note=note)
+
+
+def _iter_decisions(conn: Connection, place_id: int, kind: str, ref: str) -> Iterator[Event]:
+    query = (
+        select(decision.c.reason, decision.c.outcome, plan.c.hash, plan.c.created_at, plan.c.rule_version)
+        .join(plan, plan.c.id == decision.c.plan_id)
+        .where(plan.c.place_id == place_id, plan.c.hash.is_not(None), decision.c.kind == kind, decision.c.ref == ref)
+        .order_by(decision.c.plan_id.desc())
+        .limit(MOST_EVENTS)
+    )
+    for row in conn.execute(query):
+        reason = REASONS.get(row.reason)
+        outcome = f", {row.outcome}" if row.outcome else ""
+        yield Event(
+            at=row.created_at,
+            what="plan.decided",
+            words=row.reason if reason is None else reason.what_ru,
+            note=f"{row.reason}{outcome}, plan {row.hash[:12]}, rules {row.rule_version[:12]}",
+        )
+
+
+def _iter_delivery(conn: Connection, place_id: int, kind: str, ref: str) -> Iterator[Event]:
+    here = and_(operation.c.place_id == place_id, operation.c.kind == kind, operation.c.ref == ref)
+    for row in conn.execute(select(operation).where(here).order_by(operation.c.id.desc()).limit(MOST_EVENTS)):
+        number = f"operation {row.id}"
+        yield Event(at=row.created_at, what="operation.queued", words=row.op, note=number)
+        if row.state in (State.PARKED.value, State.SUPERSEDED.value):
+            text = _STATE_WORDS[State(row.state)]
+            yield Event(at=row.changed_at, what=f"operation.{row.state}", words=text, note=f"{number}, {row.reason}")
+    tries = select(attempt).join(operation, operation.c.id == attempt.c.operation_id).where(here)
+    for row in conn.execute(tries.order_by(attempt.c.id.desc()).limit(MOST_EVENTS)):
+        answer = f", {row.status}" if row.status is not None else ""
+        note = f"operation {row.operation_id}, try {row.number}{answer}, request {row.request_id}"
+        yield Event(at=row.started_at, what="operation.sent", words=row.outcome, note=note)
+    proofs = select(receipt).join(operation, operation.c.id == receipt.c.operation_id).where(here)
+    for row in conn.execute(proofs.order_by(receipt.c.id.desc()).limit(MOST_EVENTS)):
+        text = "город принял" if row.stage == "accepted" else "подтверждено чтением города"
+        yield Event(
+            at=row.at, what=f"operation.{row.stage}", words=text, note=f"receipt {row.id}, city id {row.city_id}"
+        )
+
+
+def _load_city_ids(conn: Connection, place_id: int, kind: str, ref: str) -> list[int]:
+    """Numbers that the record has or had in the city."""
+    found = {
+        row[0]
+        for table in (base, operation)
+        for row in conn.execute(
+            select(table.c.city_id).where(
+                table.c.place_id == place_id,
+                table.c.kind == kind,
+                table.c.ref == ref,
+                table.c.city_id.is_not(None),
+            )
+        )
+    }
+    return sorted(found)
+
+
+def _first_body(ground: _Ground) -> bytes | None:
+    for row in (ground.intended, ground.base):
+        if row is not None and row.intent is not None:
+            return bytes(row.intent)
+    return None
+
+
+def _intent_of(kind: str, body: bytes) -> Intent:
+    intent: Intent = msgspec.json.decode(body, type=INTENT_TYPES[kind])
+    return intent
+
+
+def _atom_of(kind: str, body: bytes | None) -> Atom | None:
+    return None if body is None else atom_of_intent(_intent_of(kind, body))
+
+
+def _city_atom(kind: str, body: bytes) -> Atom:
+    return atom_of_city(msgspec.json.decode(body, type=CITY_TYPES[kind]))
+
+
+def _record_of(kind: str, body: bytes) -> Record:
+    found: Record = msgspec.json.decode(body, type=RECORD_TYPES[Kind(kind)])
+    return found
+
+
+def _local_words(kind: str, body: bytes) -> str:
+    """The portal's own value in its own terms: raw points of so many, an absence's form, a homework's length."""
+    item = _record_of(kind, body)
+    points = getattr(item, "raw_points", None)
+    if points is not None:
+        scale = getattr(item, "scale", None)
+        shown = getattr(item, "word", None) or f"{points:g}"
+        return f"{shown} из {scale.maximum:g}" if scale is not None else shown
+    form = getattr(item, "form", None)
+    return f"{kind}: {form}" if isinstance(form, str) else kind
