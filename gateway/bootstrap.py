@@ -27,6 +27,7 @@ from gateway.audit.sink import SinkFile
 from gateway.audit.sink_place import find_sink_path
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.connectors.pace import Pace, PacedByClock
+from gateway.connectors.planner.asc.source import AscSource
 from gateway.connectors.planner.door.inbox import DoorInbox
 from gateway.connectors.planner.door.source import build_door_source
 from gateway.connectors.planner.workbook.cells import Reader
@@ -40,7 +41,9 @@ from gateway.connectors.portal.moodle.source import build_moodle_source
 from gateway.domain.clock import Clock, SystemClock, moscow_day, school_year
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Place
+from gateway.domain.school_year import SchoolYear as CalendarYear
 from gateway.flows.gateway import Gateway, Progress, silent
+from gateway.mapping.calendars import find_year
 from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import Rules, everything_on, load_rules
 from gateway.queue.barrier import Watch
@@ -190,6 +193,16 @@ def open_gateway(
             sources.append(planner)
         if settings.planner.folder is not None:
             sources.append(build_workbook_source(settings, settings.planner.folder, clock=chosen))
+        if settings.planner.timetable_file is not None:
+            sources.append(
+                AscSource(
+                    settings.planner.timetable_file,
+                    name=settings.planner.timetable_name,
+                    find_year=lambda: _find_year(store, year),
+                    zone=settings.school.timezone,
+                    clock=chosen,
+                )
+            )
         inbox = DoorInbox(settings.planner.name) if settings.planner.accepts_push else None
         if inbox is not None and planner is None:
             sources.append(inbox)
@@ -260,6 +273,12 @@ def build_gate(gateway: Gateway) -> Gate:
             idle=timedelta(minutes=access.session_idle_minutes), longest=timedelta(hours=access.session_hours)
         ),
     )
+
+
+def _find_year(store: Store, year: str) -> CalendarYear | None:
+    with store.read() as conn:
+        stored = find_year(conn, year)
+    return None if stored is None else stored.year
 
 
 def build_terms(settings: GatewaySettings) -> Terms:

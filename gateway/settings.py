@@ -226,6 +226,10 @@ class PlannerSettings(_Group):
     """File with that URL; wins over `sql_url`."""
     sql: dict[str, str] = Field(default_factory=dict)
     """`[planner.sql]`: a SELECT for each book, columns named as the door's fields; `people`, `subjects`, `groups` and `members` are needed, books of a group have `:group`."""
+    timetable_file: Path | None = None
+    """Export of aSc TimeTables (XML): the lessons of the year, laid out by the imported calendar of the school."""
+    timetable_name: str = Field(default="timetable", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    """The timetable's name before its refs and in `[sources]`, where it is not the planner's own export."""
     accepts_push: bool = False
     """Whether the planner pushes its books to the gateway's own API; off by default, because whoever may push may change marks."""
 

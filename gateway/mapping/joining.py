@@ -16,7 +16,7 @@ from gateway.domain.identifiers import source_of
 from gateway.domain.reasons import SOURCE_UNREAD, SOURCES_DISAGREE
 from gateway.domain.records import Record
 from gateway.mapping.normalise import normal_text
-from gateway.mapping.sources import FIELD_GROUPS, SourceOwner, SourceRules
+from gateway.mapping.sources import FIELD_GROUPS, SAYS_NOTHING, SourceOwner, SourceRules
 
 R = TypeVar("R", bound=Record)
 Same = Callable[[Any, Any], bool]
@@ -97,7 +97,7 @@ def join(words: Sequence[Word], ref: str, rules: SourceRules, *, same: Mapping[s
     conflicts: list[Conflict] = []
     for name, fields in FIELD_GROUPS.get(kind, {}).items():
         field = f"{kind}.{name}"
-        spoken = [word for word in ordered if _speaks(word.record, fields)]
+        spoken = [word for word in ordered if _speaks(word.record, fields, SAYS_NOTHING.get(field, ()))]
         if not spoken:
             continue
         winner, conflict = _judge(spoken, field, fields, ref, rules, (same or {}).get(field))
@@ -141,11 +141,11 @@ def _judge(
     )
 
 
-def _speaks(record: Record, fields: Sequence[str]) -> bool:
+def _speaks(record: Record, fields: Sequence[str], empty: Sequence[object]) -> bool:
     """A page that does not name the kind of work says nothing about the work, whatever else it fills in."""
     decisive = "item_name" if "item_name" in fields else fields[0]
     values = (getattr(record, decisive),) if decisive == "item_name" else (getattr(record, one) for one in fields)
-    return any(value not in (None, "", ()) for value in values)
+    return any(value not in (None, "", (), *empty) for value in values)
 
 
 def _agree(ours: Record, theirs: Record, fields: Sequence[str], same: Same | None) -> bool:

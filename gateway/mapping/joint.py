@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -75,12 +76,30 @@ def join_lessons(lessons: Sequence[Lesson], standing: Standing, rules: Rules) ->
     """Make one list of lessons of what all sources know of one group."""
     pairing = pair_lessons(lessons, standing.known, rules)
     canonical = _follow(standing.known, pairing)
-    things = _things(lessons, canonical, standing, rules, {})
+    things = _things(lessons, canonical, standing, rules, SAME_LESSON)
     return JointLessons(
-        lessons=tuple(thing.record for thing in things if isinstance(thing.record, Lesson)),
+        lessons=_numbered([thing.record for thing in things if isinstance(thing.record, Lesson)]),
         canonical={lesson.ref: canonical.get(lesson.ref, lesson.ref) for lesson in lessons},
         pairs=pairing.pairs,
         conflicts=tuple(conflict for thing in things for conflict in thing.conflicts),
+    )
+
+
+SAME_LESSON: Mapping[str, Same] = {
+    "lesson.time": lambda ours, theirs: (ours.starts_at, ours.duration_min) == (theirs.starts_at, theirs.duration_min)
+}
+"""The number in the day follows from what else the source knows of the day."""
+
+
+def _numbered(lessons: Sequence[Lesson]) -> tuple[Lesson, ...]:
+    """Number the lessons of each day anew: each source counts only those it knows."""
+    starts: dict[date, set[datetime]] = defaultdict(set)
+    for lesson in lessons:
+        starts[moscow_day(lesson.starts_at)].add(lesson.starts_at)
+    ordered = {day: sorted(found) for day, found in starts.items()}
+    return tuple(
+        msgspec.structs.replace(lesson, ordinal=ordered[moscow_day(lesson.starts_at)].index(lesson.starts_at) + 1)
+        for lesson in lessons
     )
 
 

@@ -42,7 +42,7 @@ DEFAULT_FIELDS: dict[str, FieldPrecedence] = {
     "mark.value": FieldPrecedence(on_conflict="hold"),
     "absence.form": FieldPrecedence(on_conflict="hold"),
     "final.value": FieldPrecedence(on_conflict="hold"),
-    "lesson.time": FieldPrecedence(order=("planner", "workbook"), owner="deputy_head"),
+    "lesson.time": FieldPrecedence(order=("timetable", "planner", "workbook"), owner="deputy_head"),
     "lesson.topic": FieldPrecedence(order=("planner", "workbook")),
 }
 """A wrong mark or «н» hurts, so two words wait; the timetable is the planner's, so are topics."""
@@ -109,6 +109,8 @@ FIELD_GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "homework": {"text": ("title", "text"), "days": ("assigned_on", "prepared_for"), "pupils": ("pupils",)},
 }
 """Fields that move together, by kind: a mark's points mean nothing on another source's scale."""
+SAYS_NOTHING: Mapping[str, Sequence[object]] = {"lesson.form": ("offline",)}
+"""Values that are no word: a timetable does not know of a lesson held online."""
 KNOWN_FIELDS = frozenset(f"{kind}.{field}" for kind, groups in FIELD_GROUPS.items() for field in groups)
 
 __all__ = [
@@ -118,6 +120,7 @@ __all__ = [
     "JOURNAL",
     "KNOWN_FIELDS",
     "PORTAL_NAME",
+    "SAYS_NOTHING",
     "FieldPrecedence",
     "SourceOwner",
     "SourceRules",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,9 +15,16 @@ from sqlalchemy import select
 
 from gateway.audit.deed import Actor
 from gateway.domain.errors import ConfigurationError, RecordError
+from gateway.domain.identifiers import Kind
+from gateway.domain.school_year import SchoolYear
+from gateway.flows.calendar import import_calendar
 from gateway.flows.planner_push import receive_planner_batch
+from gateway.mapping.joint import join_lessons, join_scope
 from gateway.mapping.tables import record_link, source_conflict
 from gateway.sandbox.planner import DEFAULT_TOKEN, build_planner_app
+from gateway.sandbox.planner.books import FORMS
+from gateway.sandbox.planner.timetable import build_asc_xml
+from gateway.sandbox.school import School
 from gateway.sandbox.serve import serve_in_thread
 
 NOW = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)
@@ -27,11 +35,82 @@ PLANNER = Actor(kind="service", name="planner", is_authenticated=True)
 def both(world: Any, **planner: Any) -> Iterator[tuple[Any, Any]]:
     app = build_planner_app(3, now=lambda: NOW, subjects_count=1)
     here = world.stack.enter_context(serve_in_thread(app))
-    fields = planner or {"door_url": here.base_url, "token": DEFAULT_TOKEN}
+    door = {} if "accepts_push" in planner else {"door_url": here.base_url, "token": DEFAULT_TOKEN}
+    fields = {**door, **planner}
     world.settings_changes["planner"] = fields
     with world.open() as hand:
         hand.link_everybody()
         yield hand, app.state.planner.books
+
+
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[Kind, str], Any]:
+    """The canonical records of each kind and group as the plan makes them, the newest ones."""
+    found: dict[tuple[Kind, str], Any] = {}
+
+    def scope(kind: Kind, records: Any, context: Any, standing: Any) -> Any:
+        joint = join_scope(kind, records, context, standing)
+        found[kind, context.group.ref] = joint.records
+        return joint
+
+    def lessons(records: Any, standing: Any, rules: Any) -> Any:
+        joint = join_lessons(records, standing, rules)
+        found[Kind.LESSON, joint.lessons[0].group] = joint.lessons
+        return joint
+
+    monkeypatch.setattr("gateway.flows.joint.join_scope", scope)
+    monkeypatch.setattr("gateway.flows.joint.join_lessons", lessons)
+    return found
+
+
+def test_portal_planner_and_timetable_together_are_as_one_perfect_source(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the school knows is what comes out: nothing missing, nothing twice, whichever source told it."""
+    school = School(pupils=3, seed=1, now=NOW)
+    found = seen(monkeypatch)
+    timetable = tmp_path / "timetable.xml"
+    timetable.write_bytes(build_asc_xml(school, subjects_count=1))
+    year = SchoolYear(year="2026/27", from_on=date(2026, 9, 1), to_on=date(2027, 5, 26))
+    with both(small, timetable_file=timetable) as (hand, books):
+        import_calendar(hand.gateway, year, Path("calendar.xlsx"))
+        assert [source.name for source in hand.gateway.sources] == ["portal", "planner", "timetable"]
+
+        synced = hand.sync(is_dry_run=True)
+
+        assert synced.pulled is not None
+        assert not synced.pulled.problems
+        group = next(ref for kind, ref in found if kind is Kind.MARK)
+        past = list(school.iter_lessons(0, 0, is_past=True))
+        topics = {row["starts_at"]: row["topic"] for row in books.book("lessons", "7А-ALG")}
+        told = {one.starts_at: one for one in found[Kind.LESSON, group]}
+        assert len(told) == len(found[Kind.LESSON, group]) > 100
+        for slot in (*past, *school.iter_lessons(0, 0, is_past=False)):
+            lesson = told[slot.starts_at]
+            assert (lesson.topic, lesson.ordinal) == (topics[slot.starts_at.isoformat()], slot.ordinal)
+        taught = {slot.day for slot in past}
+        marks = [
+            (one.pupil, one.item_number.rpartition("-")[2], one.raw_points)
+            for one in found[Kind.MARK, group]
+            if one.item_number.startswith("lesson-")
+        ]
+        assert sorted(marks) == sorted(
+            (f"user:{1000 + number}", f"{day:%Y%m%d}", float(value))
+            for number in range(3)
+            for day in school.marked_days()
+            if day in taught and (value := school.lesson_mark(number, 0, day)) is not None
+        )
+        starts = {one.ref: one.starts_at for one in found[Kind.LESSON, group]}
+        missed = [(one.pupil, starts[one.lesson], one.form) for one in found[Kind.ABSENCE, group]]
+        assert sorted(missed) == sorted(
+            (f"user:{1000 + number}", slot.starts_at, FORMS[letter])
+            for slot in past
+            for number in range(3)
+            if (letter := school.attendance(number, slot, 0)) in FORMS
+        )
+        tasks = [(one.title, one.text, one.prepared_for.isoformat()) for one in found[Kind.HOMEWORK, group]]
+        assert sorted(tasks) == sorted(
+            (row["title"], row["text"], row["prepared_for"]) for row in books.book("homework", "7А-ALG")
+        )
 
 
 def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: Any, make_hand: Any) -> None:

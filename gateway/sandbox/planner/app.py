@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from gateway.sandbox.faults import FAULT_KEY, FaultMiddleware, Faults, build_fault_routes
 from gateway.sandbox.planner.books import PlannerBooks, Row
+from gateway.sandbox.planner.timetable import build_asc_xml
 from gateway.sandbox.school import SUBJECTS, School
 
 DEFAULT_TOKEN = "sandbox-planner-token"  # noqa: S105 - a made-up token of a loopback stand-in, printed to whoever starts it
@@ -121,8 +122,13 @@ def build_planner_app(
     async def requests(_request: Request) -> Response:
         return JSONResponse({"total": planner.calls.total(), "by_book": dict(planner.calls)})
 
+    async def timetable(_request: Request) -> Response:
+        xml = build_asc_xml(books.school, subjects_count=subjects_count)
+        return Response(xml, media_type="application/xml")
+
     app = Starlette(
         routes=[
+            Route("/timetable.xml", timetable),
             Route("/v1/groups/{group}/{book}", book),
             Route("/v1/{book}", book),
             Route("/__sandbox/edit", edit, methods=["POST"]),

@@ -1,0 +1,1 @@
+"""aSc TimeTables: the school's timetable as an exported XML file."""
