@@ -21,6 +21,7 @@ from gateway.flows.city_reads import CityReads
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.queue.breaker import find_wait_until
+from gateway.queue.late import settle_late
 from gateway.queue.leases import end_lease, holds_lease, take_lease
 from gateway.queue.readback import ScopeDue, load_scopes_ripe, postpone
 from gateway.queue.tables import operation
@@ -112,9 +113,10 @@ def _confirm_scope(
             kind=due.kind,
             read_at=asked_at,
         )
+        late = settle_late(gateway.store, gateway.ledger, place_id, [due.scope])
     finally:
         end_lease(gateway.store, name, owner)
-    return settled.verified + settled.parked + settled.resent + settled.superseded
+    return late + settled.verified + settled.parked + settled.resent + settled.superseded
 
 
 def _scope_to_read(gateway: Gateway, place_id: int, due: ScopeDue) -> CityScope:

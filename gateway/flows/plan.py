@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 
@@ -28,6 +29,7 @@ from gateway.flows.scope_batch import ScopeBatch
 from gateway.flows.scopes import load_faults, load_scopes
 from gateway.flows.turns import find_kept_plans
 from gateway.mapping.dictionaries import load_subjects, save_rule_set
+from gateway.queue.late import settle_late
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
 from gateway.reconcile.corrections import load_corrections
@@ -137,6 +139,7 @@ class _Planner:
             limits=gateway.limits,
             busy_of=load_busy,
             missed_by=ground.missed_by,
+            settle_late=partial(settle_late, gateway.store, gateway.ledger, ground.place_id),
             narrow=self._narrow,
         )
         self.problems: list[Problem] = []

@@ -134,6 +134,7 @@ class ScopeBatch:
         limits: The guard's numbers.
         missed_by: Before this moment a record must have been missed first for its absence to be proven; None = at any.
         busy_of: What delivery holds in scopes; one that it does not name has nothing.
+        settle_late: Told which scopes were just read whole and stored, before they are decided; settles what was seen late.
         narrow: Leaves of a decision what was asked for.
     """
 
@@ -147,6 +148,7 @@ class ScopeBatch:
         limits: Limits,
         missed_by: datetime | None = None,
         busy_of: Callable[[Connection, int, Collection[str]], Mapping[str, Busy]],
+        settle_late: Callable[[Collection[str]], object] = lambda _names: None,
         narrow: Callable[[ScopeDecision], ScopeDecision] = lambda decided: decided,
     ) -> None:
         self._store = store
@@ -156,6 +158,7 @@ class ScopeBatch:
         self._limits = limits
         self._missed_by = missed_by
         self._busy_of = busy_of
+        self._settle_late = settle_late
         self._narrow = narrow
         self._waiting: list[_Kept] = []
         self._memos: list[_Deed] = []
@@ -190,6 +193,7 @@ class ScopeBatch:
             kept.memo = memos.get(kept.name)
         # Memos of the batch before go with this one's reads: one commit less.
         self._write([*self._memos, *(_Deed(kept.looked_at, partial(self._store_read, kept)) for kept in batch)])
+        self._settle_late([kept.name for kept in batch if kept.is_read])
         open_ones = [kept for kept in batch if not kept.is_skipped]
         with self._store.read() as conn:
             for kept in open_ones:

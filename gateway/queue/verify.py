@@ -97,7 +97,7 @@ def settle_scope(
     )
 
 
-class _Scene:
+class Scene:
     """What the city shows where some operations are, and which of it our records own; changes as they are proven."""
 
     def __init__(self, conn: Connection, rows: Sequence[Row[Any]]) -> None:
@@ -156,7 +156,7 @@ def _settle(
     ).all()
     if not rows:
         return []
-    scene = _Scene(conn, rows)
+    scene = Scene(conn, rows)
     now = store.now(conn)
     findings: list[Finding] = []
     proven: list[tuple[Row[Any], int | None]] = []
@@ -183,7 +183,7 @@ def _settle(
         else:
             _unproven(conn, ledger, row, finding, now, max_attempts=terms.max_attempts)
     if proven:
-        _store_proven(conn, proven, now)
+        store_proven(conn, proven, now)
     return findings
 
 
@@ -196,7 +196,7 @@ def _look_again(conn: Connection, row: Row[Any], terms: Terms, now: datetime) ->
     )
 
 
-def _store_proven(conn: Connection, proven: Sequence[tuple[Row[Any], int | None]], now: datetime) -> None:
+def store_proven(conn: Connection, proven: Sequence[tuple[Row[Any], int | None]], now: datetime) -> None:
     """Move rows, bases and receipts of what was seen in the city as meant: (row, the city's id)."""
     conn.execute(_PROVE, [{"b_id": row.id, "b_city_id": city_id, "b_at": now} for row, city_id in proven])
     for is_delete, group in groupby(proven, key=lambda one: one[0].op == "delete"):
@@ -279,4 +279,4 @@ def _unproven(
     ledger.write(conn, row, action, outcome, reason=reason, city_id=finding.city_id)
 
 
-__all__ = ["Settled", "settle_scope"]
+__all__ = ["CHUNK_COUNT", "Scene", "Settled", "settle_scope", "store_proven"]

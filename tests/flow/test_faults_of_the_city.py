@@ -197,6 +197,31 @@ def test_own_writes_that_are_not_visible_at_once_are_not_written_again(small: An
         hand.assert_sound()
 
 
+@pytest.mark.row("A22")
+def test_what_was_accepted_and_seen_only_after_it_was_parked_is_settled_by_the_next_read(small: Any) -> None:
+    """A person was asked, and the city answers first: the base moves, the audit says so, nothing is sent again."""
+    synced, wanted = go_through(small)
+    small.city.switch(read_lag_s=4 * 3600)
+
+    with small.open() as hand:
+        hand.approve(synced)
+        hand.deliver(max_wait_s=3600)
+        assert hand.states() == {"parked": wanted}
+        assert {row.reason for row in hand.operations()} == {"NOT_SEEN_AFTER_ACCEPT"}
+        assert not hand.base_rows()
+        small.clock.advance(4 * 3600)
+
+        count = len(small.city.writes())
+
+        hand.sync()
+
+        assert len(small.city.writes()) == count
+        assert hand.states() == {"verified": wanted}
+        assert len(hand.base_rows()) == wanted
+        assert len(small.city.ledger()) == wanted
+        hand.assert_sound()
+
+
 @pytest.mark.row("A12", "A13")
 @pytest.mark.parametrize("status", [429, 433])
 def test_a_city_that_asks_for_fewer_requests_is_obeyed_and_nothing_is_lost(small: Any, status: int) -> None:
