@@ -320,6 +320,8 @@ def plan_changed_after_approval(stack: ExitStack) -> None:
         done = gateway.simulation.people.let_out_approved
 
         def altered(which: Any) -> None:
+            # whatever the last transaction was: of a read it stays ON
+            self._world.store.raw.execute("PRAGMA query_only=OFF")
             self._world.store.raw.execute(
                 'UPDATE decision SET intent = replace(CAST(intent AS TEXT), \'"value":"2"\', \'"value":"5"\')'
                 " WHERE outcome IS NULL AND kind = 'mark' AND op = 'create'"
