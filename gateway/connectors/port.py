@@ -98,11 +98,14 @@ class ScopeRead(msgspec.Struct, frozen=True, kw_only=True):
         faults: Records of the scope that can't be normalised: each is parked with its reason, the rest count.
         pupils_present: Pupils that the source lists in this scope, with or without values; how «left» is told from «cleared».
         items_present: Gradebook items, sessions or activities that exist in it; how «removed» is told from «cleared».
+        unread_part: With a problem: the last part of the names of all scopes that could not be read with this one, such as a
+            file whose content is not known now.
     """
 
     scope: str
     kind: Kind
     read_at: datetime
+    unread_part: str = ""
     records: Sequence[Record] = ()
     problem: ConnectorError | None = None
     faults: Sequence[RecordError] = ()

@@ -365,6 +365,17 @@ def _note_problem(conn: Connection, place_id: int, read: ScopeRead, run_id: int)
         keys=("place_id", "side", "scope"),
         update=("tried_at", "problem", "run_id"),
     )
+    if read.unread_part:
+        # What was read of it before stands, but is no fresh word: it must not contradict another source's.
+        conn.execute(
+            update(scope_state)
+            .where(
+                scope_state.c.place_id == place_id,
+                scope_state.c.side == PORTAL_SIDE,
+                scope_state.c.scope.endswith(f"|{read.unread_part}", autoescape=True),
+            )
+            .values(problem=read.problem.reason_code, run_id=run_id)
+        )
 
 
 class StoredScopes:

@@ -109,7 +109,8 @@ def test_a_filled_template_is_taken_whole(reader: Reader, formats: ModuleType) -
         page, lessons = (book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names)
     page = [[cell or None for cell in row] for row in page]
     page[0][1:2], page[1][1:2] = ["7А"], ["Алгебра"]
-    page[4] += [date(2026, 9, 5), date(2026, 9, 12)]
+    head = next(at for at, row in enumerate(page) if "ФИО" in row)
+    page[head] += [date(2026, 9, 5), date(2026, 9, 12)]
     page.append([1, "Ким Роман", "н,5(2К)", 4])
     formats.write_xlsx(Path("f.xlsx"), [formats.Page("Журнал", page), formats.Page("Уроки", lessons)])
 

@@ -24,7 +24,7 @@ from gateway.domain.records import Absence, Guardian, Homework, Lesson, LessonPl
 from gateway.mapping.links import get_place_id
 from gateway.reconcile.gone import DELETABLE, Gone
 from gateway.reconcile.snapshot import StoredScopes, load_records, store_scope
-from gateway.reconcile.tables import record, record_version
+from gateway.reconcile.tables import record, record_version, scope_state
 from gateway.store.transaction import Store
 
 WANT = Want(from_on=date(2026, 9, 1), to_on=date(2027, 8, 31))
@@ -165,6 +165,44 @@ def test_refs_and_scopes_bear_the_source_and_no_name_of_a_person(school: Folder)
     assert {source_of(ref) for ref in refs} == {source_of_scope(scope) for scope in scopes} == {"workbook"}
     assert not [text for text in (*refs, *scopes) if "ким" in text.casefold() or "списки" in text.casefold()]
     assert max(len(text) for text in (*refs, *scopes)) < 200
+
+
+def test_every_record_says_how_it_came_in_and_a_sheet_may_say_who_typed_it_for_whom_by_post(school: Folder) -> None:
+    titled = [["Внёс: куратор"], ["За кого:", "учитель"], *PAGE]
+    school.write("3 журнал.xlsx", ("Журнал", titled))
+    reads = school.read()
+
+    assert {record.entry.way for read in reads for record in read.records} == {"workbook"}
+    assert {(mark.entry.typed_by, mark.entry.on_behalf_of) for mark in of(reads, Mark)} == {("curator", "teacher")}
+    assert {person.entry.typed_by for person in of(reads, Person)} == {""}
+
+    school.write("3 журнал.xlsx", ("Журнал", [["Внёс: Иванова Мария Петровна"], *PAGE]))
+    assert {mark.entry.typed_by for mark in of(school.read(), Mark)} == {""}  # a name is not kept
+
+
+@pytest.mark.row("E11")
+def test_hostile_texts_are_kept_as_they_are(school: Folder) -> None:
+    nasty = ["=cmd|'/c calc'!A1", "<script>alert(1)</script>", "\u202eабв", "'; DROP TABLE record;--"]
+    school.write(
+        "3 журнал.xlsx",
+        ("Уроки", [*LESSONS[:4], *[["05.09", at + 2, text, text, None] for at, text in enumerate(nasty[:2])]]),
+    )
+    school.write(
+        "ктп.xlsx",
+        (
+            "КТП",
+            [
+                *TITLE,
+                ["№ урока", "Тема урока", "Домашнее задание"],
+                *[[at + 1, text, text] for at, text in enumerate(nasty)],
+            ],
+        ),
+    )
+
+    reads = school.read()
+
+    assert [(plan.topic, plan.homework) for plan in of(reads, LessonPlan)] == [(text, text) for text in nasty]
+    assert [one.text for one in of(reads, Homework)] == nasty[:2]
 
 
 def test_a_holiday_has_no_lessons_and_bells_stand_for_a_lesson_s_number(folder: Folder) -> None:
@@ -359,6 +397,12 @@ class Kept:
         with self.store.write() as conn:
             return load_records(conn, self.place_id(conn), Mark)
 
+    def problems(self) -> set[str]:
+        """Why the scopes of marks were not read whole when last tried."""
+        with self.store.read() as conn:
+            rows = conn.execute(select(scope_state.c.scope, scope_state.c.problem))
+            return {row.problem for row in rows if row.scope.startswith("mark|") and row.problem}
+
     def version_count(self) -> int:
         with self.store.read() as conn:
             return len(conn.execute(select(record_version.c.id)).all())
@@ -393,6 +437,12 @@ def test_a_half_file_leaves_what_was_read_of_it_before(kept: Kept) -> None:
 
     assert kept.gone() == {}
     assert len(kept.marks()) == 3
+    assert kept.problems() == {"WB_HALF_WRITTEN"}
+
+    path.write_bytes(b"")
+    kept.folder.write("3 журнал.xlsx", ("Журнал", PAGE), ("Уроки", LESSONS))
+    kept.pull()
+    assert kept.problems() == set()
 
 
 def test_a_cell_that_became_unreadable_is_not_a_cleared_one(kept: Kept) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gateway.connectors.planner.workbook.ods import OdsBook
 from gateway.connectors.planner.workbook.sheets import Caps, Sheet
 from gateway.connectors.planner.workbook.xls import XlsBook
 from gateway.connectors.planner.workbook.xlsx import XlsxBook
-from gateway.domain.reasons import WB_HALF_WRITTEN, WB_UNREADABLE
+from gateway.domain.reasons import WB_BOMB, WB_HALF_WRITTEN, WB_UNREADABLE
 
 
 @contextmanager
@@ -32,14 +32,21 @@ def open_book(path: Path, caps: Caps) -> Iterator[Iterator[Sheet]]:
         if form is FileForm.XLS:
             old = XlsBook(path, caps)
             try:
-                yield old.iter_sheets()
+                yield _capped(old.iter_sheets(), caps)
             finally:
                 old.close()
             return
         with zipfile.ZipFile(path) as archive:
             book = XlsxBook(archive, caps) if form is FileForm.XLSX else OdsBook(archive, caps)
-            yield book.iter_sheets()
+            yield _capped(book.iter_sheets(), caps)
     except OSError as exc:
         raise CellError(WB_UNREADABLE, type(exc).__name__) from exc
     except zipfile.BadZipFile as exc:
         raise CellError(WB_HALF_WRITTEN) from exc
+
+
+def _capped(sheets: Iterable[Sheet], caps: Caps) -> Iterator[Sheet]:
+    for count, sheet in enumerate(sheets):
+        if count >= caps.sheets:
+            raise CellError(WB_BOMB, f"листов больше {caps.sheets}")
+        yield sheet

@@ -71,10 +71,16 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the reader stands: a file, or a sheet of it."""
+    """Where the reader stands: a file, or a sheet of it.
+
+    Attributes:
+        typed_by: Post of whoever filled the sheet in, where it says so; `on_behalf_of` at whose word.
+    """
 
     file: str
     sheet: str = ""
+    typed_by: str = ""
+    on_behalf_of: str = ""
 
     def fault(
         self,

@@ -26,8 +26,9 @@ HEAD_ROWS = 40
 """How far down heads are looked for: a page of a plan has a title page's worth of lines above them."""
 _LIKE_SCORE = 84
 """Similarity of 100 from which a head is named as a likely misspelling; it decides nothing."""
-_TITLE = re.compile(r"^(класс|предмет|учебный предмет|группа|подгруппа)\s*[:\-–—]\s*(.*)$", re.IGNORECASE)
-_TITLE_ALONE = re.compile(r"^(класс|предмет|учебный предмет|группа|подгруппа)\s*:?$", re.IGNORECASE)
+_LABELS = r"класс|предмет|учебный предмет|группа|подгруппа|внес|внёс|заполнил|заполнила|за кого|от имени"
+_TITLE = re.compile(rf"^({_LABELS})\s*[:\-–—]\s*(.*)$", re.IGNORECASE)
+_TITLE_ALONE = re.compile(rf"^({_LABELS})\s*:?$", re.IGNORECASE)
 _CLASS_INSIDE = re.compile(r"(?<![\w.])(\d{1,2}\s?[-–]?\s?[«\"]?[а-яa-z]?[»\"]?)[\s-]*класс", re.IGNORECASE)
 _TITLE_KEYS = {
     "класс": "class",
@@ -35,16 +36,34 @@ _TITLE_KEYS = {
     "учебный предмет": "subject",
     "группа": "group",
     "подгруппа": "group",
+    **dict.fromkeys(("внес", "внёс", "заполнил", "заполнила"), "typed_by"),
+    **dict.fromkeys(("за кого", "от имени"), "on_behalf_of"),
 }
+_POSTS = {
+    "учитель": "teacher",
+    "куратор": "curator",
+    "методист": "methodist",
+    "завуч": "deputy_head",
+    "заместитель директора": "deputy_head",
+    "секретарь": "office",
+    "канцелярия": "office",
+}
+"""Posts that a title may name; a person's name there is not kept."""
 _NUMBERS_OF_PERIODS = re.compile(r"^(?:[ivх\d]{1,4} )?(?:четверть|триместр|полугодие|год|годовая|итоговая|период).*$")
 
 
 class Title(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands above a table or in the sheet's name: a class or grade as `words.find_class` names it, and so on."""
+    """What stands above a table or in the sheet's name: a class or grade as `words.find_class` names it, and so on.
+
+    Attributes:
+        typed_by: Post of whoever filled it in; `on_behalf_of` at whose word.
+    """
 
     class_name: str | None = None
     subject: str | None = None
     group: str | None = None
+    typed_by: str = ""
+    on_behalf_of: str = ""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,6 +335,8 @@ def find_title(sheet: str, above: Sequence[Row]) -> Title:
         class_name=known[1] if known else None,
         subject=found.get("subject") or None,
         group=found.get("group") or None,
+        typed_by=_POSTS.get(found.get("typed_by", "").casefold(), ""),
+        on_behalf_of=_POSTS.get(found.get("on_behalf_of", "").casefold(), ""),
     )
 
 

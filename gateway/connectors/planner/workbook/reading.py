@@ -11,6 +11,8 @@ from datetime import date
 from itertools import islice
 from typing import Any, cast
 
+import msgspec
+
 from gateway.connectors.planner.workbook.cells import PersonName, Reader, is_blank, read_hours, read_short
 from gateway.connectors.planner.workbook.entries import (
     AnyEntry,
@@ -71,6 +73,8 @@ class SheetReading:
         self.is_empty = not any(not is_blank(cell) for row in first for cell in row.cells)
         if not self.is_empty:
             self.table: Table = find_table(sheet.title, first, reader.year)
+            said = self.table.title
+            self.place = msgspec.structs.replace(place, typed_by=said.typed_by, on_behalf_of=said.on_behalf_of)
 
     @property
     def layout(self) -> LayoutName:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import date, datetime
+from typing import Any
 
 from gateway.connectors.planner.workbook.entries import (
     CurriculumEntry,
@@ -21,6 +22,7 @@ from gateway.connectors.planner.workbook.words import LEVELS, find_class
 from gateway.domain.records import (
     Absence,
     CurriculumHours,
+    Entry,
     Group,
     Guardian,
     Homework,
@@ -40,9 +42,15 @@ PAGE_MODULE = "page"
 FIVE_POINTS = Scale("points", 0, 5)
 
 
-def origin(names: Names, place: Place) -> dict[str, str]:
-    """Where a record stands: file and sheet. Not the row, which moves whenever somebody inserts one above."""
-    return {"*": "/".join(part for part in (names.source, place.file, place.sheet) if part)}
+def stamp(names: Names, place: Place) -> dict[str, Any]:
+    """Where a record stands and who brought it in, as fields of a record.
+
+    File and sheet, not the row, which moves whenever somebody inserts one above.
+    """
+    return {
+        "origins": {"*": "/".join(part for part in (names.source, place.file, place.sheet) if part)},
+        "entry": Entry(typed_by=place.typed_by, on_behalf_of=place.on_behalf_of, way="workbook"),
+    }
 
 
 def to_person(names: Names, pupil: Pupil, place: Place) -> Person:
@@ -50,7 +58,7 @@ def to_person(names: Names, pupil: Pupil, place: Place) -> Person:
     entry = pupil.entry
     return Person(
         ref=pupil.ref,
-        origins=origin(names, place),
+        **stamp(names, place),
         role="pupil",
         last_name=entry.name.last,
         first_name=entry.name.first,
@@ -68,7 +76,7 @@ def iter_guardians(names: Names, pupil: Pupil, place: Place) -> Iterator[Guardia
     for at in range(max(len(entry.guardian_email), len(entry.guardian_phone), 1 if entry.guardian_name else 0)):
         yield Guardian(
             ref=names.ref("guardian", names.short(pupil.ref), at + 1),
-            origins=origin(names, place),
+            **stamp(names, place),
             pupil=pupil.ref,
             name=entry.guardian_name,
             email=entry.guardian_email[at] if at < len(entry.guardian_email) else None,
@@ -78,14 +86,14 @@ def iter_guardians(names: Names, pupil: Pupil, place: Place) -> Iterator[Guardia
 
 def to_subject(names: Names, key: str, written: str, place: Place) -> Subject:
     """A subject as it is written where it stands first."""
-    return Subject(ref=names.subject(key), origins=origin(names, place), name=written)
+    return Subject(ref=names.subject(key), **stamp(names, place), name=written)
 
 
 def to_programme(names: Names, level: int, key: str, written: str, place: Place) -> Programme:
     """A subject in a grade, in the portal's words for a course."""
     return Programme(
         ref=names.programme(level, key),
-        origins=origin(names, place),
+        **stamp(names, place),
         name=f"{written}, {level} класс",
         short_name=f"{written} {level}",
     )
@@ -95,7 +103,7 @@ def to_group(names: Names, key: GroupKey, written: str, place: Place) -> Group:
     """A group of a class."""
     return Group(
         ref=names.group(key),
-        origins=origin(names, place),
+        **stamp(names, place),
         programme=names.programme(key.level, key.subject),
         subject=names.subject(key.subject),
         name=" ".join(part for part in (key.class_name, written, key.group) if part),
@@ -107,7 +115,7 @@ def to_membership(names: Names, key: GroupKey, pupil: str, place: Place) -> Memb
     """A pupil's place in a group."""
     return Membership(
         ref=names.ref("member", names.short(pupil), key.name),
-        origins=origin(names, place),
+        **stamp(names, place),
         person=pupil,
         group=names.group(key),
     )
@@ -117,7 +125,7 @@ def to_lesson(names: Names, key: GroupKey, slot: Slot, ordinal: int, topic: str 
     """A lesson of the timetable with the topic that a list or page gives it."""
     return Lesson(
         ref=names.lesson(key, slot.starts_at),
-        origins=origin(names, place),
+        **stamp(names, place),
         group=names.group(key),
         starts_at=slot.starts_at,
         duration_min=slot.duration_min,
@@ -140,7 +148,7 @@ def iter_marks(
     for at, mark in enumerate(entry.content.marks, start=1):
         yield Mark(
             ref=f"{cell}:{at}",
-            origins=origin(names, place),
+            **stamp(names, place),
             pupil=pupil,
             programme=names.programme(key.level, key.subject),
             group=names.group(key),
@@ -167,7 +175,7 @@ def to_absence(names: Names, key: GroupKey, pupil: str, entry: PageEntry, slot: 
         return None
     return Absence(
         ref=names.cell("absence", pupil, key, entry.day, entry.nth),
-        origins=origin(names, place),
+        **stamp(names, place),
         pupil=pupil,
         lesson=names.lesson(key, slot.starts_at),
         group=names.group(key),
@@ -184,7 +192,7 @@ def to_homework(names: Names, key: GroupKey, entry: LessonEntry, nth: int, due_o
     """A homework of a list of lessons; its title is the lesson's topic."""
     return Homework(
         ref=homework_ref(names, key, entry.day, nth),
-        origins=origin(names, place),
+        **stamp(names, place),
         group=names.group(key),
         programme=names.programme(key.level, key.subject),
         title=entry.topic or "Домашнее задание",
@@ -200,7 +208,7 @@ def to_plan(names: Names, entry: PlanEntry, place: Place) -> LessonPlan:
     key = GroupKey.of(class_name or "", entry.subject, None)
     return LessonPlan(
         ref=names.ref("plan", entry.level_name.lower(), key.subject, entry.number),
-        origins=origin(names, place),
+        **stamp(names, place),
         programme=names.programme(level, key.subject),
         subject=names.subject(key.subject),
         level=level,
@@ -225,7 +233,7 @@ def to_section(names: Names, entry: ProgrammeEntry, place: Place) -> ProgrammeSe
     subject = GroupKey.of("", entry.subject, None).subject
     return ProgrammeSection(
         ref=names.ref("section", level, subject, entry.number),
-        origins=origin(names, place),
+        **stamp(names, place),
         programme=names.programme(level, subject),
         subject=names.subject(subject),
         level=level,
@@ -245,7 +253,7 @@ def to_curriculum(names: Names, entry: CurriculumEntry, place: Place) -> Curricu
     subject = GroupKey.of("", entry.subject, None).subject
     return CurriculumHours(
         ref=names.ref("curriculum", entry.level_name.lower(), subject),
-        origins=origin(names, place),
+        **stamp(names, place),
         subject=names.subject(subject),
         level=level,
         class_name=class_name,

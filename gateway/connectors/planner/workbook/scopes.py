@@ -136,6 +136,7 @@ class Scopes:
             scope=scope_key(Kind.PROGRAMME, sourced(self.names.source, "unread"), f"file:{one.file.key}", part),
             kind=Kind.PROGRAMME,
             read_at=self._clock.now(),
+            unread_part=f"file:{one.file.key}",
             problem=IncompleteReadError(fault.sentence, system=SYSTEM, reason=fault.code),
         )
 

@@ -12,6 +12,9 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.connectors.planner.workbook.faults import CellError
+from gateway.domain.reasons import WB_UNREADABLE
+
 
 class Formula(msgspec.Struct, frozen=True):
     """A cell with a formula. What the spreadsheet last made of it is not kept: it may be stale, and nobody typed it."""
@@ -24,6 +27,8 @@ class Broken(msgspec.Struct, frozen=True):
 Cell = str | int | float | bool | datetime | date | time | Formula | Broken | None
 """None is an empty cell. Numbers and days are what the file says they are; a day has no zone."""
 
+MOST_OPEN = 1_024
+"""Merged blocks that may lie side by side in one row: as many as columns are read."""
 FORMULA = Formula()
 BROKEN = Broken()
 
@@ -92,7 +97,11 @@ class Merges:
         self._ahead = sorted([*self._ahead, *moved], reverse=True)
 
     def apply(self, number: int, cells: list[Cell]) -> Row:
-        """Make the row of its cells, with what merged cells above say."""
+        """Make the row of its cells, with what merged cells above say.
+
+        Raises:
+            CellError: More blocks lie over the row than it has columns.
+        """
         self._open = [one for one in self._open if one[0].last_row >= number]
         merged: set[int] = set()
         while self._ahead and self._ahead[-1].first_row <= number:
@@ -102,6 +111,8 @@ class Merges:
             anchor = merge.first_column
             value = cells[anchor] if merge.first_row == number and anchor < len(cells) else None
             self._open.append((merge, value))
+        if len(self._open) > MOST_OPEN:
+            raise CellError(WB_UNREADABLE, "объединения перекрываются")
         for merge, value in self._open:
             merged.update(range(merge.first_column, merge.last_column + 1))
             if merge.first_row == number:
@@ -122,7 +133,8 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
         ratio: Unpacked to packed of one part; XML of equal rows comes to 60. Small parts (`free_bytes`) are let be.
         rows: What a sheet of Excel can have; also the bound of a file's rows together.
         columns: 1 024; a page of a year has 250.
-        merges: Merged blocks of a sheet.
+        merges: Merged blocks of a sheet; no more of them than columns may be open in one row.
+        sheets: Of a workbook; a page a subject of a class is under twenty.
         parts: Files within the file; an ordinary workbook has thirty.
         old_bytes: 16 MiB of XLS: that format is unpacked whole, 65 536 rows at most.
     """
@@ -133,7 +145,8 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int = 8 * 1024 * 1024
     rows: int = 1_048_576
     columns: int = 1_024
-    merges: int = 100_000
+    merges: int = 20_000
+    sheets: int = 256
     parts: int = 2_000
     old_bytes: int = 16 * 1024 * 1024
 

@@ -27,7 +27,14 @@ _WIDTH = 18
 _WEEKDAYS = ("понедельник", "вторник", "среда", "четверг", "пятница", "суббота")
 _FORMATS = ("очно", "онлайн")
 _LEVEL_HEADS = tuple(f"{level} класс" for level in range(1, 12))
-_TITLES: dict[str, str] = {"subject": "Предмет:", "class": "Класс:", "group": "Группа:"}
+_TITLES: dict[str, str] = {
+    "subject": "Предмет:",
+    "class": "Класс:",
+    "group": "Группа:",
+    "typed_by": "Внёс:",
+    "on_behalf_of": "За кого:",
+}
+_POSTS = ("учитель", "куратор", "методист", "завуч")
 _LEFT_OUT = frozenset({"full_name"})
 """Columns that the reader knows and the template has no use for."""
 
@@ -93,7 +100,7 @@ class _Writer:
     def page_sheet(self, name: str) -> None:
         """A journal's page: pupils down, days across."""
         sheet = self._sheet(name)
-        at = self._write_titles(sheet, ("class", "subject", "group"))
+        at = self._write_titles(sheet, ("class", "subject", "group", "typed_by", "on_behalf_of"))
         sheet.write_string(at, 0, "№", self._head)
         sheet.write_string(at, 1, "ФИО", self._head)
         sheet.write_comment(at, 1, "Как в списке класса")
@@ -145,6 +152,8 @@ class _Writer:
         for row, one in enumerate(titles):
             sheet.write_string(row, 0, _TITLES[one], self._label)
             sheet.write_blank(row, 1, None, self._text)
+            if one in ("typed_by", "on_behalf_of"):
+                sheet.data_validation(row, 1, row, 1, {"validate": "list", "source": list(_POSTS)})
         return len(titles) + 1 if titles else 0
 
     def _validate(self, sheet: Any, one: Column, first: int, column: int) -> None:

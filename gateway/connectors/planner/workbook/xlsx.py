@@ -183,6 +183,7 @@ class XlsxSheet:
         self.is_hidden = is_hidden
         self._book = book
         self._part = part
+        self._merges: list[Merge] | None = None
 
     def iter_rows(self) -> Iterator[Row]:
         """Read row by row.
@@ -190,7 +191,9 @@ class XlsxSheet:
         Raises:
             CellError: The sheet can't be read further, or is beyond the caps.
         """
-        merges = Merges(self._read_merges())
+        if self._merges is None:
+            self._merges = self._read_merges()
+        merges = Merges(self._merges)
         rows = _RowEvents(self._book)
         parser = build_parser(rows.on_start, rows.on_end, rows.on_text)
         with self._book.open_part(self._part) as file:
