@@ -7,7 +7,11 @@ payload). What remains is what an operator needs: which event, which ids, how ma
 
 from __future__ import annotations
 
+import atexit
+import io
+import json
 import logging
+import queue
 import re
 import sys
 import threading
@@ -76,7 +80,7 @@ _dropped: Counter[str] = Counter()
 _dropped_lock = threading.Lock()
 
 
-def configure_logging(stream: TextIO | None = None, level: str = "INFO") -> None:
+def configure_logging(stream: TextIO | io.TextIOBase | None = None, level: str = "INFO") -> None:
     """Send all logging of this process through one formatter. Calling it again replaces the first.
 
     Args:
@@ -105,6 +109,67 @@ def configure_logging(stream: TextIO | None = None, level: str = "INFO") -> None
     logging.raiseExceptions = False
     for name in SILENCED:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+class UnblockedStream(io.TextIOBase):
+    """A text stream whose writer never waits: lines go through a thread of its own, and are dropped where it is stuck.
+
+    For long-running commands: their stderr may be a pipe that nobody reads any more, or a disk that hangs, and a thread
+    that waits there with a claim in its hands delivers nothing. What was dropped is counted and told when the stream
+    takes lines again.
+
+    Args:
+        stream: Where the lines go.
+        lines_count: Lines kept for a stream that is slow.
+    """
+
+    def __init__(self, stream: TextIO, *, lines_count: int = 10_000) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: queue.Queue[str] = queue.Queue(lines_count)
+        self._lost = 0
+        self._lost_lock = threading.Lock()
+        threading.Thread(target=self._pass_on, name="log", daemon=True).start()
+        atexit.register(self.drain)
+
+    def write(self, text: str, /) -> int:
+        """Take a line, or count it as lost."""
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._lose(1)
+        return len(text)
+
+    def drain(self, within_s: float = 2.0) -> None:
+        """Wait until the lines taken so far are out, but no longer than that: a stuck stream must not keep a process."""
+        done = threading.Event()
+
+        def wait() -> None:
+            self._lines.join()
+            done.set()
+
+        threading.Thread(target=wait, name="log-drain", daemon=True).start()
+        done.wait(within_s)
+
+    def _pass_on(self) -> None:
+        while True:
+            text = self._lines.get()
+            with self._lost_lock:
+                lost, self._lost = self._lost, 0
+            try:
+                if lost:
+                    line = {"event": "log.lines_lost", "level": "warning", "lost_count": lost}
+                    self._stream.write(json.dumps(line) + "\n")
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._lose(lost + 1)  # full, or closed: the next line tries again
+            finally:
+                self._lines.task_done()
+
+    def _lose(self, count: int) -> None:
+        with self._lost_lock:
+            self._lost += count
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -146,7 +211,7 @@ def get_dropped_counts() -> dict[str, int]:
         return dict(_dropped)
 
 
-class _LineHandler(logging.StreamHandler[TextIO]):
+class _LineHandler(logging.StreamHandler[TextIO | io.TextIOBase]):
     """Our handler, told from others' when it is replaced."""
 
 

@@ -29,7 +29,7 @@ from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
 from gateway.cli.users import users_app
 from gateway.cli.worker import worker_command
-from gateway.telemetry import configure_logging
+from gateway.telemetry import UnblockedStream, configure_logging
 
 app = typer.Typer(
     name="gateway",
@@ -46,8 +46,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+LONG_RUNNING = ("worker", "serve")
+"""Commands that outlive whoever reads their stderr."""
+
+
 @app.callback()
 def main_options(
+    ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Версия.")] = False,
     log_level: Annotated[
         str, typer.Option("--log-level", help="DEBUG, INFO, WARNING или ERROR; журнал идёт в stderr.")
@@ -55,7 +60,8 @@ def main_options(
 ) -> None:
     """Options of every command."""
     del version  # acted on by its callback
-    configure_logging(level=log_level)
+    stream = UnblockedStream(sys.stderr) if ctx.invoked_subcommand in LONG_RUNNING else None
+    configure_logging(stream, level=log_level)
 
 
 app.command("init")(init_command)

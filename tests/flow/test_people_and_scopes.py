@@ -194,6 +194,21 @@ def test_a_mark_cleared_and_given_again_is_changed_and_never_deleted(delivered: 
     delivered.assert_sound()
 
 
+@pytest.mark.row("D3", "D4")
+@pytest.mark.parametrize("days", [-400, 0, 400], ids=["a year ago", "as before", "next year"])
+def test_no_stamp_of_the_portal_decides_whether_a_correction_is_seen(delivered: Any, days: int) -> None:
+    """A late commit with an old stamp, two changes with equal stamps, a portal whose clock is ahead."""
+    user, item = first_mark(delivered.world)
+    before = item["gradedategraded"]
+    value = other_value(item)
+    delivered.world.portal.edit("set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=value)
+    item["gradedategraded"] = before + days * 24 * 3600
+
+    delivered.through()
+
+    assert city_mark_of(delivered, user, item)["name"] == str(value)
+
+
 def test_a_corrected_mark_is_changed_under_its_id(delivered: Any) -> None:
     user, item = first_mark(delivered.world)
     there = city_mark_of(delivered, user, item)

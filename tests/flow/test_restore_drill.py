@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from gateway.audit.deed import Actor
 from gateway.audit.erased import load_erased
 from gateway.audit.read import verify
 from gateway.audit.subjects import erase, pseudonym_of
+from gateway.cli.check import iter_lines
+from gateway.connectors.port import CheckState
 from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
 from gateway.flows.backup import check_backup, make_backup, manifest_path
 from gateway.flows.restore import restore
@@ -62,6 +65,24 @@ def cells_of(city: Any) -> Counter[tuple[int, int, int]]:
     return Counter(
         (row["student_profile_id"], row["schedule_lesson_id"], row["control_form_id"]) for row in city.standing("marks")
     )
+
+
+@pytest.mark.row("G6")
+def test_a_missing_or_old_backup_is_told_by_the_check_until_a_good_one_is_made(school: Any, tmp_path: Path) -> None:
+    def told(hand: Any) -> CheckState:
+        return next(line.state for line in iter_lines(hand.gateway) if line.subject == "backup")
+
+    with school.open() as hand:
+        states = [told(hand)]
+        back_up(hand, tmp_path / "monday.backup")
+        states.append(told(hand))
+        school.clock.advance(37 * 3600)
+        states.append(told(hand))
+        with suppress(ConfigurationError):
+            back_up(hand, tmp_path / "nowhere" / "tuesday.backup")
+        states.append(told(hand))
+
+    assert states == [CheckState.WARNING, CheckState.OK, CheckState.WARNING, CheckState.WARNING]
 
 
 @pytest.mark.row("G5")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,15 @@ from hypothesis import strategies as st
 
 from gateway import telemetry
 from gateway.domain.errors import ConfigurationError, GatewayError, OutcomeUnknownError, RecordError
-from gateway.telemetry import LIBRARY_EVENT, MASK, REFUSED_EVENT, bind_run, configure_logging, get_logger
+from gateway.telemetry import (
+    LIBRARY_EVENT,
+    MASK,
+    REFUSED_EVENT,
+    UnblockedStream,
+    bind_run,
+    configure_logging,
+    get_logger,
+)
 
 CANARY = "Канарейкина"
 
@@ -208,6 +218,63 @@ def test_the_run_is_on_every_line_until_its_context_ends(lines: io.StringIO) -> 
     log.info("service.stopped")
 
     assert [line.get("run_id") for line in read(lines)] == [1, 2, 1, None]
+
+
+class FullDisk(io.StringIO):
+    """A stream that takes nothing."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.row("G9")
+@pytest.mark.parametrize("is_unblocked", [False, True])
+def test_a_log_that_can_not_be_written_raises_nothing(lines: io.StringIO, is_unblocked: bool) -> None:
+    stream = FullDisk()
+    configure_logging(UnblockedStream(stream) if is_unblocked else stream, "DEBUG")
+
+    get_logger("x").info("run.began")
+    logging.getLogger("some.library").error("trouble")
+
+
+@pytest.mark.row("G9")
+def test_a_log_that_nobody_reads_keeps_nobody_waiting_and_tells_later_what_was_lost(lines: io.StringIO) -> None:
+    """A pipe of 64 KiB that is not read: a writer of its own would stand still for ever at the next line."""
+    reading, writing = os.pipe()
+    unblocked = UnblockedStream(os.fdopen(writing, "w"), lines_count=50)
+    configure_logging(unblocked, "DEBUG")
+    log = get_logger("x")
+
+    for number in range(2000):
+        log.info("operation.sent", operation_id=number)
+
+    told: list[dict[str, Any]] = []
+
+    def read_all() -> None:
+        with os.fdopen(reading) as pipe:
+            while not told or told[-1]["event"] != "run.ended":
+                told.append(json.loads(pipe.readline()))
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    unblocked.drain(30)
+    log.info("run.ended")
+    reader.join(30)
+    seen = [line["operation_id"] for line in told if line["event"] == "operation.sent"]
+    lost = sum(line["lost_count"] for line in told if line["event"] == "log.lines_lost")
+    assert seen == sorted(set(seen))
+    assert lost > 0
+    assert len(seen) + lost == 2000
+
+
+def test_what_was_said_is_out_before_the_process_ends(lines: io.StringIO) -> None:
+    out = io.StringIO()
+    unblocked = UnblockedStream(out)
+    unblocked.write("one\n")
+    unblocked.write("two\n")
+    unblocked.drain()
+
+    assert out.getvalue() == "one\ntwo\n"
 
 
 def test_a_second_configuration_replaces_the_first(lines: io.StringIO) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from gateway.domain.identifiers import Kind, Place
@@ -38,7 +37,6 @@ def test_a_second_read_of_the_same_portal_changes_nothing(store: Store, reader: 
     assert keep(store, reader.read(), 2) == {"new": 0, "changed": 0, "gone": 0}
 
 
-@pytest.mark.row("D3", "D4")
 def test_one_mark_changed_is_one_record_changed(store: Store, portal: Any, reader: Any) -> None:
     keep(store, reader.read(), 1)
     portal.edit("set_grade", courseid=2, userid=16, itemid=5, grade=4)

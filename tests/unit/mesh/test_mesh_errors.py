@@ -255,3 +255,21 @@ def test_repeated_500s_are_a_dead_session_when_the_city_says_so(
 
     assert isinstance(problem, AccessDeniedError)
     assert (problem.is_session_dead, problem.profile, sessions.call_count) == (True, "office", 1)
+
+
+@pytest.mark.row("A11")
+@pytest.mark.parametrize(
+    ("status", "body"), [(503, PAGE), (500, refusal(500)), (422, refusal(422, "accountDoesNotExist"))]
+)
+def test_a_session_service_that_is_out_of_order_itself_says_nothing_of_the_session(
+    journal: respx.MockRouter, build: Any, mark: MarkIntent, status: int, body: Any
+) -> None:
+    """The work waits as for any outage, no profile is paused on a guess, and the service is not stormed."""
+    journal.get(path=MARKS).respond(500, json=refusal(500))
+    sessions = journal.post(path="/api/ej/acl/v1/sessions")
+    respond(sessions, status, body)
+
+    problem = read_problem(build(), mark)
+
+    assert type(problem) is UnavailableError
+    assert 1 <= sessions.call_count <= 3
