@@ -62,6 +62,7 @@ SILENCED = (
 MASK = "***"
 LIBRARY_EVENT = "library.message_logged"
 REFUSED_EVENT = "telemetry.event_refused"
+LOST_EVENT = "log.lines_lost"
 
 _UNITS = ("_count", "_s", "_ms", "_bytes", "_ratio")
 _EVENT = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -158,7 +159,7 @@ class UnblockedStream(io.TextIOBase):
                 lost, self._lost = self._lost, 0
             try:
                 if lost:
-                    line = {"event": "log.lines_lost", "level": "warning", "lost_count": lost}
+                    line = {"event": LOST_EVENT, "level": "warning", "lost_count": lost}
                     self._stream.write(json.dumps(line) + "\n")
                 self._stream.write(text)
                 self._stream.flush()
