@@ -37,6 +37,8 @@ class Action(StrEnum):
     PLANS_PROPOSE = "plans.propose"
     PLANS_APPROVE = "plans.approve"
     DECISIONS_READ = "decisions.read"  # what is not sent, why, and whose move it is
+    DISCREPANCIES_READ = "discrepancies.read"
+    DISCREPANCIES_CHOOSE = "discrepancies.choose"  # whose value stands; a dispute too
     QUEUE_READ = "queue.read"
     OPERATIONS_READ = "operations.read"
     OPERATIONS_REPLAY = "operations.replay"
@@ -118,6 +120,10 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.PLANS_APPROVE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.DECISIONS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
         methodist=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.DISCREPANCIES_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.DISCREPANCIES_CHOOSE, operator=True, teacher=GROUP, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.QUEUE_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.OPERATIONS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,

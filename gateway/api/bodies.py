@@ -6,9 +6,10 @@ from datetime import date, datetime
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from gateway.access.roles import Role
+from gateway.domain.discrepancies import Choice
 
 T = TypeVar("T")
 
@@ -74,6 +75,14 @@ class StartSync(Body):
         if self.from_on is not None and self.to_on is not None and self.to_on < self.from_on:
             raise ValueError("to_on раньше from_on")
         return self
+
+
+class Settle(Reason):
+    ids: Annotated[list[Annotated[int, Field(ge=1, le=LARGEST)]], Field(min_length=1, max_length=5000)]
+    choice: Choice
+    own_value: Annotated[str, StringConstraints(max_length=3, pattern=r"^[0-9]+$")] | None = None
+    until: AwareDatetime | None = None
+    preview: bool = False
 
 
 class LetOut(Reason):

@@ -153,12 +153,14 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
 
 
 @users_app.command("password")
-def password_command(login: LoginArgument, config: ConfigOption = None, password_stdin: StdinOption = False) -> None:
+def password_command(
+    login: LoginArgument, config: ConfigOption = None, password_stdin: StdinOption = False, as_json: JsonOption = False
+) -> None:
     """Сменить пароль; открытые сеансы кончаются."""
     password = _read_password(from_stdin=password_stdin)
     with opened(config, is_quiet=True) as gateway:
         set_password(build_office(gateway), login, password)
-    OUT.print("Пароль сменён, сеансы закрыты")
+    print_json({"changed": True}) if as_json else OUT.print("Пароль сменён, сеансы закрыты")
 
 
 @users_app.command("disable")
@@ -175,11 +177,13 @@ def disable_command(
 
 
 @users_app.command("enable")
-def enable_command(login: LoginArgument, reason: ReasonOption, config: ConfigOption = None) -> None:
+def enable_command(
+    login: LoginArgument, reason: ReasonOption, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """Включить снова; прежние сеансы и токены не оживают."""
     with opened(config, is_quiet=True) as gateway:
         enable_account(build_office(gateway), login, reason=reason)
-    OUT.print("Включена")
+    print_json({"enabled": True}) if as_json else OUT.print("Включена")
 
 
 @users_app.command("role")

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select
 
 from gateway.audit.notes import get_note
 from gateway.domain.city import Atom
@@ -23,6 +23,16 @@ from gateway.reconcile.discrepancies import Proposal, find_effect, is_fixed_to_c
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import discrepancy, discrepancy_step, record
 from gateway.report.plan_view import Words
+
+WITH_RECORD = discrepancy.outerjoin(
+    record,
+    and_(
+        record.c.place_id == discrepancy.c.place_id,
+        record.c.kind == discrepancy.c.kind,
+        record.c.ref == discrepancy.c.ref,
+    ),
+)
+"""Each discrepancy with the record of ours behind it, where there is one."""
 
 
 class Sieve(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +103,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_lines(
-    conn: Connection, place_id: int, sieve: Sieve, *, now: datetime, after_id: int = 0, limit: int = 50
+    conn: Connection,
+    place_id: int,
+    sieve: Sieve,
+    *,
+    now: datetime,
+    after_id: int = 0,
+    limit: int = 50,
+    covered: ColumnElement[bool] | None = None,
 ) -> list[Line]:
     """Load one page, in the order of numbers.
 
@@ -104,20 +121,12 @@ def load_lines(
         now: Aware UTC, for age and overdue.
         after_id: Number of the last row of the page before.
         limit: Rows a page.
+        covered: Condition on `record` that a door puts on what it shows; None = the whole school.
     """
     query = (
         _sifted(select(discrepancy, record.c.body), place_id, sieve, now)
-        .select_from(
-            discrepancy.outerjoin(
-                record,
-                and_(
-                    record.c.place_id == discrepancy.c.place_id,
-                    record.c.kind == discrepancy.c.kind,
-                    record.c.ref == discrepancy.c.ref,
-                ),
-            )
-        )
-        .where(discrepancy.c.id > after_id)
+        .select_from(WITH_RECORD)
+        .where(discrepancy.c.id > after_id, *([] if covered is None else [covered]))
         .order_by(discrepancy.c.id)
         .limit(limit)
     )
@@ -141,23 +150,33 @@ def load_ids(
     return [number for number in conn.execute(query).scalars() if number not in left_out]
 
 
-def load_groups(conn: Connection, place_id: int, sieve: Sieve, *, now: datetime, limit: int = 50) -> list[Group]:
-    """Load the patterns with most discrepancies, each with what was chosen for the like before."""
+def load_groups(
+    conn: Connection,
+    place_id: int,
+    sieve: Sieve,
+    *,
+    now: datetime,
+    limit: int = 50,
+    covered: ColumnElement[bool] | None = None,
+) -> list[Group]:
+    """Load the patterns with most discrepancies, each with what was chosen for the like before.
+
+    Args:
+        covered: As for `load_lines`.
+    """
     overdue = func.sum(case((discrepancy.c.due_at < now, 1), else_=0))
+    counted = select(
+        discrepancy.c.pattern,
+        func.min(discrepancy.c.type).label("type"),
+        func.min(discrepancy.c.owner).label("owner"),
+        func.count().label("how_many"),
+        overdue.label("overdue"),
+        func.min(discrepancy.c.opened_at).label("oldest_at"),
+    )
+    if covered is not None:
+        counted = counted.select_from(WITH_RECORD).where(covered)
     rows = conn.execute(
-        _sifted(
-            select(
-                discrepancy.c.pattern,
-                func.min(discrepancy.c.type).label("type"),
-                func.min(discrepancy.c.owner).label("owner"),
-                func.count().label("how_many"),
-                overdue.label("overdue"),
-                func.min(discrepancy.c.opened_at).label("oldest_at"),
-            ),
-            place_id,
-            sieve,
-            now,
-        )
+        _sifted(counted, place_id, sieve, now)
         .group_by(discrepancy.c.pattern)
         .order_by(func.count().desc(), discrepancy.c.pattern)
         .limit(limit)

@@ -159,3 +159,17 @@ def test_a_taken_port_is_told_as_a_setting(config: Path) -> None:
 
     assert result.exit_code == 2
     assert "web.port" in result.output
+
+
+def test_an_asgi_server_of_the_schools_own_gets_the_same_application(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from starlette.testclient import TestClient
+
+    from gateway.asgi import CONFIG, create_app
+
+    monkeypatch.setenv(CONFIG, str(config))
+
+    with TestClient(create_app(), base_url="http://127.0.0.1") as client:
+        assert client.get("/api/v1/health").json() == {"state": "ok"}
+        assert client.get("/api/v1/runs").status_code == 401

@@ -50,7 +50,7 @@ from gateway.flows.gateway import Gateway
 from gateway.mapping.links import confirm, get_place_id
 from gateway.queue.tables import operation
 from gateway.reconcile.snapshot import store_scope
-from gateway.reconcile.tables import decision, plan, run
+from gateway.reconcile.tables import decision, discrepancy, plan, run
 from gateway.settings import GatewaySettings, load_settings
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -208,6 +208,20 @@ def store_plan(conn: Connection, place_id: int, records: dict[Kind, list[Record]
         )  # fmt: skip
 
 
+def store_discrepancies(conn: Connection, place_id: int, records: dict[Kind, list[Record]], number: int) -> None:
+    """An open discrepancy for each mark."""
+    for mark in records[Kind.MARK]:
+        digest = digest_of(to_body(mark))
+        conn.execute(
+            insert(discrepancy).values(
+                place_id=place_id, kind="mark", ref=mark.ref, scope=scope_key(Kind.MARK, "x"), type="fields_differ",
+                reason="DRIFT", state="open", owner="teacher", pattern="fields_differ|mark", ours=digest, base=digest,
+                theirs=bytes(16), theirs_read_at=NOW, on_date=NOW.date(), flips=0, opened_at=NOW, changed_at=NOW,
+                due_at=NOW + timedelta(days=3), plan_id=number,
+            )
+        )  # fmt: skip
+
+
 class Caller:
     """One logged-in account in the browser's place."""
 
@@ -299,6 +313,7 @@ def store_schools(conn: Connection, gateway: Gateway) -> None:
         records = build_records(surnames)
         store_school(conn, place_id, records)
         store_plan(conn, place_id, records, number)
+        store_discrepancies(conn, place_id, records, number)
     confirm(conn, mine, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=NOW)
 
 

@@ -97,12 +97,15 @@ def test_the_admin_gets_reasons_states_and_pseudonyms_and_neither_name_nor_value
 
     lines = admin.get("/plans/1/items").json()["items"]
     operations = admin.get("/operations").json()["items"]
+    differences = admin.get("/discrepancies").json()["items"]
 
     assert len(lines) == len(operations) == 8
     assert {line["reason"] for line in lines} == {"DRIFT"}
     assert {line["words"] for line in lines} == {line["class_name"] for line in lines} == {""}
     assert all(line["pupil"].startswith("s") and len(line["pupil"]) == 33 for line in lines)
     assert {line["pupil"] for line in lines} == {one["pupil"] for one in operations}
+    assert {line["pupil"] for line in lines} == {one["pupil"] for one in differences}
+    assert all(one["ours"] == one["theirs"] == {} for one in differences)
     assert pseudonym(school, "city-pupil:1001") in {line["pupil"] for line in lines}
     assert looks(school) == []
 

@@ -21,7 +21,7 @@ from gateway.access.tables import broken_glass
 from gateway.api.app import PREFIX, require_policy
 from gateway.domain.errors import ConfigurationError
 from gateway.queue.tables import operation
-from gateway.reconcile.tables import run
+from gateway.reconcile.tables import discrepancy, run
 
 ROWS = list(csv.DictReader(Path(__file__).with_name("access_policy.csv").read_text(encoding="utf-8").splitlines()))
 LOGINS = {
@@ -66,6 +66,9 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
     """An own, a foreign and an unknown object of a kind, as a role sees them; for the whole school foreign is the other's."""
     operations = {row.ref: row.id for row in load_operations(school, school.place_ids[0])}
     others = {row.ref: row.id for row in load_operations(school, school.place_ids[1])}
+    differ, others_differ = (
+        {row.ref: row.id for row in load_discrepancies(school, place_id)} for place_id in school.place_ids
+    )
     runs = {row.actor: row.id for row in load_runs(school, school.place_ids[0])}
     own_run = runs.get(caller.session["account"], runs["account:1"])
     strange_run = load_runs(school, school.place_ids[1])[0].id
@@ -78,8 +81,18 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
             str(others["mark:1:user:1"] if role in WHOLE else operations["mark:3:user:5"]),
             "99999",
         ),
+        "discrepancy": (
+            str(differ["mark:1:user:1"]),
+            str(others_differ["mark:1:user:1"] if role in WHOLE else differ["mark:3:user:5"]),
+            "99999",
+        ),
         "run": (str(own_run), str(strange_run if role in WHOLE else runs["account:1"]), "99999"),
     }.get(kind, ("", "", ""))
+
+
+def load_discrepancies(school: Any, place_id: int) -> list[Any]:
+    with school.gateway.store.read() as conn:
+        return list(conn.execute(select(discrepancy).where(discrepancy.c.place_id == place_id)))
 
 
 def load_operations(school: Any, place_id: int) -> list[Any]:
@@ -101,6 +114,11 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         body = {"group": name} if role is not Role.CLASS_TEACHER else {"class_name": name}
     elif "/plans/" in path and row["method"] == "POST":
         body = {"plan_hash": school.hashes[1], "reason": "проверено", "with_held": True}
+    elif path == "/discrepancies/choices":
+        body = {"ids": [int(name)], "choice": "ours", "reason": "проверка таблицы прав", "preview": True}
+    elif path.endswith("/dispute"):
+        settle_all(school)
+        body = {"reason": "проверка таблицы прав"}
     elif path in ("/sending/stop", "/sending/allow", "/glass"):
         body = {"reason": "проверка таблицы прав"}
     elif path == "/session/role":
@@ -148,10 +166,17 @@ def sync_objects(role: Role) -> tuple[str, str, str]:
     return "group:1", "group:99" if role in WHOLE else "group:3", "group:999"
 
 
+def settle_all(school: Any) -> None:
+    """Only what was settled can be disputed."""
+    with school.gateway.store.write() as conn:
+        conn.execute(update(discrepancy).values(state="resolved"))
+
+
 def set_back(school: Any) -> None:
     """Runs that were begun are ended and the glass is whole again: the next test begins where this one did."""
     with school.gateway.store.write() as conn:
         conn.execute(delete(broken_glass))
+        conn.execute(update(discrepancy).values(state="open"))
         conn.execute(update(run).where(run.c.state == "running").values(state="done"))
 
 

@@ -226,6 +226,26 @@ def test_a_parked_operation_is_replayed_once_by_an_account(school: Any, director
     assert [(entry.actor, entry.is_authenticated) for entry in replayed] == [("account:1", True)]
 
 
+def test_a_teacher_settles_his_own_and_what_is_not_his_drops_out_like_what_is_not_there(school: Any) -> None:
+    school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
+    school.account("director", Role.DIRECTOR)
+    teacher = school.call("teacher")
+    numbers = {one["ref"]: one["id"] for one in school.call("director").get("/discrepancies").json()["items"]}
+    mine, other = numbers["mark:1:user:1"], numbers["mark:3:user:5"]
+    body = {"ids": [mine, other, 99999], "choice": "ignore", "until": "2026-12-01T00:00:00Z", "reason": "болел"}
+
+    done = teacher.post("/discrepancies/choices", body, key=uuid.uuid4().hex).json()
+
+    assert done["taken"] == [mine]
+    assert done["excluded"] == [{"id": other, "why": "unknown"}, {"id": 99999, "why": "unknown"}]
+    card = teacher.get(f"/discrepancies/{mine}").json()
+    assert card["line"]["state"] == "ignored"
+    assert [(step["actor"], step["note"]) for step in card["steps"]] == [("account:1", "болел")]
+    assert teacher.get(f"/discrepancies/{other}").status_code == 404
+    assert len(teacher.get("/discrepancies").json()["items"]) == 1
+    assert teacher.get("/discrepancies/groups").json()["items"][0]["count"] == 1
+
+
 def test_a_hidden_mark_is_the_schools_until_the_teacher_opens_it(school: Any) -> None:
     import msgspec
 

@@ -1,0 +1,118 @@
+"""Discrepancies as a scope may see them: its own children's, and without names or values where it has no names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, select
+
+from gateway.access.looks import subject_ref
+from gateway.access.scope import Scope
+from gateway.audit.subjects import pseudonyms_of
+from gateway.domain.errors import NotVisibleError
+from gateway.domain.identifiers import Kind
+from gateway.mapping.links import load_links
+from gateway.reconcile.tables import discrepancy, record
+from gateway.report.discrepancies import WITH_RECORD, Group, Line, Sieve, Step, load_groups, load_lines, load_steps
+from gateway.report.visible import Seen, body_field
+from gateway.store.among import among
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """One discrepancy with its life."""
+
+    line: Line
+    steps: list[Step]
+
+
+def load_seen_lines(
+    conn: Connection, scope: Scope, place_id: int, sieve: Sieve, *, now: datetime, after: int, limit: int
+) -> tuple[list[Line], set[str]]:
+    """Load one page, and the refs of the pupils it shows.
+
+    Args:
+        conn: A write transaction where pseudonyms stand for names: they are made at the first question.
+    """
+    lines = load_lines(
+        conn, place_id, sieve, now=now, after_id=after, limit=limit, covered=_covered(conn, scope, place_id)
+    )
+    pupils = _load_pupils(conn, [line.id for line in lines])
+    if scope.is_named:
+        return lines, set(pupils.values())
+    return _without_names(conn, scope, place_id, lines, pupils), set()
+
+
+def load_seen_groups(
+    conn: Connection, scope: Scope, place_id: int, sieve: Sieve, *, now: datetime, limit: int
+) -> list[Group]:
+    """Load the patterns with most discrepancies among those that the scope sees."""
+    return load_groups(conn, place_id, sieve, now=now, limit=limit, covered=_covered(conn, scope, place_id))
+
+
+def get_seen_card(
+    conn: Connection, scope: Scope, place_id: int, number: int, *, now: datetime
+) -> tuple[Card, set[str]]:
+    """Load one card, whatever its state, and the ref of its pupil; typed reasons may name a child and need names.
+
+    Raises:
+        NotVisibleError: There is none, or it is of somebody else's child.
+    """
+    every = Sieve(states=())
+    lines, pupils = load_seen_lines(conn, scope, place_id, every, now=now, after=number - 1, limit=1)
+    if not lines or lines[0].id != number:
+        raise NotVisibleError("Такой записи нет")
+    steps = load_steps(conn, number)
+    if not scope.is_named:
+        steps = [msgspec.structs.replace(step, note=None) for step in steps]
+    return Card(line=lines[0], steps=steps), pupils
+
+
+def load_seen_ids(conn: Connection, scope: Scope, place_id: int, ids: Sequence[int]) -> list[int]:
+    """Which of these numbers the scope sees."""
+    covered = _covered(conn, scope, place_id)
+    query = (
+        select(discrepancy.c.id)
+        .select_from(WITH_RECORD)
+        .where(
+            discrepancy.c.place_id == place_id,
+            among(conn, discrepancy.c.id, list(ids)),
+            *([] if covered is None else [covered]),
+        )
+    )
+    return list(conn.execute(query.order_by(discrepancy.c.id)).scalars())
+
+
+def _covered(conn: Connection, scope: Scope, place_id: int) -> ColumnElement[bool] | None:
+    # the whole school needs no look at the records, which are wide
+    return None if scope.is_whole else Seen(conn, scope, place_id).covers(record)
+
+
+def _load_pupils(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
+    pupil = body_field(record.c.body, "pupil")
+    rows = conn.execute(
+        select(discrepancy.c.id, pupil.label("pupil"))
+        .select_from(WITH_RECORD)
+        .where(among(conn, discrepancy.c.id, list(ids)), pupil.is_not(None))
+    )
+    return {row.id: row.pupil for row in rows}
+
+
+def _without_names(
+    conn: Connection, scope: Scope, place_id: int, lines: list[Line], pupils: dict[int, str]
+) -> list[Line]:
+    links = load_links(conn, place_id, Kind.PERSON)
+    subjects = {ref: subject_ref(ref, links) for ref in pupils.values()}
+    known = pseudonyms_of(conn, scope.principal.place, sorted(set(subjects.values())))
+    return [
+        msgspec.structs.replace(
+            line,
+            pupil=known[subjects[pupils[line.id]]] if line.id in pupils else "",
+            class_name="",
+            ours={},
+            base={},
+            theirs={},
+        )
+        for line in lines
+    ]
