@@ -1,11 +1,11 @@
-"""The demo's surroundings: both sandboxes as processes of their own, and the folder with settings that name them."""
+"""The demo's surroundings: the sandboxes as processes of their own, and the folder with settings that name them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +23,7 @@ RATE_PER_S = 400.0
 
 @dataclass(frozen=True)
 class DemoSchool:
-    """A portal and a city that believe it is the day of the recording.
+    """A portal, a city and a planner that believe it is the day of the recording.
 
     Attributes:
         folder: Where everything of the demo lies.
@@ -34,6 +34,7 @@ class DemoSchool:
     settings: GatewaySettings
     portal_url: str
     city_url: str
+    planner_url: str
     roster: Path
 
     def post(self, base_url: str, name: str, body: dict[str, Any]) -> Any:
@@ -43,7 +44,7 @@ class DemoSchool:
 
 @contextmanager
 def open_school(folder: Path, *, pupils: int | None, now: datetime) -> Iterator[DemoSchool]:
-    """Start both sandboxes and write the folder's files; stop them afterwards.
+    """Start the sandboxes and write the folder's files; stop them afterwards.
 
     Args:
         folder: An existing folder.
@@ -53,8 +54,10 @@ def open_school(folder: Path, *, pupils: int | None, now: datetime) -> Iterator[
     with ExitStack() as stack:
         moment = now.isoformat()
         size = ["--pupils", str(pupils)] if pupils is not None else []
-        portal = stack.enter_context(_sandbox("portal", "--now", moment, *size))
-        city = stack.enter_context(
+        # The planner starts while the city is made like the portal: it waits for nobody.
+        read_planner = stack.enter_context(_sandbox("planner", "--now", moment, "--blank"))
+        portal = stack.enter_context(_sandbox("portal", "--now", moment, *size))()
+        read_city = stack.enter_context(
             _sandbox(
                 "city",
                 "--now",
@@ -69,13 +72,15 @@ def open_school(folder: Path, *, pupils: int | None, now: datetime) -> Iterator[
                 str(folder / "city.sqlite"),
             )
         )
+        city, planner = read_city(), read_planner()
         settings_file = folder / "gateway.toml"
-        settings_file.write_text(_settings_toml(folder, portal, city), encoding="utf-8")
+        settings_file.write_text(_settings_toml(folder, portal, city, planner), encoding="utf-8")
         school = DemoSchool(
             folder=folder,
             settings=load_settings(settings_file),
             portal_url=portal["base_url"],
             city_url=city["base_url"],
+            planner_url=planner["base_url"],
             roster=folder / "roster.xlsx",
         )
         _write_roster(school)
@@ -83,19 +88,24 @@ def open_school(folder: Path, *, pupils: int | None, now: datetime) -> Iterator[
 
 
 @contextmanager
-def _sandbox(*arguments: str) -> Iterator[dict[str, Any]]:
-    """Run `gateway sandbox …` as a process and read the one line it prints first."""
+def _sandbox(*arguments: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Run `gateway sandbox …` as a process; what is given reads the one line it prints first, and waits for it."""
     process = subprocess.Popen(  # noqa: S603  # our own program, arguments made here
         [sys.executable, "-m", "gateway", "sandbox", *arguments, "--json", "--with-parent"],
         stdout=subprocess.PIPE,
         stdin=subprocess.PIPE,
         text=True,
     )
-    try:
+
+    def read_facts() -> dict[str, Any]:
         line = process.stdout.readline() if process.stdout is not None else ""
         if not line:
             raise ConfigurationError(f"Песочница {arguments[0]} не запустилась")
-        yield json.loads(line)
+        facts: dict[str, Any] = json.loads(line)
+        return facts
+
+    try:
+        yield read_facts
     finally:
         process.terminate()
         try:
@@ -108,7 +118,7 @@ def _sandbox(*arguments: str) -> Iterator[dict[str, Any]]:
                 pipe.close()
 
 
-def _settings_toml(folder: Path, portal: dict[str, Any], city: dict[str, Any]) -> str:
+def _settings_toml(folder: Path, portal: dict[str, Any], city: dict[str, Any], planner: dict[str, Any]) -> str:
     admin = next(profile for profile in city["profiles"] if profile["role"] == "school_admin")
     return f"""# Настройки пробы: обе стороны — песочницы на этой машине, токены выдуманы.
 [database]
@@ -117,6 +127,10 @@ url = "sqlite:///{(folder / "gateway.sqlite").resolve().as_posix()}"
 [portal]
 base_url = "{portal["base_url"]}"
 token = "{portal["token"]}"
+
+[planner]
+door_url = "{planner["base_url"]}"
+token = "{planner["token"]}"
 
 [mesh]
 base_url = "{city["base_url"]}"

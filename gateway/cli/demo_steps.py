@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from gateway.audit.deed import STREAMS
 from gateway.audit.read import export, verify
 from gateway.cli.context import build_want
+from gateway.cli.demo_planner import PlannerStep, sent_marks
 from gateway.cli.demo_school import RATE_PER_S, DemoSchool
 from gateway.cli.words import delivery_table, guard_table, plan_table, pull_table, reason_table, sentence
 from gateway.domain.city import MarkIntent
@@ -31,7 +32,6 @@ from gateway.queue.approval import approve
 from gateway.queue.outbox import release
 from gateway.queue.parking import load_operations
 from gateway.reconcile.snapshot import load_records
-from gateway.reconcile.tables import base
 from gateway.report.plan_view import PlanLine, iter_plan_lines
 
 FIVE = 5.0
@@ -60,6 +60,7 @@ class Demo:
         first = self._first_sync()
         second_plan = self._plan_again()
         self._second_sync()
+        PlannerStep(self._gateway, self._school, self._want, say=self._say).run()
         return {**first, "second_plan": second_plan, "audit": self._prove()}
 
     def _first_sync(self) -> dict[str, Any]:
@@ -138,7 +139,7 @@ class Demo:
         """Change two marks and add one at the portal, change one in the city; return the lesson of the added mark."""
         with self._gateway.store.write() as conn:
             place_id = self._gateway.place_id(conn)
-            sent = _sent_marks(conn, place_id)
+            sent = sent_marks(conn, place_id)
             cell = _free_cell(conn, place_id, sent)
         for mark, intent, _ in sent[:2]:
             self._set_grade(mark.programme, mark.item, mark.pupil, 4.0 if intent.value == "5" else 5.0)
@@ -207,7 +208,7 @@ class Demo:
         export(self._gateway.store, self._school.folder / "audit.jsonl")
         entries = sum(report.entries for report in reports)
         is_whole = all(report.ok for report in reports)
-        self._say(f"[bold]9. Аудит[/bold]: записей {entries}, цепочка {'цела' if is_whole else 'НАРУШЕНА'}")
+        self._say(f"[bold]10. Аудит[/bold]: записей {entries}, цепочка {'цела' if is_whole else 'НАРУШЕНА'}")
         return {"entries": entries, "chain_ok": is_whole}
 
     def say_next(self, folder: Path, duration_s: float) -> None:
@@ -232,24 +233,6 @@ def _sentence(line: PlanLine) -> str:
 
 def _number(ref: str) -> int:
     return int(ref.rpartition(":")[2])
-
-
-def _sent_marks(conn: Connection, place_id: int) -> list[tuple[Mark, MarkIntent, int]]:
-    """Delivered marks of five-point manual items, one a pupil, in a fixed order: (record, intent, city id)."""
-    rows = conn.execute(
-        select(base.c.ref, base.c.intent, base.c.city_id)
-        .where(base.c.place_id == place_id, base.c.kind == Kind.MARK.value)
-        .order_by(base.c.ref)
-    ).all()
-    marks = {mark.ref: mark for mark in load_records(conn, place_id, Mark)}
-    found: list[tuple[Mark, MarkIntent, int]] = []
-    pupils: set[str] = set()
-    for ref, body, city_id in rows:
-        mark = marks[ref]
-        if mark.item_form == "manual" and mark.scale.maximum == FIVE and mark.pupil not in pupils:
-            pupils.add(mark.pupil)
-            found.append((mark, msgspec.json.decode(body, type=MarkIntent), city_id))
-    return found
 
 
 def _free_cell(conn: Connection, place_id: int, sent: list[tuple[Mark, MarkIntent, int]]) -> tuple[Mark, int]:

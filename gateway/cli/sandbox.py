@@ -104,6 +104,7 @@ def portal_command(
 def planner_command(
     port: PortOption = 0,
     pupils: Annotated[int, typer.Option("--pupils", help="Выдуманная школа на столько учеников.")] = 50,
+    blank: Annotated[bool, typer.Option("--blank", help="Пустые книги: в них только то, что внесут.")] = False,
     seed: SeedOption = 1,
     now: NowOption = None,
     with_parent: Annotated[
@@ -117,7 +118,7 @@ def planner_command(
 ) -> None:
     """Планировщик: страницы журнала той же выдуманной школы, что и у портала с тем же --seed."""
     with guarded():
-        app = build_planner_app(pupils, seed=seed, now=_clock(now))
+        app = build_planner_app(None if blank else pupils, seed=seed, now=_clock(now))
         _serve(app, port, app.state.planner.describe(), as_json=as_json, with_parent=with_parent)
 
 

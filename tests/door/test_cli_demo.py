@@ -105,12 +105,12 @@ def test_the_folder_it_leaves_can_be_looked_into(demo: tuple[Path, dict[str, Any
     runs = _run("runs", "--json", *config, cwd=folder)
 
     lines = json.loads(shown.stdout)["lines"]
-    assert [line["reason"] for line in lines if line["category"] == "held"] == ["DRIFT"]
+    assert sorted(line["reason"] for line in lines if line["category"] == "held") == ["DRIFT", "SOURCES_DISAGREE"]
     (refused,) = json.loads(parked.stdout)["operations"]
     assert refused["reason"] == "REJECTED_TARGET"
     assert "урок отменён" in refused["sentence"]
     assert json.loads(verified.stdout)["chain_ok"] is True
-    assert [run["form"] for run in json.loads(runs.stdout)["runs"]] == ["sync", "plan", "sync"]
+    assert [run["form"] for run in json.loads(runs.stdout)["runs"]] == ["sync", "sync", "plan", "sync"]
 
 
 def test_for_people_it_ends_with_what_to_type_next(tmp_path: Path) -> None:
@@ -120,6 +120,8 @@ def test_for_people_it_ends_with_what_to_type_next(tmp_path: Path) -> None:
     assert "gateway plan show --config here/gateway.toml" in done.stdout
     assert "Расхождение" in done.stdout
     assert "Город отказал" in done.stdout
+    assert "Портал и планировщик вместе" in done.stdout
+    assert "Разные слова" in done.stdout
     assert "Traceback" not in done.stderr
 
 

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.sandbox.faults import FAULT_KEY, FaultMiddleware, Faults, build_fault_routes
-from gateway.sandbox.planner.books import PlannerBooks, Row
+from gateway.sandbox.planner.books import BlankBooks, PlannerBooks, Row
 from gateway.sandbox.planner.timetable import build_asc_xml
 from gateway.sandbox.school import SUBJECTS, School
 
@@ -34,7 +34,7 @@ OWN_FAULTS = ("lost_row", "moving_revision", "bad_row", "row_without_id")
 class PlannerSandbox:
     """Books behind the door, with faults and counts."""
 
-    def __init__(self, books: PlannerBooks, *, token: str) -> None:
+    def __init__(self, books: PlannerBooks | BlankBooks, *, token: str) -> None:
         self.books = books
         self.token = token
         self.faults = Faults(own=OWN_FAULTS)
@@ -72,7 +72,7 @@ class PlannerSandbox:
 
 
 def build_planner_app(
-    pupils: int,
+    pupils: int | None,
     *,
     seed: int = 1,
     token: str = DEFAULT_TOKEN,
@@ -82,7 +82,7 @@ def build_planner_app(
     """Serve the planner of a made-up school.
 
     Args:
-        pupils: How many.
+        pupils: How many; None = blank books, in which only what is typed stands.
         seed: Same seed and moment, same school as the sandbox portal's.
         token: The only token it accepts.
         now: Asked once for the school's content.
@@ -92,7 +92,9 @@ def build_planner_app(
         The application; `app.state.planner` is its `PlannerSandbox`.
     """
     moment = DEFAULT_NOW if now is None else now()
-    books = PlannerBooks(School(pupils=pupils, seed=seed, now=moment), subjects_count=subjects_count)
+    books: PlannerBooks | BlankBooks = BlankBooks()
+    if pupils is not None:
+        books = PlannerBooks(School(pupils=pupils, seed=seed, now=moment), subjects_count=subjects_count)
     planner = PlannerSandbox(books, token=token)
 
     async def book(request: Request) -> Response:
@@ -123,6 +125,8 @@ def build_planner_app(
         return JSONResponse({"total": planner.calls.total(), "by_book": dict(planner.calls)})
 
     async def timetable(_request: Request) -> Response:
+        if isinstance(books, BlankBooks):
+            return JSONResponse({"title": "Not Found"}, status_code=404)
         xml = build_asc_xml(books.school, subjects_count=subjects_count)
         return Response(xml, media_type="application/xml")
 

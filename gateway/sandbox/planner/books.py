@@ -15,6 +15,8 @@ from gateway.sandbox.school import SUBJECTS, LessonSlot, School
 
 Row = dict[str, Any]
 FORMS = {"A": "absent", "E": "excused", "L": "late"}
+SITE_BOOKS = ("people", "subjects", "groups")
+GROUP_BOOKS = ("lessons", "marks", "absences", "homework")
 TASKS = ("ДЗ №1", "ДЗ №2")
 
 
@@ -46,6 +48,20 @@ class Edits:
             else:
                 found[row_id] = row
         return [found[row_id] for row_id in sorted(found)]
+
+
+class BlankBooks:
+    """Books in which nothing stands but what people type."""
+
+    def __init__(self) -> None:
+        self.edits = Edits()
+
+    def book(self, name: str, group: str | None) -> list[Row] | None:
+        """All rows of a book; None where there is no such book or group."""
+        if group is None:
+            return self.edits.over("", name, iter(())) if name in SITE_BOOKS else None
+        known = {row["id"] for row in self.edits.over("", "groups", iter(()))}
+        return self.edits.over(group, name, iter(())) if group in known and name in GROUP_BOOKS else None
 
 
 class PlannerBooks:
