@@ -26,7 +26,8 @@ from gateway.audit.redact import is_code
 from gateway.audit.sink import SinkFile
 from gateway.audit.sink_place import find_sink_path
 from gateway.connectors.mesh.connector import MeshConnector
-from gateway.connectors.pace import Pace, PacedByClock
+from gateway.connectors.mesh.file.connector import FileCity
+from gateway.connectors.pace import Pace, PacedByClock, Unpaced
 from gateway.connectors.planner.asc.source import AscSource
 from gateway.connectors.planner.door.inbox import DoorInbox
 from gateway.connectors.planner.door.source import build_door_source
@@ -67,6 +68,8 @@ def city_key(settings: GatewaySettings) -> str:
     Raises:
         ConfigurationError: No address.
     """
+    if settings.mesh.kind == "file":
+        return f"file/{settings.mesh.school_id}"
     parts = urlsplit(settings.mesh.base_url)
     if not parts.netloc:
         raise ConfigurationError("Нет адреса журнала города: задайте mesh.base_url")
@@ -174,16 +177,8 @@ def open_gateway(
         pace = build_pace(settings, store, place.city)
         terms = build_terms(settings)
         watch = Watch(store, place.city)
-        city = stack.enter_context(
-            MeshConnector(
-                settings.mesh,
-                clock=chosen,
-                pace=pace,
-                paused=watch.is_paused,
-                confirmed=lambda host, profile: _is_confirmed(store, host, profile),
-                is_stopped=watch.is_stopped,
-            )
-        )
+        city = build_city(settings, store, watch, clock=chosen, pace=pace)
+        stack.callback(city.close)
         portal = build_moodle_source(settings.portal, clock=chosen)
         stack.callback(portal.close)
         sources: list[PortalSource] = [portal]
@@ -281,6 +276,26 @@ def _find_year(store: Store, year: str) -> CalendarYear | None:
     return None if stored is None else stored.year
 
 
+def build_city(
+    settings: GatewaySettings, store: Store, watch: Watch, *, clock: Clock, pace: Pace
+) -> MeshConnector | FileCity:
+    """Make the city's connector: over the network, or by workbooks and a list for people.
+
+    Raises:
+        ConfigurationError: Its settings are no good.
+    """
+    if settings.mesh.kind == "file":
+        return FileCity(settings.mesh, clock=clock)
+    return MeshConnector(
+        settings.mesh,
+        clock=clock,
+        pace=pace,
+        paused=watch.is_paused,
+        confirmed=lambda host, profile: _is_confirmed(store, host, profile),
+        is_stopped=watch.is_stopped,
+    )
+
+
 def build_terms(settings: GatewaySettings) -> Terms:
     """Delivery's numbers from the settings."""
     return Terms(
@@ -303,6 +318,8 @@ def build_terms(settings: GatewaySettings) -> Terms:
 def build_pace(settings: GatewaySettings, store: Store, city: str) -> Pace:
     """The pace of the city's calls: shared in the store, except at rates that only a sandbox of one's own allows."""
     rate_per_s = settings.mesh.rate_per_s
+    if settings.mesh.kind == "file":
+        return Unpaced()  # a list has no pace
     if is_loopback(settings) and rate_per_s > SHARED_PACE_PER_S:
         return PacedByClock(store.clock, rate_per_s=rate_per_s, burst_count=settings.mesh.parallel)
     return StorePace(store, city, rate_per_s=rate_per_s, demand_share=settings.mesh.demand_share)

@@ -145,6 +145,12 @@ class MeshProfile(_Group):
 
 
 class MeshSettings(_Group):
+    kind: Literal["http", "file"] = "http"
+    """`file`: no token at all; the journal is read from workbooks exported by hand, what is to be written is a list for people."""
+    folder: Path | None = None
+    """Where the exported workbooks lie (`kind = "file"`)."""
+    layout_file: Path | None = None
+    """TOML that names sheets and heads of the exported workbooks where they differ from the built-in words."""
     base_url: str = ""
     """Scheme, host and port; the connector adds `/api/ej`."""
     school_id: int = 0

@@ -15,6 +15,7 @@ from gateway.cli.check import check_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
+from gateway.cli.hand_list import hand_list_command
 from gateway.cli.init import init_command
 from gateway.cli.links import links_app
 from gateway.cli.passport import passport_command
@@ -74,6 +75,7 @@ app.add_typer(plan_app, name="plan")
 app.command("deliver")(deliver_command)
 app.command("verify")(verify_command)
 app.command("sync")(sync_command)
+app.command("hand-list")(hand_list_command)
 app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")

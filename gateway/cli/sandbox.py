@@ -24,6 +24,7 @@ from gateway.sandbox.portal.app import DEFAULT_TOKEN
 from gateway.sandbox.portal.recording import read_recording
 from gateway.sandbox.portal.replay import build_replay_app
 from gateway.sandbox.portal.school_server import build_school_app
+from gateway.sandbox.remote import save_export
 from gateway.sandbox.serve import open_loopback_socket, serve_forever
 
 sandbox_app = typer.Typer(
@@ -120,6 +121,26 @@ def planner_command(
     with guarded():
         app = build_planner_app(None if blank else pupils, seed=seed, now=_clock(now))
         _serve(app, port, app.state.planner.describe(), as_json=as_json, with_parent=with_parent)
+
+
+@sandbox_app.command("export")
+def export_command(
+    to: Annotated[
+        Path, typer.Option("--to", help="Папка, в которую лягут книги; прежние с теми же именами заменятся.")
+    ],
+    url: Annotated[str, typer.Option("--url", help="Адрес песочницы города.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Выгрузка журналов песочницы города книгами XLSX, какую человек делает из городского журнала."""
+    with guarded():
+        try:
+            saved = save_export(url.rstrip("/"), to)
+        except OSError as exc:
+            raise ConfigurationError("Выгрузка не получена: песочница не отвечает или папка недоступна") from exc
+        if as_json:
+            sys.stdout.write(json.dumps({"files": [str(path) for path in saved]}, ensure_ascii=False) + "\n")
+        else:
+            sys.stdout.write(f"Книг: {len(saved)}, папка {to}\n")
 
 
 def _serve(app: Any, port: int, facts: dict[str, Any], *, as_json: bool, with_parent: bool) -> None:

@@ -277,6 +277,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         city_id: Id of the object now; None after a delete.
         already_there: The city said that it had it (duplicate absence, delete of a gone object).
+        is_by_hand: Nothing was written: a person will type it, and the next export of the journal proves it.
     """
 
     city_id: int | None
@@ -284,6 +285,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     profile: str
     already_there: bool = False
+    is_by_hand: bool = False
 
 
 class CitySink(Protocol):

@@ -41,6 +41,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sent: Operations sent at least once; accepted by the city; verified by read-back; parked with a reason.
+        by_hand: Operations on the list «enter by hand», proven by the next export of the journal.
         open_count: Operations that go on by themselves, the earliest at `next_at`.
         paused: Profiles that the city refused.
         is_stopped: A person stopped sending.
@@ -55,6 +56,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     paused: list[str]
     problems: list[Problem]
     is_stopped: bool = False
+    by_hand: int = 0
 
 
 def deliver(gateway: Gateway, run_id: int, *, max_wait_s: float) -> Delivered:
@@ -212,4 +214,5 @@ def _count(gateway: Gateway, place_id: int, since: datetime, problems: list[Prob
         paused=paused,
         problems=problems,
         is_stopped=is_stopped,
+        by_hand=states.get(State.BY_HAND.value, 0),
     )

@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from gateway.connectors.port import CityDirectory, CityScope, Want
+from gateway.connectors.port import CityDirectory, CityRead, CityScope, Want
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
@@ -29,12 +29,13 @@ from gateway.flows.scope_batch import ScopeBatch
 from gateway.flows.scopes import load_faults, load_scopes
 from gateway.flows.turns import find_kept_plans
 from gateway.mapping.dictionaries import load_subjects, save_rule_set
+from gateway.queue.by_hand import has_by_hand, settle_by_hand
 from gateway.queue.late import settle_late
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
 from gateway.reconcile.corrections import load_corrections
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
-from gateway.reconcile.resolve import ScopeDecision, Shared
+from gateway.reconcile.resolve import NO_CALLS, ScopeDecision, Shared
 from gateway.reconcile.shadow import city_scope
 from gateway.reconcile.snapshot import load_records
 from gateway.store.epoch import get_epoch
@@ -141,6 +142,8 @@ class _Planner:
             missed_by=ground.missed_by,
             settle_late=partial(settle_late, gateway.store, gateway.ledger, ground.place_id),
             narrow=self._narrow,
+            no_calls=() if gateway.settings.mesh.kind == "file" else NO_CALLS,
+            settle_by_hand=self._settle_by_hand if has_by_hand(gateway.store, ground.place_id) else None,
         )
         self.problems: list[Problem] = []
 
@@ -224,6 +227,16 @@ class _Planner:
                 Problem(scope=scope.scope, reason=read.problem.reason_code, sentence=read.problem.sentence)
             )
         self._batch.add(scope)
+
+    def _settle_by_hand(self, scope: str, read: CityRead | None) -> None:
+        """What was to be typed is judged by the export that was just read, before anything is decided by it."""
+        settle_by_hand(
+            self._gateway.store,
+            self._gateway.ledger,
+            place_id=self._ground.place_id,
+            scope=scope,
+            exported_at=read.read_at if read is not None and read.is_complete else None,
+        )
 
     def _narrow(self, decided: ScopeDecision) -> ScopeDecision:
         """Keep only the wanted pupils and days; what is not looked at is not counted.

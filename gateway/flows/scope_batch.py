@@ -18,12 +18,13 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityRead
 from gateway.mapping.mesh import Mapped
 from gateway.mapping.rules import Mode
+from gateway.reconcile.compare import Op
 from gateway.reconcile.coverage import note_covered
 from gateway.reconcile.guard import Limits
 from gateway.reconcile.intend import store_intended
 from gateway.reconcile.memo import Memo, is_settled, load_memos, store_memo
 from gateway.reconcile.plan import PlanDraft
-from gateway.reconcile.resolve import NOTHING_BUSY, Busy, ScopeDecision, decide_scope
+from gateway.reconcile.resolve import NO_CALLS, NOTHING_BUSY, Busy, ScopeDecision, decide_scope
 from gateway.reconcile.shadow import store_city_scope
 from gateway.store.epoch import find_write_lock
 from gateway.store.transaction import Store
@@ -136,6 +137,8 @@ class ScopeBatch:
         busy_of: What delivery holds in scopes; one that it does not name has nothing.
         settle_late: Told which scopes were just read whole and stored, before they are decided; settles what was seen late.
         narrow: Leaves of a decision what was asked for.
+        no_calls: (kind, operation) that nobody but a person can do in the city.
+        settle_by_hand: Told of each scope before it is decided, when what should stand there is stored; None = nobody asks.
     """
 
     def __init__(
@@ -150,6 +153,8 @@ class ScopeBatch:
         busy_of: Callable[[Connection, int, Collection[str]], Mapping[str, Busy]],
         settle_late: Callable[[Collection[str]], object] = lambda _names: None,
         narrow: Callable[[ScopeDecision], ScopeDecision] = lambda decided: decided,
+        no_calls: Collection[tuple[str, Op]] = NO_CALLS,
+        settle_by_hand: Callable[[str, CityRead | None], None] | None = None,
     ) -> None:
         self._store = store
         self._place_id = place_id
@@ -160,6 +165,8 @@ class ScopeBatch:
         self._busy_of = busy_of
         self._settle_late = settle_late
         self._narrow = narrow
+        self._no_calls = no_calls
+        self._settle_by_hand = settle_by_hand
         self._waiting: list[_Kept] = []
         self._memos: list[_Deed] = []
         self._count = 0
@@ -199,6 +206,9 @@ class ScopeBatch:
             for kept in open_ones:
                 kept.mapped = kept.scope.map_records(conn)
         self._write([_Deed(kept.looked_at, partial(self._store_mapped, kept)) for kept in open_ones])
+        if self._settle_by_hand is not None:
+            for kept in open_ones:
+                self._settle_by_hand(kept.name, kept.scope.read)
         with self._store.read() as conn:
             busy = self._busy_of(conn, self._place_id, names)
             for kept in open_ones:
@@ -257,6 +267,7 @@ class ScopeBatch:
             limits=self._limits,
             position_of=kept.scope.find_position,
             busy=busy,
+            no_calls=self._no_calls,
             missed_by=self._missed_by,
         )
 

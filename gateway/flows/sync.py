@@ -18,6 +18,7 @@ from gateway.domain.errors import GatewayError, Recovery
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.discrepancies import prove_discrepancies
 from gateway.flows.gateway import Gateway
+from gateway.flows.hand_list import refresh_hand_list
 from gateway.flows.health import refuse_damaged
 from gateway.flows.held import Held, note_held
 from gateway.flows.plan import Planned, make_plan
@@ -155,6 +156,8 @@ def finish_sync(gateway: Gateway, result: Synced) -> Synced:
             fresh = load_plan(conn, result.planned.plan.id)
         result = msgspec.structs.replace(result, planned=msgspec.structs.replace(result.planned, plan=fresh))
     state, code, sentence = judge(result)
+    if result.delivered is not None and (wrong := refresh_hand_list(gateway)):
+        sentence = f"{sentence}. {wrong}"
     problems = _problems(result)
     finish_run(
         gateway,
@@ -188,6 +191,12 @@ def judge(result: Synced) -> tuple[RunState, Exit, str]:
             RunState.WAITING,
             Exit.PERSON,
             f"План {planned.plan.hash[:12]} ждёт утверждения: gateway plan show, затем gateway plan approve",
+        )
+    if delivered is not None and delivered.by_hand and not delivered.open_count:
+        return (
+            RunState.WAITING,
+            Exit.PERSON,
+            f"Внести в журнал руками: {delivered.by_hand}; список: gateway hand-list. Внесённое подтвердит следующая выгрузка",
         )
     if delivered is not None and delivered.open_count:
         at = delivered.next_at.isoformat(timespec="seconds") if delivered.next_at else "—"

@@ -323,7 +323,7 @@ def load_busy(conn: Connection, place_id: int, scopes: Collection[str]) -> dict[
         ).where(
             operation.c.place_id == place_id,
             operation.c.scope.in_(scopes),
-            operation.c.state.in_((*OPEN, State.PARKED.value)),
+            operation.c.state.in_((*OPEN, State.BY_HAND.value, State.PARKED.value)),
         )
     ):
         key = (row.kind, row.ref)
@@ -332,7 +332,8 @@ def load_busy(conn: Connection, place_id: int, scopes: Collection[str]) -> dict[
             holding.parked[key] = (row.intent_digest, row.reason)
         elif row.state != State.READY.value:
             holding.records[key] = (row.state, row.reason)
-            holding.cells.add(row.object_key)
+            if row.state != State.BY_HAND.value:  # a person may type another mark of the same lesson meanwhile
+                holding.cells.add(row.object_key)
     return {
         scope: Busy(records=one.records, cells=frozenset(one.cells), parked=one.parked) for scope, one in found.items()
     }

@@ -22,6 +22,7 @@ from gateway.domain.errors import (
     StaleError,
     ThrottledError,
 )
+from gateway.domain.reasons import ENTER_BY_HAND
 from gateway.queue.breaker import note_answer
 from gateway.queue.deeds import Ledger
 from gateway.queue.moves import close_attempt, is_held, move
@@ -108,11 +109,13 @@ class Outcomes:
             # breaker and hold before anything that writes to the audit: one order of locks for everybody
             self._note_answers(conn, batch, now)
             states: dict[int, State] = {}
-            accepted = [one for one in batch if isinstance(one.answer, Accepted)]
+            accepted = [one for one in batch if isinstance(one.answer, Accepted) and not one.answer.is_by_hand]
             if accepted:
                 states |= self._record_accepted(conn, ledger, accepted, now)
             for one in batch:
-                if isinstance(one.answer, GatewayError):
+                if isinstance(one.answer, Accepted) and one.answer.is_by_hand:
+                    states[one.row.id] = self._record_handed(conn, ledger, one, now)
+                elif isinstance(one.answer, GatewayError):
                     states[one.row.id] = self._record_error(conn, ledger, one, one.answer, now)
                 elif one.answer is None:
                     states[one.row.id] = self._record_unsent(conn, ledger, one, now)
@@ -164,6 +167,24 @@ class Outcomes:
                 request_id=fact["b_request_id"],
             )
         return {one.row.id: State.ACCEPTED if one.row.id in ids else State.UNKNOWN for one in batch}
+
+    def _record_handed(self, conn: Connection, ledger: Ledger, one: Answered, now: datetime) -> State:
+        """Nothing was written: a person will type it, and the next export of the journal proves it."""
+        moved = move(
+            conn,
+            ledger,
+            one.row,
+            State.BY_HAND,
+            now,
+            reason=ENTER_BY_HAND,
+            action="operation.handed_over",
+            outcome="held",
+            request_id=one.request_id,
+            not_before=now,
+            claims=0,
+        )
+        close_attempt(conn, one.row, one.request_id, now, State.BY_HAND.value)
+        return State.BY_HAND if moved is not None else State.UNKNOWN
 
     def _find_moved(self, conn: Connection, batch: Sequence[Answered]) -> list[Answered]:
         """Those that were still ours: swept meanwhile, a row is somebody else's."""

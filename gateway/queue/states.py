@@ -14,6 +14,9 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # sent, not answered: read back at `not_before`, not touched before
     ACCEPTED = "accepted"  # the city said yes; not yet seen there
     VERIFIED = "verified"  # seen in the city as meant
+    BY_HAND = (
+        "by_hand"  # on the list «enter by hand»: a person writes it there, the next export of the journal proves it
+    )
     PARKED = "parked"  # waits for a person, with its reason
     SUPERSEDED = "superseded"  # overtaken by a newer intent, or the ground moved: decided afresh by the next plan
 

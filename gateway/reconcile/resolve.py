@@ -27,6 +27,7 @@ from gateway.domain.city import (
     TopicsIntent,
 )
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import ENTER_BY_HAND
 from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
@@ -264,6 +265,8 @@ def _decide(triple: Triple, missed_by: datetime | None, *, is_read: bool, likene
 def _held_by_delivery(triple: Triple, busy: Busy) -> Decision | None:
     """Say who has the record now, if delivery has it."""
     key = (triple.kind, triple.ref)
+    if key in busy.records and busy.records[key][1] == ENTER_BY_HAND:
+        return Decision(Category.WAITING, ENTER_BY_HAND)
     if key in busy.records or (triple.base is None and triple.object_key in busy.cells):
         return Decision(Category.WAITING, "IN_FLIGHT")
     wanted = triple.ours if triple.ours is not None else triple.base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.sandbox.city.city import City, LikeSchool, RefusedError
+from gateway.sandbox.city.export import build_export
 from gateway.sandbox.city.human import edit_by_hand
 from gateway.sandbox.city.like_portal import LikeError, build_like
 from gateway.sandbox.city.state import Row
@@ -172,6 +174,11 @@ async def tell_requests(ask: Ask) -> Any:
     return city.counts.described()
 
 
+async def tell_export(ask: Ask) -> Any:
+    """The workbooks of a journal export: file name → its bytes in base64."""
+    return {name: base64.b64encode(body).decode() for name, body in build_export(ask.city).items()}
+
+
 def build_control_routes(city: City, land_due: Callable[[], None]) -> list[Route]:
     """Build the routes; `land_due` lets delayed writes land before anybody looks."""
 
@@ -196,6 +203,7 @@ def build_control_routes(city: City, land_due: Callable[[], None]) -> list[Route
     return [
         route("ledger", tell_ledger, ["GET"]),
         route("state", tell_state, ["GET"]),
+        route("export", tell_export, ["GET"]),
         route("reset", reset, ["POST"]),
         route("clock", set_clock, ["GET", "POST"]),
         route("switches", set_switches, ["GET", "POST"]),

@@ -1,0 +1,102 @@
+"""Hand list: what waits for a person to type it, with the city's names; written beside the exports after each run.
+
+The files are made anew from the rows every time: the rows are the truth, a file that was lost or edited is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from gateway.connectors.port import CityDirectory
+from gateway.domain.errors import ConfigurationError, GatewayError
+from gateway.flows.gateway import Gateway
+from gateway.queue.by_hand import load_by_hand
+from gateway.reconcile.resolve import INTENT_TYPES
+from gateway.reconcile.tables import city_directory
+from gateway.report.hand_list import Handed, HandLine, build_hand_list, to_text, to_workbook
+
+FOLDER = "внести руками"
+"""Below `mesh.folder`: exports are looked for above it, so the list is never taken for one."""
+NAME = "Внести руками"
+OWNER_ONLY = 0o600
+"""Names and marks of pupils: only for the account that runs the gateway, which hands it on."""
+
+
+def load_hand_list(gateway: Gateway) -> list[HandLine]:
+    """Load the list in the order in which a person types it.
+
+    Raises:
+        ConnectorError: The timetable can't be read: a line would not say which lesson it is.
+    """
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        operations = _load_handed(conn, place_id)
+        stored = conn.execute(
+            select(city_directory.c.body).where(city_directory.c.place_id == place_id)
+        ).scalar_one_or_none()
+    if not operations or stored is None:
+        return []
+    directory = msgspec.json.decode(stored, type=CityDirectory)
+    group_ids = sorted({one.intent.group_id for one in operations})
+    lessons = gateway.city.fetch_lessons(group_ids, directory.year.begins_on, directory.year.ends_on)
+    return build_hand_list(operations, directory, {lesson.id: lesson for lesson in lessons})
+
+
+def _load_handed(conn: Connection, place_id: int) -> list[Handed]:
+    return [
+        Handed(
+            id=row.id,
+            op=row.op,
+            intent=msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind]),
+            old=msgspec.json.decode(row.old, type=INTENT_TYPES[row.kind]) if row.old is not None else None,
+        )
+        for row in load_by_hand(conn, place_id)
+    ]
+
+
+def write_hand_list(lines: list[HandLine], folder: Path) -> tuple[Path, Path]:
+    """Write the list as a workbook and as text, each whole or not at all.
+
+    Returns:
+        The two files.
+
+    Raises:
+        ConfigurationError: The folder can't be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        workbook = _replace(folder / f"{NAME}.xlsx", to_workbook(lines))
+        return workbook, _replace(folder / f"{NAME}.txt", to_text(lines).encode())
+    except OSError as exc:
+        raise ConfigurationError(f"Список «внести руками» не записан: папка {folder.name} недоступна") from exc
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    draft = path.with_suffix(f"{path.suffix}.new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as stream:
+        stream.write(content)
+    draft.replace(path)
+    return path
+
+
+def refresh_hand_list(gateway: Gateway) -> str:
+    """Write the list beside the exports after a run.
+
+    Returns:
+        A sentence about what went wrong; empty where all is well or there is no such list.
+    """
+    mesh = gateway.settings.mesh
+    if mesh.kind != "file" or mesh.folder is None:
+        return ""
+    try:
+        write_hand_list(load_hand_list(gateway), mesh.folder / FOLDER)
+    except GatewayError as error:
+        return error.sentence  # the rows stand: the command makes the list whenever it is asked
+    return ""
+
+
+__all__ = ["FOLDER", "load_hand_list", "refresh_hand_list", "write_hand_list"]
