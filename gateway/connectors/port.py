@@ -229,6 +229,7 @@ class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         faults: Places (kind, id, fields) of rows that don't fit the contract, at most one in a hundred: what they name is
             unknown, not absent. Plain texts, because the directory is stored.
+        is_partial: Read by somebody who may be shown his own groups only.
     """
 
     year: CityYear
@@ -240,6 +241,7 @@ class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
     pupils: tuple[CityPupil, ...]
     forms: tuple[CityForm, ...]
     faults: tuple[str, ...] = ()
+    is_partial: bool = False
 
 
 class CitySource(Protocol):

@@ -336,6 +336,15 @@ DECISION_TEXTS: tuple[Row, ...] = (
         "Wait for the next read; if it recurs, check the portal.",
     ),
     (
+        "READER_LIMITED",
+        "waiting",
+        "admin",
+        "Прочитать эту группу в городском журнале целиком сейчас некому: профиль администратора остановлен или не задан.",
+        "Замените токен профиля администратора (gateway check) или задайте профиль учителя этой группы.",
+        "Nobody can read this group of the city's journal whole now: the administrator's profile is paused or not set.",
+        "Renew the administrator profile's token (gateway check) or set the profile of the group's teacher.",
+    ),
+    (
         "PUPIL_LEFT",
         "out_of_scope",
         "deputy_head",

@@ -10,10 +10,11 @@ would be written once more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from datetime import date
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from gateway.connectors.port import CityDirectory, CityRead, CityScope
 from gateway.domain.errors import IncompleteReadError
@@ -40,6 +41,33 @@ _KNOWN = select(shadow.c.city_id).where(
 )
 PASSES_COUNT = 3
 """Reads of one scope before it is discarded: of a list that changes in each of them nothing can be concluded."""
+
+
+def fetch_directory(gateway: Gateway, today: date) -> CityDirectory:
+    """Read the city's directory; what only a teacher could read gives way to what was last read whole.
+
+    A namesake, a subgroup or a whole class that he is not shown would otherwise turn «several» into «the only one». The
+    scopes themselves are read by somebody who sees them, or not at all.
+
+    Raises:
+        ConnectorError: As its type says.
+    """
+    directory = gateway.city.fetch_directory(today)
+    if not directory.is_partial:
+        return directory
+    with gateway.store.write() as conn:
+        whole = find_whole_directory(conn, gateway.place_id(conn))
+    if whole is None or whole.year != directory.year:
+        return directory
+    # still said to be partial: what is new in the city since is not in it
+    return msgspec.structs.replace(whole, is_partial=True)
+
+
+def find_whole_directory(conn: Connection, place_id: int) -> CityDirectory | None:
+    """Find the directory as it was last read by somebody who sees all of it."""
+    body = conn.execute(select(city_directory.c.body).where(city_directory.c.place_id == place_id)).scalar_one_or_none()
+    directory = None if body is None else msgspec.json.decode(body, type=CityDirectory)
+    return None if directory is None or directory.is_partial else directory
 
 
 class CityReads:
@@ -150,4 +178,4 @@ def _discarded(read: CityRead, sentence: str) -> CityRead:
     return CityRead(scope=read.scope, read_at=read.read_at, problem=IncompleteReadError(sentence, method="GET"))
 
 
-__all__ = ["CityReads"]
+__all__ = ["CityReads", "fetch_directory", "find_whole_directory"]

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Group, Person, Record, Subject
+from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.gateway import Gateway
 from gateway.flows.joint import JointDirectory, join_directory
 from gateway.mapping.correlate import Correlation, correlate_groups, correlate_people
@@ -54,7 +55,8 @@ def correlate(gateway: Gateway, directory: CityDirectory, run_id: int = 0) -> Wh
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
-        _store_directory(conn, place_id, directory, gateway)
+        if not directory.is_partial or find_whole_directory(conn, place_id) is None:
+            _store_directory(conn, place_id, directory, gateway)
         subjects = {subject.ref: subject for subject in load_records(conn, place_id, Subject)}
         rules = load_subjects(conn, place_id, gateway.rules)
         linked = load_links(conn, place_id, Kind.PERSON)

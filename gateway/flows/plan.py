@@ -16,9 +16,10 @@ from gateway.connectors.port import CityDirectory, CityRead, CityScope, Want
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
+from gateway.domain.reasons import INCOMPLETE_READ, READER_LIMITED
 from gateway.domain.records import Group, LessonPlan
 from gateway.flows.adopt import await_late_writes, finish_adoption
-from gateway.flows.city_reads import CityReads
+from gateway.flows.city_reads import CityReads, fetch_directory
 from gateway.flows.correlate import correlate
 from gateway.flows.discrepancies import follow_discrepancies
 from gateway.flows.gateway import Gateway
@@ -63,7 +64,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     """
     await_late_writes(gateway)
     today = moscow_day(gateway.now())
-    directory = gateway.city.fetch_directory(today)
+    directory = fetch_directory(gateway, today)
     who = correlate(gateway, directory, run_id)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
@@ -119,7 +120,13 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
 def _directory_problems(directory: CityDirectory) -> list[Problem]:
     """Rows of the directory that could not be read: what they name waits without a reason of its own, so it is told here."""
     sentence = "Строка справочника города не разобрана: то, что в ней названо, ждёт"
-    return [Problem(scope="directory", where=place, reason="CONTRACT", sentence=sentence) for place in directory.faults]
+    problems = [
+        Problem(scope="directory", where=place, reason="CONTRACT", sentence=sentence) for place in directory.faults
+    ]
+    if directory.is_partial:
+        sentence = "Справочник города прочитан профилем учителя: чего он не видит, ждёт"
+        problems.append(Problem(scope="directory", reason=READER_LIMITED, sentence=sentence))
+    return problems
 
 
 class _Planner:
@@ -198,7 +205,8 @@ class _Planner:
             self.problems.append(
                 Problem(scope=f"lesson|city-group:{city_id}", reason=error.reason_code, sentence=error.sentence)
             )
-            self._plan_waiting(group, lambda kind: city_scope(kind.value, city_id), "INCOMPLETE_READ")
+            reason = READER_LIMITED if error.reason_code == READER_LIMITED else INCOMPLETE_READ
+            self._plan_waiting(group, lambda kind: city_scope(kind.value, city_id), reason)
             return
         linked = LinkedGroup(self._ground, group, lessons)
         for kind in self._kinds:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.errors import AccessDeniedError
+from gateway.queue.pauses import pause
+
 COURSE = 2
 
 
@@ -294,6 +297,7 @@ class TestSeveralProfiles:
             hand.assert_sound()
 
     def test_a_group_whose_teacher_has_no_profile_waits_for_one(self, world: Any) -> None:
+        """Neither read nor written: what another teacher is shown of it may be an empty list."""
         teachers = [one for one in world.city.profiles if one["role"] == "teacher"]
         only = {
             name: one for name, one in self.profiles(world).items() if name.endswith(str(teachers[0]["profile_id"]))
@@ -301,16 +305,47 @@ class TestSeveralProfiles:
         with world.open(profiles=only) as hand:
             hand.link_everybody()
             synced = hand.sync()
-            wanted = synced.planned.plan.counters["create"]
+            assert synced.planned.plan.by_reason["READER_LIMITED"]
             hand.approve(synced)
-            ended = hand.deliver()
+            hand.deliver()
             assert {entry["actor"] for entry in world.city.ledger()} == {teachers[0]["profile_id"]}
-            assert {row.reason for row in hand.operations() if row.state == "ready"} == {"NO_PROFILE"}
-            assert ended.exit_code != 0
-            assert ended.sentence
 
         with world.open(profiles=self.profiles(world)) as hand:
             world.clock.advance(3600)
             hand.until_quiet()
-            assert len(world.city.ledger()) == wanted
+            assert len({entry["actor"] for entry in world.city.ledger()}) == 2
+            hand.assert_sound()
+
+    def test_in_place_of_a_paused_admin_a_teacher_reads_his_own_groups_and_no_others(self, world: Any) -> None:
+        """He is shown empty lists of the others. What was typed there by hand would be written once more, what is ours would drift."""
+        admin = next(one for one in world.city.profiles if one["role"] == "school_admin")
+        both = {"admin": {**{name: admin[name] for name in ("profile_id", "token", "role")}, "owner": "завуч"}}
+        teacher_name, teacher = next(iter(self.profiles(world).items()))
+        both[teacher_name] = teacher
+        world.city.switch(teacher_reads="own")
+        with world.open(profiles=both) as hand:
+            hand.link_everybody()
+            hand.through()
+            assert hand.states().keys() == {"verified"}
+        count = len(world.city.ledger())
+        own = next(
+            row["id"] for row in world.city.state()["groups"] if row["teachers"][0]["id"] == teacher["profile_id"]
+        )
+        for courseid in world.portal.courses()[:2]:
+            user, item = world.portal.cells(courseid)[0]
+            better = 5 if round(item["graderaw"]) != 5 else 3
+            world.portal.edit("set_grade", courseid=courseid, itemid=item["id"], userid=user, grade=better)
+
+        with world.open(profiles=both) as hand:
+            with hand.gateway.store.write() as conn:
+                refused = AccessDeniedError("сессия завершена", profile="admin", system="mesh")
+                pause(conn, hand.gateway.ledger, hand.gateway.place.city, refused, now=hand.gateway.now())
+            synced = hand.sync()
+
+            reasons = synced.planned.plan.by_reason
+            assert reasons["READER_LIMITED"] > 1
+            assert reasons.keys() & {"CREATE", "DRIFT", "CONFLICT", "LINK_LOST", "DELETE_HELD"} == set()
+            assert "READER_LIMITED" in {problem.reason for problem in synced.planned.problems}
+            assert synced.exit_code != 0
+            assert [(entry["op"], entry["group_id"]) for entry in world.city.ledger()[count:]] == [("change", own)]
             hand.assert_sound()

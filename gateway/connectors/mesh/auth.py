@@ -148,6 +148,10 @@ class Profiles:
         """
         return self._first_free([*self._of_role(ADMIN), *self._of_role(TEACHER)], "чтение")
 
+    def free_teachers(self) -> tuple[Profile, ...]:
+        """Return the teachers' profiles that are not paused."""
+        return tuple(one for one in self._of_role(TEACHER) if not self._is_paused(one.name))
+
     def _of_role(self, role: str) -> list[Profile]:
         return [one for one in self._profiles.values() if one.role == role]
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from gateway.connectors.http import QueryValue
 from gateway.connectors.mesh import SYSTEM
-from gateway.connectors.mesh.client import CORE, PLAN, MeshClient, read_whole
+from gateway.connectors.mesh.answers import read_whole
+from gateway.connectors.mesh.client import CORE, PLAN, MeshClient
 from gateway.connectors.mesh.wire import (
     Model,
     WireCalendarPlan,
@@ -95,7 +96,9 @@ def _fetch_pupils(client: MeshClient, scope: CityScope, flag: str, model: type[M
         "with_transferred": True,  # what was set before somebody left still stands
         flag: True,
     }
-    rows = client.fetch_rows(f"{CORE}/student_profiles", query, year_id=year_id, page_size=PUPILS_PAGE_SIZE)
+    rows = client.fetch_rows(
+        f"{CORE}/student_profiles", query, year_id=year_id, page_size=PUPILS_PAGE_SIZE, of_groups=(scope.group_id,)
+    )
     fitting, faults = read_rows(model, rows, "pupil") if rows else ([], [])
     if faults:
         raise IncompleteReadError("Ученики группы отданы без отметок или замечаний", system=SYSTEM, method="GET")
@@ -118,14 +121,20 @@ def fetch_lesson_plans(client: MeshClient, scope: CityScope) -> tuple[list[CityT
         "with_topics": True,
         "ignore_owner": True,
     }
-    rows = standing(client.fetch_rows(f"{PLAN}/lesson_plans", query, year_id=year_id, page_size=PAGE_SIZE))
+    rows = standing(
+        client.fetch_rows(
+            f"{PLAN}/lesson_plans", query, year_id=year_id, page_size=PAGE_SIZE, of_groups=(scope.group_id,)
+        )
+    )
     plans, faults = read_rows(WireLessonPlan, rows, "lesson_plan") if rows else ([], [])
     if not plans:
         return [], faults
     calendar_query: dict[str, QueryValue] = {"academic_year_id": year_id, "group_id": scope.group_id}
     calendars = read_whole(
         WireCalendarPlan,
-        client.fetch_rows(f"{PLAN}/calendar_plans", calendar_query, year_id=year_id, page_size=PAGE_SIZE),
+        client.fetch_rows(
+            f"{PLAN}/calendar_plans", calendar_query, year_id=year_id, page_size=PAGE_SIZE, of_groups=(scope.group_id,)
+        ),
         "calendar_plan",
     )
     calendar_id = next((one.id for one in calendars if one.group_id == scope.group_id), None)

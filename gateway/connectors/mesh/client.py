@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import TypeVar
 from uuid import uuid4
@@ -16,20 +16,19 @@ from pydantic import BaseModel
 
 from gateway.connectors.http import Answer, HttpDoor, QueryValue
 from gateway.connectors.mesh import SYSTEM
+from gateway.connectors.mesh.answers import read_tree, read_whole
 from gateway.connectors.mesh.auth import Profile, Profiles, build_headers
 from gateway.connectors.mesh.errors import (
     Asked,
     Refusal,
     find_refusal,
-    raise_no_answer,
     raise_refusal,
-    raise_unreadable,
 )
-from gateway.connectors.mesh.wire import WireSession, WireYear, read_one, read_rows, row_id
+from gateway.connectors.mesh.readers import Readers
+from gateway.connectors.mesh.wire import WireSession, WireTeacher, WireYear, read_one, row_id
 from gateway.connectors.pace import Pace, already_spent_s
 from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
 from gateway.connectors.retry import Retry
-from gateway.connectors.strict_json import parse_json
 from gateway.domain.city import CityYear
 from gateway.domain.clock import Clock, school_year
 from gateway.domain.errors import (
@@ -37,7 +36,6 @@ from gateway.domain.errors import (
     ContractError,
     GatewayError,
     IncompleteReadError,
-    RecordError,
     SendingStoppedError,
     UnavailableError,
     UnreachableError,
@@ -88,6 +86,7 @@ class MeshClient:
         self._monotonic = monotonic
         self._years: tuple[CityYear, ...] = ()
         self._years_lock = threading.Lock()
+        self.readers = Readers(profiles, self._fetch_own_groups)
 
     @property
     def door(self) -> HttpDoor:
@@ -125,11 +124,14 @@ class MeshClient:
         page_size: int,
         may_ignore_paging: bool = False,
         is_read_twice: bool = False,
+        of_groups: Collection[int] = (),
         until: float | None = None,
     ) -> list[object]:
         """Read a whole list, page by page.
 
         Args:
+            of_groups: The list is of these groups, and what is not in it is concluded about: only a profile that sees all of
+                them may read it.
             page_size: Asked for; halved once when the server refuses it.
             may_ignore_paging: The list may come whole on every page (see `paging`).
             is_read_twice: See `paging.read_settled`.
@@ -139,7 +141,7 @@ class MeshClient:
             IncompleteReadError: The list can't be proven whole, or its body is cut.
             ConnectorError: As its type says.
         """
-        profile = self.profiles.choose_reader()
+        profile = self.readers.choose(of_groups, year_id, until)
         size = page_size
 
         def fetch_page(number: int) -> Page[object]:
@@ -158,7 +160,7 @@ class MeshClient:
         return [row for page in pages for row in page]
 
     def fetch_object(
-        self, path: str, query: Query, *, profile: Profile, year_id: int, until: float | None = None
+        self, path: str, query: Query, *, profile: Profile, year_id: int | None, until: float | None = None
     ) -> Mapping[str, object] | None:
         """Read one object; None when it is not there.
 
@@ -259,6 +261,19 @@ class MeshClient:
         """
         now = self._monotonic() - already_spent_s()
         return now + self.settings.deadline_s / 2, now + self.settings.deadline_s
+
+    def _fetch_own_groups(self, profile: Profile, year_id: int | None, until: float | None) -> frozenset[int]:
+        """Ask which groups a teacher's profile has; those where he only stands in now and then are not counted.
+
+        Raises:
+            ConnectorError: As its type says.
+        """
+        path = f"{CORE}/teacher_profiles/{profile.profile_id}"
+        query: Query = {"with_assigned_groups": True}
+        found = self.fetch_object(path, query, profile=profile, year_id=year_id, until=until)
+        if found is None:
+            return frozenset()
+        return frozenset(read_one(WireTeacher, found, "teacher").assigned_group_ids or ())
 
     def _fetch_years(self) -> tuple[CityYear, ...]:
         rows = self.fetch_rows(f"{CORE}/academic_years", {}, year_id=None, page_size=300, may_ignore_paging=True)
@@ -385,41 +400,4 @@ class MeshClient:
         return read_tree(answer, asked)
 
 
-def read_tree(answer: Answer, asked: Asked) -> object:
-    """Read the JSON of a yes. «Nothing yet» (204) is no empty list.
-
-    Raises:
-        IncompleteReadError: A read's body is cut, empty or no JSON.
-        OutcomeUnknownError: The same of a write.
-    """
-    if not 200 <= answer.status < 300:
-        raise_no_answer(f"Журнал ответил кодом {answer.status}", asked, answer.status)
-    try:
-        tree = parse_json(answer.body)
-    except ValueError:
-        raise_unreadable("Ответ журнала пуст, оборван или не JSON", asked, answer.status)
-    return tree
-
-
-def read_whole(model: type[Model], rows: list[object], what: str) -> list[Model]:
-    """Read rows of which none may be missing.
-
-    Raises:
-        ContractError: One does not fit.
-    """
-    fitting, faults = read_rows(model, rows, what)
-    refuse_faults(faults, what)
-    return fitting
-
-
-def refuse_faults(faults: list[RecordError], what: str) -> None:
-    """Raise when a row was lost from a list that has no place for faults.
-
-    Raises:
-        ContractError: There is a fault.
-    """
-    if faults:
-        raise ContractError(f"Ответ журнала не того вида ({what}): {faults[0].sentence}", system=SYSTEM)
-
-
-__all__ = ["CORE", "EJ", "LEGACY_CORE", "PLAN", "SESSIONS", "MeshClient", "read_tree", "read_whole"]
+__all__ = ["CORE", "EJ", "LEGACY_CORE", "PLAN", "SESSIONS", "MeshClient"]

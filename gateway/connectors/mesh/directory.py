@@ -60,7 +60,9 @@ def fetch_directory(client: MeshClient, day: date) -> CityDirectory:
         ContractError: More than one row in a hundred does not fit.
         ConnectorError: As its type says.
     """
+    client.readers.forget()
     reader = _Reader(client, client.get_year(day))
+    is_partial = client.readers.is_limited()
     periods = reader.periods()
     classes = reader.classes()
     subjects = reader.subjects()
@@ -78,6 +80,8 @@ def fetch_directory(client: MeshClient, day: date) -> CityDirectory:
         pupils=pupils,
         forms=forms,
         faults=tuple(fault.where for fault in reader.faults),
+        # asked at both ends: the one who sees all may have been paused on the way
+        is_partial=is_partial or client.readers.is_limited(),
     )
 
 

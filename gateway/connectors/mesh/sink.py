@@ -13,8 +13,9 @@ from typing import assert_never
 
 from gateway.connectors.http import Answer
 from gateway.connectors.mesh import SYSTEM, bodies
+from gateway.connectors.mesh.answers import read_tree
 from gateway.connectors.mesh.auth import Profile
-from gateway.connectors.mesh.client import CORE, LEGACY_CORE, PLAN, MeshClient, Query, read_tree
+from gateway.connectors.mesh.client import CORE, LEGACY_CORE, PLAN, MeshClient, Query
 from gateway.connectors.mesh.errors import (
     OP_NOT_ALLOWED,
     Asked,

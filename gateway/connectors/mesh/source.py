@@ -15,8 +15,9 @@ import msgspec
 
 from gateway.connectors.http import QueryValue
 from gateway.connectors.mesh import SYSTEM, codecs
+from gateway.connectors.mesh.answers import read_whole
 from gateway.connectors.mesh.chosen import fetch_comments, fetch_finals, fetch_lesson_plans, standing
-from gateway.connectors.mesh.client import CORE, PLAN, MeshClient, read_whole
+from gateway.connectors.mesh.client import CORE, PLAN, MeshClient
 from gateway.connectors.mesh.wire import (
     WireAbsence,
     WireHomework,
@@ -61,6 +62,7 @@ def fetch_lessons(client: MeshClient, group_ids: Sequence[int], from_on: date, t
             },
             year_id=year_id,
             page_size=LESSONS_PAGE_SIZE,
+            of_groups=part,
         )
         lessons += [
             to_lesson(one)
@@ -132,6 +134,7 @@ def fetch_mark_rows(client: MeshClient, scope: CityScope, *, until: float | None
         year_id=year_id,
         page_size=MARKS_PAGE_SIZE,
         is_read_twice=scope.is_read_twice,
+        of_groups=(scope.group_id,),
         until=until,
     )
 
@@ -165,7 +168,12 @@ def _fetch_absences(client: MeshClient, scope: CityScope) -> tuple[list[CityAbse
         **_level_query(scope),
     }
     rows = client.fetch_rows(
-        f"{CORE}/attendances", query, year_id=year_id, page_size=PAGE_SIZE, is_read_twice=scope.is_read_twice
+        f"{CORE}/attendances",
+        query,
+        year_id=year_id,
+        page_size=PAGE_SIZE,
+        is_read_twice=scope.is_read_twice,
+        of_groups=(scope.group_id,),
     )
     absences, faults = read_rows(WireAbsence, standing(rows), "absence")
     return [
@@ -190,7 +198,12 @@ def _fetch_homework(client: MeshClient, scope: CityScope) -> tuple[list[CityHome
         "with_entries": True,
     }
     rows = client.fetch_rows(
-        f"{CORE}/homeworks", query, year_id=year_id, page_size=PAGE_SIZE, is_read_twice=scope.is_read_twice
+        f"{CORE}/homeworks",
+        query,
+        year_id=year_id,
+        page_size=PAGE_SIZE,
+        is_read_twice=scope.is_read_twice,
+        of_groups=(scope.group_id,),
     )
     homework, faults = read_rows(WireHomework, standing(rows), "homework")
     return [

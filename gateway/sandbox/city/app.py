@@ -19,6 +19,7 @@ from starlette.routing import Route
 from gateway.sandbox.city import homeworks, plans, reads, writes
 from gateway.sandbox.city.auth import SESSION_ENDED, SUBSYSTEMS, build_session_answer, read_credentials
 from gateway.sandbox.city.city import Actor, City, Command, LikeSchool, Order, RefusedError
+from gateway.sandbox.city.codecs import parse_ids
 from gateway.sandbox.city.control import build_control_routes
 from gateway.sandbox.city.pace import PaceMiddleware
 from gateway.sandbox.city.paging import build_page
@@ -104,6 +105,10 @@ def _commands() -> dict[str, Command]:
 COMMANDS = _commands()
 
 
+OF_GROUPS = frozenset({"marks", "attendances", "homeworks", "schedule_items"})
+"""Lists that are asked for by their groups."""
+
+
 class Edge:
     """Where calls come in: admission, the body, the command or the read, the answer in the form the switches ask for."""
 
@@ -141,6 +146,13 @@ class Edge:
     def _is_wrong_subsystem(self, request: Request, *, is_legacy: bool) -> bool:
         return not is_legacy and request.headers.get("x-mes-subsystem") not in SUBSYSTEMS
 
+    def _keep_own(self, resource: str, rows: list[Row], request: Request, profile: Row) -> list[Row]:
+        """By switch a teacher is shown nothing of other groups: no refusal, an empty list."""
+        if self._city.switches.teacher_reads == "all" or profile["type"] == "school_admin" or resource not in OF_GROUPS:
+            return rows
+        asked = parse_ids(request.query_params.get("group_ids")) or set()
+        return rows if asked & set(profile["assigned_group_ids"]) else []
+
     def build_list(self, resource: str, lister: Lister, *, is_legacy: bool) -> Endpoint:
         """Build the endpoint of a list: a bare array, a page of it, headers by switch."""
 
@@ -156,6 +168,7 @@ class Edge:
             else:
                 try:
                     rows = lister(Call(city, request.query_params))
+                    rows = self._keep_own(resource, rows, request, profile)
                 except RefusedError as exc:
                     return self.refuse(exc.refusal, request_id)
                 except ValueError as exc:

@@ -1,6 +1,6 @@
 """Switches of the sandbox: where the reference does not know what the real city does, each possibility can be chosen.
 
-Names, values and order are those of the reference, §7.5a; the default stands first. `rate_status` spells the
+Names, values and order are those of the reference, §7.5a, and `teacher_reads` of our own; the default stands first. `rate_status` spells the
 "(429 or 433)" of the row `rate`.
 """
 
@@ -38,6 +38,7 @@ class Switches(BaseModel):
     read_lag_s: float = Field(default=0.0, ge=0)
     late_s: float = Field(default=0.0, ge=0)
     republish_lesson_ids: OnOff = "off"
+    teacher_reads: Literal["all", "own"] = "all"
     idempotency_key: OnOff = "off"
     conflict_409: OnOff = "off"
     rate: Literal["off"] | PositiveFloat = 5.0

@@ -35,6 +35,7 @@ def test_the_defaults_are_the_first_values_of_the_reference(desk: Any) -> None:
         "read_lag_s": 0.0,
         "late_s": 0.0,
         "republish_lesson_ids": "off",
+        "teacher_reads": "all",
         "idempotency_key": "off",
         "conflict_409": "off",
         "rate": "off",  # the tests' own choice
