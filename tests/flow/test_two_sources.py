@@ -228,6 +228,7 @@ def test_a_mark_that_only_the_planner_has_is_sent_once_and_the_portal_may_confir
     school.hand.assert_sound()
 
 
+@pytest.mark.row("E15")
 def test_a_mark_goes_only_when_no_source_asserts_it(school: School) -> None:
     mark, lesson = school.lesson_marks()[0]
     page = school.page_mark(mark, lesson)
@@ -284,6 +285,7 @@ def test_a_planner_that_can_not_be_read_is_a_remark_and_neither_deletes_nor_outv
     school.hand.assert_sound()
 
 
+@pytest.mark.row("E5")
 def test_a_planner_s_pupil_whom_only_the_name_tells_waits_and_is_nobody_s_namesake(school: School) -> None:
     school.planner.people = [
         msgspec.structs.replace(person, person_id=None, school_id=None) for person in school.planner.people

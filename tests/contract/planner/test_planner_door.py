@@ -211,6 +211,7 @@ def test_a_query_that_fails_discards_its_book_and_tells_nothing_of_the_address(p
     assert "sqlite" not in problem.sentence
 
 
+@pytest.mark.row("E3")
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -253,6 +254,7 @@ def test_lessons_that_can_not_be_read_take_the_pages_with_them_and_not_the_homew
     assert reads[scope(Kind.MARK, "7А-RUS")].is_complete
 
 
+@pytest.mark.row("E12")
 def test_a_row_that_does_not_fit_is_one_fault_with_its_place_and_no_value(planner: Planner) -> None:
     good = planner.rows("marks", GROUP)
     for number, changes in enumerate(

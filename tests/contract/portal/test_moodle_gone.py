@@ -98,6 +98,7 @@ def test_an_unenrolled_pupil_left_and_nothing_of_his_may_be_deleted(portal: Any,
     assert not {kind for _record, kind in found} & DELETABLE
 
 
+@pytest.mark.row("E6")
 def test_a_pupil_moved_to_another_group_takes_his_marks_along(portal: Any, reader: Any) -> None:
     before = reader.read({"kinds": SENT})
     portal.edit("move_group", courseid=2, userid=16, groupid=2)
@@ -123,6 +124,7 @@ def test_groups_removed_give_no_deletes(portal: Any, reader: Any) -> None:
     assert not {kind for _record, kind in gone(before, reader.read({"kinds": SENT}))} & DELETABLE
 
 
+@pytest.mark.row("E2")
 @pytest.mark.parametrize(
     "function",
     [

@@ -103,6 +103,7 @@ def test_every_recorded_refusal_has_an_expected_class() -> None:
     assert set(REFUSALS) == set(EXPECTED) | NOT_REFUSED
 
 
+@pytest.mark.row("E1")
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_recorded_refusal_becomes_its_class(name: str) -> None:
     error = error_of(recorded(name))

@@ -178,6 +178,7 @@ def test_a_course_without_groups_is_itself_the_group(portal: Any, reader: Any) -
     assert scopes["group|course:3"].records[0].class_name == "7А"
 
 
+@pytest.mark.row("E3")
 @pytest.mark.parametrize("fault", ["warnings", "errorcode:nopermissions", "errorcode:whatever", "typeerror", "xml"])
 def test_a_broken_gradebook_discards_that_groups_marks_only(portal: Any, reader: Any, fault: str) -> None:
     portal.fault(fault, f"{GRADES} courseid=2 groupid=1 ")
@@ -195,6 +196,7 @@ def test_a_broken_answer_of_any_kind_discards_its_scope_only(portal: Any, reader
     assert discarded(reader.read()) == ["mark|course:4|group:5"]
 
 
+@pytest.mark.row("E3")
 def test_a_doubled_list_is_noticed(portal: Any, reader: Any) -> None:
     portal.fault("duplicate_page", f"{GRADES} courseid=4 groupid=5 ")
 
@@ -210,6 +212,7 @@ COURSE_3 = [
 ]
 
 
+@pytest.mark.row("E1")
 @pytest.mark.parametrize(
     ("function", "argument", "lost"),
     [
@@ -305,6 +308,7 @@ def test_a_service_without_a_needed_function_is_named_before_anything_is_read(po
         reader.read()
 
 
+@pytest.mark.row("E2")
 def test_known_accounts_must_be_visible(reader: Any) -> None:
     assert reader.read(canary_users=("S-01001", "T-10"))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +185,7 @@ def test_a_source_that_was_not_read_whole_outvotes_nobody(portal: list[Mark], pl
             assert mapped == alone[ref] or (spoken and mapped.intent.value == alone[ref].intent.value)  # type: ignore[union-attr]  # marks have values
 
 
+@pytest.mark.row("E9")
 @settings(max_examples=60)
 @given(marks(""), marks("planner"), marks("journal"))
 def test_one_work_of_one_cell_is_sent_once_however_many_sources_tell_of_it(

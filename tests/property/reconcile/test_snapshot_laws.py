@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -228,6 +229,7 @@ def test_a_scope_emptied_whole_counts_as_reset_and_not_as_many_clearings(
     assert {gone for _, gone, _ in stored(world).values()} == {Gone.SCOPE_RESET.value}
 
 
+@pytest.mark.row("E15")
 @in_a_store
 @given(nights=st.integers(1, 4))
 def test_a_cleared_value_is_proven_by_two_complete_reads_and_by_no_discarded_one(

@@ -122,6 +122,7 @@ def test_with_two_lessons_on_a_day_the_first_is_taken(make: Any) -> None:
     assert choice.lesson.id == 1
 
 
+@pytest.mark.row("E10")
 def test_a_cancelled_lesson_gives_way_to_the_days_other_one(make: Any) -> None:
     day = date(2026, 11, 10)
     lessons = (make.lesson(day, 6, id=1, is_cancelled=True), make.lesson(day, 9, id=2))
@@ -226,6 +227,7 @@ def test_an_assignment_without_a_due_date_has_no_lesson(make: Any) -> None:
     assert isinstance(choose(make, mark), NoLesson)
 
 
+@pytest.mark.row("E10")
 def test_an_attendance_item_hangs_on_its_session_even_if_it_is_not_the_first_of_the_day(make: Any) -> None:
     day = date(2026, 11, 10)
     lessons = (make.lesson(day, 6, id=1), make.lesson(day, 9, id=2))

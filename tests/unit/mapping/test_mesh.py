@@ -280,6 +280,7 @@ def test_the_forms_dictionary_names_the_citys_form(make: Any) -> None:
     assert intent_of(make, make.mark(), forms=(make.form("Ответ на уроке", id=77),), **rules).form_id == 77
 
 
+@pytest.mark.row("E6")
 def test_a_class_row_applies_to_the_pupils_of_a_metagroup(make: Any) -> None:
     rules = build_rules({"scope": [{}, {"class_name": "7А", "direction": "off"}]})
     context = make.context(rules=rules, class_name=None, city_group=make.city_group(class_name=None, is_metagroup=True))
@@ -310,6 +311,7 @@ def test_the_class_counts_only_where_the_city_lists_no_members_at_all(make: Any)
         assert map_record(make.mark(), context).reason == "NOT_IN_GROUP"
 
 
+@pytest.mark.row("E6")
 def test_a_pupil_who_came_back_is_a_member_in_both_spells_and_not_between(make: Any) -> None:
     spells = (
         CityMembership(group_id=7, ends_on=date(2026, 11, 9)),

@@ -51,6 +51,7 @@ def test_one_child_of_two_sources_is_told_by_the_city_s_id_or_by_the_school_s(ma
     assert found(pair_people(people, {}, RULES)) == {"planner/a": "user:1", "planner/b": "user:2"}
 
 
+@pytest.mark.row("E5")
 def test_the_id_of_a_confirmed_link_counts_for_an_account_that_bears_none(make: Any) -> None:
     people = [person(make, "user:1"), person(make, "planner/a", person_id="p-1")]
 

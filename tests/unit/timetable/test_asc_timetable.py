@@ -158,6 +158,7 @@ BODY = "<timetable><x>&a8;</x></timetable>"
 UTF8 = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
+@pytest.mark.row("E13")
 @pytest.mark.parametrize(
     "content",
     [
