@@ -409,7 +409,7 @@ def build_matrix_page() -> str:
         "",
         "Each fault that the gateway answers for, what is expected of it, and the tests that do it to a running part and show that.",
         "A test names its rows by `@pytest.mark.row`; a test run ends with this table as that run has shown it, and",
-        "`tests/test_fault_matrix.py` fails while a row has neither a test nor a reason.",
+        "`tests/test_fault_matrix.py` fails while a row has neither a test nor a reason. What the invariants say: [reliability.md](reliability.md).",
     ]
     for part, title in parts.items():
         lines += [
