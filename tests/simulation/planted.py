@@ -390,8 +390,8 @@ def epoch_not_bumped(stack: ExitStack) -> None:
 def namesake(stack: ExitStack) -> None:
     right = gateway.flows.plan.correlate
 
-    def wrong(gateway_: Any, directory: Any) -> Any:
-        who = right(gateway_, directory)
+    def wrong(gateway_: Any, directory: Any, *more: Any) -> Any:
+        who = right(gateway_, directory, *more)
         refs = sorted(who.pupils)
         if len(refs) < 2:
             return who

@@ -21,7 +21,7 @@ SAMPLE = {
     "plan_changed_after_approval": {"I1", "I4", "I9", "I3"},
     "delete_unasked": {"I9"},
     "first_load_unasked": {"I9"},
-    "last_writer_wins": {"I15"},
+    "last_writer_wins": {"I15", "I4"},
     "namesake": {"I4", "I1"},
     "weight_lost": {"I4"},
     "memo_is_blind": {"I1"},
