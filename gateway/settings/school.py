@@ -1,0 +1,75 @@
+"""Settings of the school: its days, its guards, its people who approve."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from gateway.settings.group import Group
+
+
+class DaySpan(Group):
+    from_on: date = Field(validation_alias=AliasChoices("from", "from_on"))
+    """First day, `2026-08-25`; `from` in the file."""
+    to_on: date = Field(validation_alias=AliasChoices("to", "to_on"))
+    """Last day, included; `to` in the file."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DaySpan:
+        if self.to_on < self.from_on:
+            raise ValueError("`to` is before `from`")
+        return self
+
+
+class SchoolSettings(Group):
+    timezone: str = "Europe/Moscow"
+    """Zone of the school's days."""
+    weekdays: tuple[Annotated[int, Field(ge=1, le=7)], ...] = Field(default=(1, 2, 3, 4, 5), min_length=1)
+    """Working days, Monday is 1. Five of them; a school with lessons on Saturday adds 6."""
+    holidays: tuple[DaySpan, ...] = ()
+    """`[[school.holidays]]` with `from` and `to`: days that are no working days. The city's calendar can't be read before its year begins."""
+    held_until_hour: int = Field(default=12, ge=0, le=23)
+    """What a guard holds waits until this hour of the next working day and is decided afresh then: a morning for the deputy head to look."""
+    discrepancy_due_days: int = Field(default=2, ge=0, le=60)
+    """Working days in which an opened discrepancy should be settled; then it is overdue. Two: seen on one day, asked about on the next."""
+    year: str | None = None
+    """School year in every key, `2026/27`; None = that of the day. Fixed only where the past is worked on (the demo)."""
+    mapping_file: Path | None = None
+    """TOML with dictionaries and rules that the school edits; None = `mapping.toml` beside the configuration."""
+    empty_source_ratio: float = Field(default=0.5, ge=0, le=1)
+    """A scope whose source shrank below this share of its base is refused as short."""
+    guard_minimum_count: int = Field(default=5, ge=0)
+    """Shares bite only above this many operations."""
+    guard_change_ratio: float = Field(default=0.75, ge=0, le=1)
+    """Largest share of a scope's base that may change in one plan (Clever holds above 75 %)."""
+    guard_delete_ratio: float = Field(default=0.10, ge=0, le=1)
+    """Largest share that may be deleted, on top of every delete being held for approval (Clever holds above 10 %)."""
+    delete_grace_hours: float = Field(default=20.0, ge=0)
+    """How long a value must have been missing, on top of two complete reads, before its delete is proposed. 20: a slip is mended at the next day's lessons, and the night after them may propose it."""
+    plan_ttl_hours: float = Field(default=18.0, gt=0)
+    """How long a plan may be approved: from the night till the end of the working day."""
+    single_approver: bool = False
+    """The school has one person who approves: he confirms his own proposal later, after logging in again, and the audit says that it was he alone."""
+    days_back: int = Field(default=400, ge=0)
+    """How far back a run without dates looks, in days; the school year's start bounds it."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as exc:
+            raise ValueError(f"unknown time zone {value!r}") from exc
+        return value
+
+
+__all__ = ["DaySpan", "SchoolSettings"]
