@@ -63,6 +63,7 @@ operation = Table(
     Index("ix_operation_due", "state", "not_before"),
     Index("ix_operation_object", "place_id", "object_key", "state"),
     Index("ix_operation_record", "place_id", "kind", "ref"),
+    Index("ix_operation_lane", "place_id", "state", "lane", "due_on", "id"),
 )
 
 attempt = Table(
