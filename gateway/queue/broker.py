@@ -44,7 +44,8 @@ class Doorbell:
         work: What a thread does with an id.
         threads: How many threads; 0 = it only rings for threads of other processes.
         redis_url: Redis of the school; None = in the process.
-        demand_threads: How many of the threads are for the on-demand lane alone.
+        demand_threads: How many of the threads are for the on-demand lane; the others are for the night's then. 0 = all serve
+            both: a message waits for a thread of the process that fetched it, and the night's may all be waiting for their turns.
 
     Raises:
         ConfigurationError: That Redis does not answer, or may throw messages away.
@@ -75,7 +76,8 @@ class Doorbell:
             )
             for lane, queue in QUEUES.items()
         }
-        parts = [({*QUEUES.values()}, threads - demand_threads), ({QUEUES["demand"]}, demand_threads)]
+        nightly = {QUEUES["nightly"]} if demand_threads else {*QUEUES.values()}
+        parts = [(nightly, threads - demand_threads), ({QUEUES["demand"]}, demand_threads)]
         self._workers = [
             Worker(self._broker, queues=queues, worker_threads=count, worker_timeout=LISTEN_MS)
             for queues, count in parts

@@ -91,7 +91,7 @@ def test_a_batch_is_delivered_and_proven_by_few_statements_an_operation(desk: An
     event.remove(desk.store.engine, "before_cursor_execute", note)
 
     assert (settled.verified, desk.states()) == (count, [State.VERIFIED] * count)
-    assert len(statements) / count < 4.0
+    assert len(statements) / count < 3.0
 
 
 def test_the_most_urgent_of_the_lane_go_first_whoever_was_rung(desk: Any) -> None:
