@@ -62,7 +62,8 @@ def pseudonyms_of(
     random: RandomBytes = secrets.token_bytes,
 ) -> dict[str, str]:
     """As `pseudonym_of` for many people: ref → pseudonym."""
-    wanted = list(dict.fromkeys(str(ref) for ref in refs))
+    # in one order everywhere: two transactions that make the same people crosswise would wait for each other
+    wanted = sorted({str(ref) for ref in refs})
     known = _load_pseudonyms(conn, place, kind, wanted)
     missing = [ref for ref in wanted if ref not in known]
     if missing:

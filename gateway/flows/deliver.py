@@ -19,7 +19,7 @@ from gateway.queue.barrier import STOPPED, find_city_obstacle
 from gateway.queue.broker import Doorbell
 from gateway.queue.deliver import Delivery
 from gateway.queue.due import load_due, next_due_at, sweep
-from gateway.queue.lanes import load_due_rows
+from gateway.queue.lanes import LANES, DueRow, load_due_rows
 from gateway.queue.leases import count_leases
 from gateway.queue.pauses import load_paused
 from gateway.queue.states import OPEN, State
@@ -131,8 +131,7 @@ def _leave_to_workers(gateway: Gateway, place_id: int, *, max_wait_s: float) -> 
         gateway.store.read() as conn,
     ):
         if find_wait(gateway) is None:
-            for row in load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT):
-                bell.ring([row.id], lane=row.lane)
+            _ring_workers(gateway, bell, load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT))
     moved_at, last = gateway.now(), None
     while max_wait_s > 0:
         with gateway.store.read() as conn:
@@ -150,6 +149,14 @@ def _leave_to_workers(gateway: Gateway, place_id: int, *, max_wait_s: float) -> 
             return [Problem(scope="queue", reason="CONFIGURATION", sentence=sentence)]
         gateway.clock.wait(WATCH_S)
     return []
+
+
+def _ring_workers(gateway: Gateway, bell: Doorbell, rows: Sequence[DueRow]) -> None:
+    """Ring for what somebody waits for, and for the night's where nothing of it is rung: the rest is the relay's."""
+    for lane in LANES:
+        if lane == "demand" or bell.count_waiting(lane) == 0:
+            ids = [row.id for row in rows if row.lane == lane]
+            bell.ring(ids[:: gateway.terms.batch_count], lane=lane)
 
 
 def count_threads(gateway: Gateway) -> int:

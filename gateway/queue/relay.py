@@ -14,7 +14,7 @@ from gateway.connectors.pace import Lane
 from gateway.queue.breaker import find_wait_until
 from gateway.queue.broker import Doorbell
 from gateway.queue.due import sweep
-from gateway.queue.lanes import load_due_rows
+from gateway.queue.lanes import LANES, load_due_rows
 from gateway.queue.leases import take_lease
 from gateway.store.transaction import Store
 
@@ -23,7 +23,7 @@ QUEUED_COUNT = 200
 RING_AGAIN_S = 10.0
 """An id rung and still due is rung again after this: its message is taken for lost."""
 EMPTY_AGAIN_S = 2.0
-"""The same while the broker's queue is empty: it was flushed, or the ids are in a worker's hands."""
+"""The same while the lane's queue is empty: it was flushed, or the ids are in a worker's hands."""
 LEASE_S = 10.0
 SWEEP_S = 2.0
 
@@ -59,7 +59,7 @@ class Relay:
         self._owner = owner
         self._batch_count = batch_count
         self._monotonic = monotonic
-        self._rung_at: dict[int, float] = {}
+        self._rung_at: dict[Lane, dict[int, float]] = {lane: {} for lane in LANES}
         self._swept_at: float | None = None
 
     def step(self) -> int:
@@ -69,36 +69,41 @@ class Relay:
             How many operations were rung for; 0 also where another worker rings.
         """
         if not take_lease(self._store, f"relay:{self._place_id}", self._owner, seconds=LEASE_S):
-            self._rung_at.clear()
+            for rung in self._rung_at.values():
+                rung.clear()
             return 0
         started_at = self._monotonic()
         if self._swept_at is None or started_at - self._swept_at >= SWEEP_S:
             sweep(self._store)
             self._swept_at = started_at
-        waiting = sum(self._bell.count_waiting(lane) for lane in ("demand", "nightly")) * self._batch_count
-        self._forget(started_at, EMPTY_AGAIN_S if waiting == 0 else RING_AGAIN_S)
-        room = QUEUED_COUNT - waiting
+        room = QUEUED_COUNT
+        for lane in LANES:
+            waiting = self._bell.count_waiting(lane) * self._batch_count
+            self._forget(lane, started_at, EMPTY_AGAIN_S if waiting == 0 else RING_AGAIN_S)
+            room -= waiting
         with self._store.read() as conn:
             now = self._store.now(conn)
             if find_wait_until(conn, self._city, now) is not None:
                 return 0
-            rows = load_due_rows(conn, self._place_id, now, limit=QUEUED_COUNT + len(self._rung_at))
+            rung_count = sum(len(rung) for rung in self._rung_at.values())
+            rows = load_due_rows(conn, self._place_id, now, limit=QUEUED_COUNT + rung_count)
         fresh: dict[Lane, list[int]] = defaultdict(list)
         for row in rows:
-            if row.id not in self._rung_at:
+            if row.id not in self._rung_at[row.lane]:
                 fresh[row.lane].append(row.id)
         # on demand is rung however full the night's queue is
         return self._ring("demand", fresh["demand"]) + self._ring("nightly", fresh["nightly"][: max(room, 0)])
 
-    def _forget(self, now: float, after_s: float) -> None:
-        for operation_id in [one for one, at in self._rung_at.items() if now - at >= after_s]:
-            del self._rung_at[operation_id]
+    def _forget(self, lane: Lane, now: float, after_s: float) -> None:
+        rung = self._rung_at[lane]
+        for operation_id in [one for one, at in rung.items() if now - at >= after_s]:
+            del rung[operation_id]
 
     def _ring(self, lane: Lane, ids: list[int]) -> int:
         """Ring once for each batch: a thread takes what stands first in the lane, not only the id it is rung with."""
         count = self._bell.ring(ids[:: self._batch_count], lane=lane) * self._batch_count
         at = self._monotonic()
-        self._rung_at.update((one, at) for one in ids[:count])
+        self._rung_at[lane].update((one, at) for one in ids[:count])
         return min(count, len(ids))
 
 

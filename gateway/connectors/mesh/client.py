@@ -26,7 +26,7 @@ from gateway.connectors.mesh.errors import (
 )
 from gateway.connectors.mesh.readers import Readers
 from gateway.connectors.mesh.wire import WireSession, WireTeacher, WireYear, read_one, row_id
-from gateway.connectors.pace import Pace, already_spent_s
+from gateway.connectors.pace import Lane, Pace, already_spent_s, current_lane
 from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
 from gateway.connectors.retry import Retry
 from gateway.domain.city import CityYear
@@ -85,7 +85,8 @@ class MeshClient:
         self._retry = retry or Retry(clock)
         self._monotonic = monotonic
         self._years: tuple[CityYear, ...] = ()
-        self._years_lock = threading.Lock()
+        # one a lane: a call that somebody waits for must not stand behind a nightly one that waits for its turn
+        self._years_locks: dict[Lane, threading.Lock] = {"demand": threading.Lock(), "nightly": threading.Lock()}
         self.readers = Readers(profiles, self._fetch_own_groups)
 
     @property
@@ -94,13 +95,13 @@ class MeshClient:
         return self._door
 
     def get_year(self, day: date) -> CityYear:
-        """Return the school year of a day; the years are asked for once.
+        """Return the school year of a day; the years are asked for once by each lane.
 
         Raises:
             IncompleteReadError: The city knows no such year.
             ConnectorError: As its type says.
         """
-        with self._years_lock:
+        with self._years_locks[current_lane()]:
             if not self._years:
                 self._years = self._fetch_years()
             years = self._years
