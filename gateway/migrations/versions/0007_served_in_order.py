@@ -5,7 +5,7 @@ from alembic import op
 from gateway.domain.errors import ConfigurationError
 
 revision = "served_in_order"
-down_revision = "school_calendar"
+down_revision = "scope_shares"
 branch_labels = None
 depends_on = None
 
