@@ -539,6 +539,22 @@ def plans() -> Iterator[Table]:
         ],
     )
     yield Table(
+        "ktp-plan-and-fact",
+        "КТП",
+        [("number", None), ("topic", None), ("hours", None), ("study", "План"), ("fact", "Факт")],
+        [
+            {"number": 1, "topic": "Всего хорошего: проверка", "hours": 1, "study": "05.09"},
+            {"topic": "Всего понемногу", "hours": 1, "study": "12.09", "fact": "14.09"},
+            {"topic": "Тема без часов"},
+            {"number": "Всего часов", "hours": 2},
+        ],
+        2,
+        above=title,
+        upper=["№", "Тема урока", "Кол-во часов", "Дата проведения", None],
+        merges=[(3, 3, 3, 4)],
+        plant=[("WB_EMPTY_CELL", 2, "hours")],
+    )
+    yield Table(
         "ktp-sum",
         "Лист1",
         heads,

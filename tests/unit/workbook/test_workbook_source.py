@@ -341,6 +341,18 @@ def test_check_names_the_files_that_can_not_be_read(school: Folder) -> None:
     assert "1 списки.xlsx" in lines[1].sentence
 
 
+def test_a_hidden_sheet_that_looks_like_ours_is_told_and_others_are_not(school: Folder, formats: ModuleType) -> None:
+    pages = [formats.Page("Журнал", PAGE), formats.Page("Старый", PAGE, is_hidden=True)]
+    path = school.path / "3 журнал.xlsx"
+    formats.write_xlsx(path, [*pages, formats.Page("Списки", [["понедельник", "вторник"]], is_hidden=True)])
+    school.grow_old(path)
+
+    reads = school.read()
+
+    assert parked(reads) == ["WB_HIDDEN_SHEET"]
+    assert len(of(reads, Mark)) == 3
+
+
 def test_a_narrow_wish_reads_its_class_and_subject_only(school: Folder) -> None:
     school.write("5 другой.xlsx", ("7А Физика", [["ФИО", "05.09"], ["Ёлкина Анна", 5]]))
 

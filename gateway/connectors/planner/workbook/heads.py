@@ -49,7 +49,9 @@ _POSTS = {
     "канцелярия": "office",
 }
 """Posts that a title may name; a person's name there is not kept."""
-_NUMBERS_OF_PERIODS = re.compile(r"^(?:[ivх\d]{1,4} )?(?:четверть|триместр|полугодие|год|годовая|итоговая|период).*$")
+_KNOWN_ENDS = re.compile(
+    r"^.*\bфакт\w*$|^(?:[ivх\d]{1,4} )?(?:четверть|триместр|полугодие|год|годовая|итоговая|период).*$"
+)
 
 
 class Title(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,24 +122,29 @@ def find_table(sheet: str, rows: Sequence[Row], year: SchoolYear) -> Table:
         above = " ".join(head_key(text) for line in rows[:at] for text in _texts(line) if text)
         speaks = f"{head_key(sheet)} {above}"
         single = _best(row, texts, speaks, year)
-        if single is not None and (best is None or single.score > best[0]):
+        is_best = single is not None and (best is None or single.score > best[0])
+        if single is not None and is_best:
             best = (single.score, partial(_table, single, sheet, rows[:at], row.number, row, texts))
         lower = rows[at + 1] if at + 1 < len(rows) else None
         if lower is not None and _is_lower_storey(lower, year):
             both = _two_storeys(texts, _texts(lower))
             double = _best(lower, both, speaks, year, months=_months(texts, lower))
             alone = _best(lower, _texts(lower), speaks, year)
-            # a title line over one storey of heads must not pass for the upper storey
-            if (
-                double is not None
-                and double.score > (alone.score if alone else 0)
-                and (best is None or double.score > best[0])
-            ):
+            # A title line over one storey of heads must not pass for the upper storey. Of a lower storey that adds no
+            # column («План», «Факт») it shows that nothing stands in it where every row has something.
+            is_level = single is not None and is_best and _is_bare(lower, single)
+            floor = -1 if best is None else best[0] - is_level
+            if double is not None and double.score > max(floor, alone.score if alone else 0):
                 best = (double.score, partial(_table, double, sheet, rows[:at], row.number, lower, both))
         nearest = max(nearest, _nearly(texts))
     if best is None:
         raise CellError(WB_NO_HEADS, nearest[1])
     return best[1]()
+
+
+def _is_bare(row: Row, match: _Match) -> bool:
+    """Whether a row has nothing in the columns that every row must have."""
+    return all(is_blank(row.at(match.columns[key])) for key in match.needed)
 
 
 def _texts(row: Row) -> list[str]:
@@ -243,13 +250,16 @@ def _columns(layout: Layout, keys: Sequence[str]) -> tuple[dict[str, int], list[
     for one in layout.columns:
         if one.key in columns or not one.stems:
             continue
-        alike = [
-            column
-            for column, key in enumerate(keys)
-            if key and column not in columns.values() and any(re.search(stem, key) for stem in one.stems)
-        ]
-        if len(alike) == 1:
-            columns[one.key] = alike[0]
+        for stem in one.stems:  # the narrower first
+            alike = [
+                column
+                for column, key in enumerate(keys)
+                if key and column not in columns.values() and re.search(stem, key)
+            ]
+            if len(alike) == 1:
+                columns[one.key] = alike[0]
+            if alike:
+                break
     return columns, twice
 
 
@@ -289,7 +299,7 @@ def _table(match: _Match, sheet: str, above: Sequence[Row], first_row: int, head
     unread = tuple(
         column
         for column, key in keys.items()
-        if column not in taken and key and key not in KNOWN_BESIDE and not _NUMBERS_OF_PERIODS.match(key)
+        if column not in taken and key and key not in KNOWN_BESIDE and not _KNOWN_ENDS.match(key)
     )
     needed = set(match.needed)
     if "class_name" in match.columns or (match.layout.name == "roster" and title.class_name is None):

@@ -5,6 +5,7 @@ Pure. A row with a fault is not taken; its neighbours are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -17,8 +18,12 @@ from gateway.connectors.planner.workbook.sheets import Row
 from gateway.connectors.planner.workbook.words import head_key
 from gateway.domain.reasons import WB_EMPTY_CELL, WB_MERGED, WB_SHIFTED_ROW, WB_TEXT_TOO_LONG
 
-_TOTAL = ("итого", "всего", "общее количество", "общий объем", "общий объём", "общее число")
-_TOTAL_CHARS = 20
+_TOTAL = re.compile(
+    r"(?:итого|всего)\s*[:.\-–—]?\s*(?:$|\d|по\b|за\b|часов|уроков|учеников|учащихся|обучающихся|человек|к финанс)"
+    r"|общ(?:ее (?:количество|число)|ий объ[её]м)\b",
+    re.IGNORECASE,
+)
+"""How total rows begin. «Всего хорошего» may be a topic."""
 _HEAD_CHARS = 300
 _SHIFTS = (-1, 1)
 _SHIFT_FAULTS = 2
@@ -78,13 +83,13 @@ def iter_lines(
             yield place.fault(WB_TEXT_TOO_LONG, row=row.number, column=too_long)
             continue
         first = next((text for cell in row.cells if (text := _safe_text(cell))), "")
-        if first[:_TOTAL_CHARS].casefold().startswith(_TOTAL):
+        if _TOTAL.match(first):
             yield Total(row)
             continue
         if _repeats_heads(table, row) or _counts_columns(row):
             continue
         filled = [column for column, cell in enumerate(row.cells) if not is_blank(cell) and column not in row.merged]
-        if sections and len(filled) == 1 and isinstance(row.at(filled[0]), str):
+        if sections and len(filled) == 1 and _is_section(table, row, filled[0]):
             yield Section(row, first)
             continue
         if not any(not is_blank(row.at(at)) and at not in row.merged for _, at in columns) and not table.levels:
@@ -103,6 +108,12 @@ def iter_lines(
                 )
         else:
             yield Line(row, values)
+
+
+def _is_section(table: Table, row: Row, column: int) -> bool:
+    """Whether the only filled cell names a section: a text that spreads over the row, or stands elsewhere than topics do."""
+    is_spread = column + 1 in row.merged
+    return isinstance(row.at(column), str) and (is_spread or column != table.columns.get("topic"))
 
 
 def _read(

@@ -28,8 +28,8 @@ from gateway.connectors.planner.workbook.folder import WAITING, FoundFile
 from gateway.connectors.planner.workbook.lint import iter_checked
 from gateway.connectors.planner.workbook.names import GroupKey
 from gateway.connectors.planner.workbook.reading import SheetReading
-from gateway.connectors.planner.workbook.sheets import Caps
-from gateway.domain.reasons import WB_TOO_MANY_ROWS
+from gateway.connectors.planner.workbook.sheets import Caps, Sheet
+from gateway.domain.reasons import WB_HIDDEN_SHEET, WB_TOO_MANY_ROWS
 
 MOST_ENTRIES = 300_000
 """Rows of one file that are kept before it is refused: a hundred times a school's largest list."""
@@ -84,6 +84,7 @@ def _survey_file(file: FoundFile, reader: Reader, caps: Caps) -> Sheets:
         with open_book(file.path, caps) as book:
             for number, sheet in enumerate(book):
                 if sheet.is_hidden:
+                    _note_hidden(kept, sheet, reader)
                     continue
                 kept.places[number] = Place(file=file.path.name, sheet=sheet.name)
                 try:
@@ -93,6 +94,17 @@ def _survey_file(file: FoundFile, reader: Reader, caps: Caps) -> Sheets:
     except CellError as exc:
         kept.problem = exc
     return kept
+
+
+def _note_hidden(kept: Sheets, sheet: Sheet, reader: Reader) -> None:
+    """Tell of a hidden sheet that looks like one of ours; lists behind a form are nobody's business."""
+    place = Place(file=kept.file.path.name, sheet=sheet.name)
+    try:
+        is_ours = not SheetReading(sheet, place, reader).is_empty
+    except CellError:  # so it is none of ours
+        return
+    if is_ours:
+        kept.faults.append(place.fault(WB_HIDDEN_SHEET))
 
 
 def _keep_sheet(kept: Sheets, number: int, reading: SheetReading) -> None:
