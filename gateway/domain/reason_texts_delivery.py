@@ -194,6 +194,15 @@ DELIVERY_TEXTS: tuple[Row, ...] = (
         "Working on this operation ended the worker several times.",
         "Give the operation's number to the developer.",
     ),
+    (
+        "YEAR_OVER",
+        "delivery",
+        "deputy_head",
+        "Учебный год закончился раньше, чем запись дошла до городского журнала.",
+        "Сверьте запись с журналом прошлого года; если её там нет, внесите её вручную.",
+        "The school year ended before the record reached the city's journal.",
+        "Compare it with last year's journal; enter it by hand where it is missing.",
+    ),
 )
 
 FAULT_TEXTS: tuple[Row, ...] = (

@@ -15,9 +15,11 @@ from sqlalchemy import Connection, bindparam, delete
 from gateway.connectors.port import PortalSource, ScopeRead, Want
 from gateway.domain.errors import ConnectorError
 from gateway.domain.identifiers import CHOSEN_KINDS, PLANNER_KINDS, PORTAL, REPORTED_KINDS, Kind
+from gateway.domain.reasons import YEAR_OVER
 from gateway.flows.gateway import Gateway
 from gateway.flows.scopes import load_owed_marks
 from gateway.mapping.rules import Rules
+from gateway.queue.last_year import park_earlier_years
 from gateway.reconcile.snapshot import (
     ScopeCounts,
     StoredScopes,
@@ -64,6 +66,7 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
         ConnectorError: Of the portal nothing could be read at all.
     """
     reading = _Reading(gateway, asked_of_sources(want, gateway.rules), run_id)
+    reading.problems.extend(_park_earlier_years(gateway))
     first_error: ConnectorError | None = None
     for number, source in enumerate(gateway.sources):
         try:
@@ -77,6 +80,20 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
         # What the others said is stored; without the portal nothing may be decided.
         raise first_error
     return Pulled(kinds=_report(reading.totals), problems=reading.problems)
+
+
+def _park_earlier_years(gateway: Gateway) -> list[Problem]:
+    with gateway.store.write() as conn:
+        parked = park_earlier_years(conn, gateway.audit, gateway.place, gateway.store.now(conn))
+    return [
+        Problem(
+            scope=f"operations|{year}",
+            reason=YEAR_OVER,
+            sentence=f"Учебный год {year} закончился: не дошло до журнала и отложено записей: {count}; "
+            f"их список покажет gateway queue при school.year = {year}",
+        )
+        for year, count in parked.items()
+    ]
 
 
 class _Reading:

@@ -11,7 +11,9 @@ from gateway.domain.errors import GatewayError, Recovery, ThrottledError
 
 FIRST_WAIT_S = 15.0
 LONGEST_WAIT_S = 6 * 3600.0  # one school shift: a fault of the morning is tried again the same day
-PAUSE_S = 60.0  # how often a paused profile's rows are looked at again
+PAUSE_S = 3600.0
+"""How often a paused profile's rows are tried again. Whoever lifts the pause wakes them, so nobody waits for this hour; but
+each try is an attempt and entries in the audit for each row, and a token that dies on a Friday stays dead till Monday."""
 
 
 def next_attempt_at(error: GatewayError, *, attempts: int, max_attempts: int, now: datetime) -> datetime | None:

@@ -105,6 +105,10 @@ class SimCity(City):
             return False
         return True
 
+    def go_on_from(self, before: SimCity) -> None:
+        """Give what is written from now on ids that nothing had before."""
+        self.state.skip_ids(before.state, WRITTEN_KINDS)
+
     def close_period(self, day: str) -> None:
         """The period of a day takes no writes any more."""
         for schedule in list(self.state.iter_rows("attestation_periods_schedules")):

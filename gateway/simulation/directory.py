@@ -17,17 +17,16 @@ from gateway.domain.city import (
     CityYear,
 )
 from gateway.sandbox.city.city import City
-from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
 
 
 def build_directory(city: City) -> CityDirectory:
     """Read all directories as they are now."""
     rows = city.state.iter_rows
-    year = next(row for row in rows("academic_years") if row["id"] == AID)
+    year = next(row for row in rows("academic_years") if row["current_year"])
     return CityDirectory(
         year=CityYear(
-            id=AID,
+            id=year["id"],
             name=year["name"],
             begins_on=date.fromisoformat(year["begin_date"]),
             ends_on=date.fromisoformat(year["end_date"]),

@@ -18,7 +18,7 @@ from gateway.queue.due import sweep
 from gateway.queue.lanes import load_due_rows
 from gateway.queue.outbox import release, release_approved
 from gateway.simulation.portal import GRADED
-from gateway.simulation.world import PLACE, WANT, Sending, World
+from gateway.simulation.world import CITY, Sending, World
 
 IDLE_S = 1800.0
 """Longest a worker sleeps unrung: real ones look every few seconds, which would cost the simulation its speed."""
@@ -35,9 +35,10 @@ class Runner:
         self._world = world
         self._name = name
 
-    def run(self, want: Want = WANT, *, is_dry_run: bool = False) -> bool:
+    def run(self, want: Want | None = None, *, is_dry_run: bool = False) -> bool:
         """Run once; False where it failed or another was running."""
         world = self._world
+        want = want or world.want
         gateway = world.open_gateway(self._name)
         world.counts.runs += 1
         try:
@@ -60,7 +61,7 @@ class Runner:
         world = self._world
         pulled = pull(gateway, want, run_id)
         self._check_pulled(pulled.kinds)
-        world.oracle.note_planning()
+        world.oracle.note_planning(run_id)
         planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
         world.oracle.note_sealed()
         world.stage.note(f"plan {planned.plan.id} {planned.plan.state} {sorted(planned.plan.by_reason.items())}")
@@ -121,7 +122,7 @@ class Life:
             gateway.city,
             gateway.ledger,
             gateway.terms,
-            city=PLACE.city,
+            city=CITY,
             request_ids=world.new_request_id(sending),
             monotonic=lambda: world.stage.elapsed_s,
         )

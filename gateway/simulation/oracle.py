@@ -22,6 +22,9 @@ from gateway.simulation.store import StageStore
 LEFT = "\x00left"
 """Known of a place whose pupil or whole scope is not there any more: unknown, and no reason to delete."""
 
+READ_OF_YEAR = "SELECT ref, body, gone FROM record WHERE place_id = (SELECT id FROM place WHERE year = ?)"
+SEEN_OF_YEAR = "SELECT kind, city_id, body FROM shadow WHERE place_id = (SELECT id FROM place WHERE year = ?)"
+
 CLEARED = ("cleared", "item_removed")
 """Absences of a record that may become a delete."""
 
@@ -63,6 +66,7 @@ class Oracle:
     Attributes:
         is_bounded: Calls land within law 4's bound in this world; where not, duplicates are counted and not forbidden.
         untouchable_s: That bound, in seconds.
+        year: The school year that is played; what is stored of others is not of this world.
     """
 
     stage: Stage
@@ -71,6 +75,9 @@ class Oracle:
     portal: SimPortal
     is_bounded: bool
     untouchable_s: float
+    year: str = ""
+    past: list[Effect] = field(default_factory=list)
+    """Effects of the years before."""
     closes_at_s: float | None = None
     edit_until: date | None = None
     tally: Tally = field(default_factory=Tally)
@@ -87,7 +94,7 @@ class Oracle:
     _sendings: dict[str, Sending] = field(default_factory=dict)
     _known: dict[NaturalKey, str | None] = field(default_factory=dict)
     _closed_known: bool = False
-    _planning: tuple[dict[NaturalKey, str | None], bool] = field(default_factory=lambda: ({}, False))
+    _planning: dict[int, tuple[dict[NaturalKey, str | None], bool]] = field(default_factory=dict)
     _written: Counter[tuple[NaturalKey, str | None]] = field(default_factory=Counter)
     _credits: Counter[NaturalKey] = field(default_factory=Counter)
     _refusals: dict[tuple[int, int], list[str]] = field(default_factory=dict)
@@ -98,26 +105,30 @@ class Oracle:
         """What the gateway has read of the portal so far, by its own records."""
         by_ref = {place.ref: place for place in self.portal.school.places}
         found: dict[NaturalKey, str | None] = {}
-        for ref, body, gone in self.store.raw.execute("SELECT ref, body, gone FROM record").fetchall():
+        for ref, body, gone in self.store.raw.execute(READ_OF_YEAR, (self.year,)).fetchall():
             place = by_ref.get(ref)
             if place is not None:
                 found[place.key] = _read_value(json.loads(body)) if gone is None else None if gone in CLEARED else LEFT
         return found
 
-    def note_planning(self) -> None:
+    def note_planning(self, run_id: int) -> None:
         """A plan is begun: it decides on what has been read of the portal by now, and reads the directory after now."""
-        self._planning = (self.load_read(), self.closes_at_s is not None)
+        self._planning[run_id] = (self.load_read(), self.closes_at_s is not None)
 
     def note_sealed(self) -> None:
         """Keep every plan as it was sealed, the first time it is met; what it was built on is known from now on."""
-        for (plan_id,) in self.store.raw.execute("SELECT id FROM plan WHERE hash IS NOT NULL").fetchall():
+        for plan_id, run_id in self.store.raw.execute(
+            "SELECT id, run_id FROM plan WHERE hash IS NOT NULL ORDER BY id"
+        ).fetchall():
             if plan_id in self.sealed:
                 continue
             rows = self.store.raw.execute(
                 "SELECT seq, gate, op, ref, intent FROM decision WHERE plan_id = ?", (plan_id,)
             ).fetchall()
             self.sealed[plan_id] = {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
-            self._known, self._closed_known = self._planning
+            # by its own run: one that was killed when it had sealed may be met after a later one has begun
+            if run_id in self._planning:
+                self._known, self._closed_known = self._planning[run_id]
 
     def note_approving(self, plan_id: int, *, is_whole: bool) -> None:
         """A person is about to approve a plan: with what it deletes and what the guard holds, or without."""
@@ -127,7 +138,7 @@ class Oracle:
     def note_sending(self, request_id: str) -> None:
         """A worker took a request id: what it knows from now on counts."""
         seen: dict[tuple[str, int], tuple[str, int, int, str]] = {}
-        for kind, city_id, body in self.store.raw.execute("SELECT kind, city_id, body FROM shadow").fetchall():
+        for kind, city_id, body in self.store.raw.execute(SEEN_OF_YEAR, (self.year,)).fetchall():
             seen[kind, city_id] = _seen_of(kind, json.loads(body))
         self.recorded_s[request_id] = self.stage.elapsed_s
         self._sendings[request_id] = Sending(
@@ -143,7 +154,7 @@ class Oracle:
         self.epoch += 1
         self.restored_s = self.stage.elapsed_s
         self.torn |= {one.key for one in self.city.effects if one.at_s >= made_s}
-        self._known, self._planning = {}, ({}, False)
+        self._known, self._planning = {}, {}
         self.sealed.clear()
         self.note_sealed()
 
@@ -197,13 +208,16 @@ class Oracle:
         """I5 and I9: the row that stands behind the call, and the plan behind the row."""
         rows = self.store.raw.execute(
             "SELECT o.id, o.state, o.plan_id, o.seq, o.op, o.object_key, o.epoch, a.number,"
-            " (SELECT max(number) FROM attempt WHERE operation_id = o.id)"
+            " (SELECT max(number) FROM attempt WHERE operation_id = o.id),"
+            " (SELECT year FROM place WHERE id = o.place_id)"
             " FROM attempt a JOIN operation o ON o.id = a.operation_id WHERE a.request_id = ?",
             (effect.request_id,),
         ).fetchall()
         if len(rows) != 1:
             raise Violation("I3", f"{len(rows)} recorded attempts stand behind an effect on {effect.kind}")
-        operation_id, state, plan_id, seq, op, object_key, epoch, number, newest = rows[0]
+        operation_id, state, plan_id, seq, op, object_key, epoch, number, newest, year = rows[0]
+        if year != self.year:
+            raise Violation("I4", f"operation {operation_id} of the year {year} takes effect in {self.year}")
         is_late = self.stage.elapsed_s - sending.at_s > self.untouchable_s
         if is_late:
             self.tally.beyond_bound += 1
@@ -214,8 +228,9 @@ class Oracle:
                     "I5", f"operation {operation_id} takes effect while it is {state}, attempt {number}/{newest}"
                 )
             others = self.store.raw.execute(
-                "SELECT id FROM operation WHERE object_key = ? AND id <> ? AND state IN ('sending', 'unknown', 'accepted')",
-                (object_key, operation_id),
+                "SELECT id FROM operation WHERE object_key = ? AND id <> ? AND state IN ('sending', 'unknown', 'accepted')"
+                " AND place_id = (SELECT id FROM place WHERE year = ?)",
+                (object_key, operation_id, self.year),
             ).fetchall()
             if others:
                 raise Violation("I5", f"operations {operation_id} and {others[0][0]} are in flight on one object")

@@ -16,6 +16,7 @@ from gateway.flows.backup import Manifest
 from gateway.flows.gateway import Gateway
 from gateway.flows.restore import begin_epoch
 from gateway.queue.approval import approve
+from gateway.queue.barrier import wake
 from gateway.queue.parking import load_operations, replay
 from gateway.queue.pauses import lift
 from gateway.reconcile.plan import find_plan_id, load_plan
@@ -23,9 +24,9 @@ from gateway.reconcile.tables import decision
 from gateway.sandbox.city.state import Row
 from gateway.simulation.machines import let_out_approved
 from gateway.simulation.portal import ABSENCE_VALUE
-from gateway.simulation.school import LESSON_DAYS, Place
+from gateway.simulation.school import Place
 from gateway.simulation.stage import Actor
-from gateway.simulation.world import PLACE, World
+from gateway.simulation.world import CITY, World
 
 OPERATOR = Doer(kind="os_user", name="operator")
 MARKS = ("2", "3", "4", "5")
@@ -171,7 +172,7 @@ class Weather:
         if at_s is None:
             return
         self._world.stage.sleep(at_s)
-        self._world.city.close_period(LESSON_DAYS[0].isoformat())
+        self._world.city.close_period(self._world.school.days[0].isoformat())
         self._world.oracle.closes_at_s = self._world.stage.elapsed_s
         self._world.stage.note("period closed")
 
@@ -198,12 +199,14 @@ class Operator:
         """Put a fresh token there and go on."""
         self._world.sky.is_token_dead = False
         with gateway.store.write() as conn:
-            lift(conn, PLACE.city)
+            lift(conn, CITY)
+            wake(conn, gateway.place_id(conn), now=gateway.store.now(conn))
 
     def approve(self, gateway: Gateway, *, is_whole: bool) -> bool:
         """Approve the newest plan, as shown; False where there is nothing to approve or it is refused."""
         with gateway.store.read() as conn:
-            place_id = conn.exec_driver_sql("SELECT id FROM place").scalar_one_or_none()
+            known = "SELECT id FROM place WHERE year = ?"
+            place_id = conn.exec_driver_sql(known, (gateway.place.year,)).scalar_one_or_none()
             plan_id = None if place_id is None else find_plan_id(conn, place_id)
             if plan_id is None:
                 return False
@@ -281,7 +284,7 @@ class Restorer:
 def end_editing(world: World) -> None:
     """Make today the last day of editing: what is still to be sent after midnight may not go."""
     today = moscow_day(world.stage.now())
-    world.city.set_edit_until(LESSON_DAYS[0].isoformat(), today.isoformat())
+    world.city.set_edit_until(world.school.days[0].isoformat(), today.isoformat())
     world.oracle.edit_until = today
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gateway.simulation.climate import HOUR_S, RUN_POINTS
+from gateway.simulation.climate import HOUR_S, RUN_POINTS, Climate
 from gateway.simulation.closing import check_end
 from gateway.simulation.ear import Ear
 from gateway.simulation.machines import Runner, Worker
@@ -18,6 +19,8 @@ from gateway.simulation.stage import Actor, Violation
 from gateway.simulation.world import Sending, World
 
 WORKERS_COUNT = 2
+NEXT_YEAR = 1_000_000_000
+"""Added to a seed for its second year: the same dice would make the same request ids."""
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Played:
     Attributes:
         violation: Invariant and sentence; empty = all held.
         differing: Places that differ at the end, each listed: reason → count.
+        left_behind: Operations of the year before that the new one has parked.
     """
 
     seed: int
@@ -52,6 +56,7 @@ class Played:
     doubled_beyond: int = 0
     restores: int = 0
     log_lines: int = 0
+    left_behind: int = 0
     differing: dict[str, int] = field(default_factory=dict)
 
 
@@ -70,7 +75,7 @@ def play(seed: int, *, is_drill: bool = False, ear: Ear | None = None) -> Played
         ear.listen_for(world.school.canaries)
     differing: Counter[str] = Counter()
     try:
-        set_stage(world)
+        set_stage(world, Director(world).play)
         world.stage.run()
         differing = check_end(world.oracle, has_restored=world.counts.restores > 0)
         if ear is not None and ear.heard:
@@ -90,8 +95,68 @@ def play(seed: int, *, is_drill: bool = False, ear: Ear | None = None) -> Played
     return played
 
 
-def set_stage(world: World) -> None:
-    """Put all actors of a world on its stage."""
+def play_two_years(seed: int) -> Played:
+    """Play the end of one school year, in the middle of its faults, and then a whole world of the next (D8).
+
+    The same children are there, in other classes; every id of last year is another's now. What last year left behind
+    (operations on their way, runs, pauses, an open breaker) stands in the database.
+    """
+    began = time.perf_counter()
+    first = World(seed, shaped=_cut_short)
+    set_stage(first, Curtain(first).play)
+    played = Played(seed=seed, label="two years")
+    try:
+        first.stage.run()
+        world = _next_year(first)
+        set_stage(world, Director(world).play)
+        world.stage.run()
+        check_end(world.oracle, has_restored=False)
+        _fill(played, world)
+        left = "SELECT count(*) FROM operation WHERE reason = 'YEAR_OVER'"
+        played.left_behind = int(world.store.raw.execute(left).fetchone()[0])
+    except Violation as violation:
+        played.violation = violation.sentence
+        played.invariant = violation.invariant
+        played.where = _culprit(violation)
+    played.real_s = time.perf_counter() - began
+    return played
+
+
+def _cut_short(drawn: Climate) -> Climate:
+    return replace(drawn, has_restore=False, horizon_s=drawn.horizon_s / 2)
+
+
+def _next_year(first: World) -> World:
+    image = first.store.snapshot()
+    pupils = [pupil for group in first.school.groups for pupil in group.pupils]
+    world = World(
+        first.seed + NEXT_YEAR,
+        shaped=partial(replace, has_restore=False, classes=first.climate.classes),
+        years_later=1,
+        last_year=sorted(pupils, key=lambda one: one.ref),
+    )
+    world.store.restore(image)
+    world.city.go_on_from(first.city)
+    world.oracle.past = first.city.effects
+    world.oracle.loose |= first.oracle.loose
+    world.oracle.touched |= first.oracle.touched
+    return world
+
+
+class Curtain:
+    """Ends the play at its horizon, whatever is on its way."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def play(self) -> None:
+        """Wait and end."""
+        self._world.stage.sleep(self._world.climate.horizon_s)
+        self._world.stage.end()
+
+
+def set_stage(world: World, director: Callable[[], None]) -> None:
+    """Put all actors of a world on its stage, and who ends the play."""
     stage, climate = world.stage, world.climate
     for number in range(WORKERS_COUNT):
         sending = Sending(climate, stage)
@@ -113,7 +178,7 @@ def set_stage(world: World) -> None:
     stage.add(Actor("sessions"), weather.end_sessions)
     stage.add(Actor("deputy"), weather.close_period)
     stage.add(world.mail.actor, world.mail.play)
-    stage.add(Actor("director"), Director(world).play)
+    stage.add(Actor("director"), director)
     if climate.edits_end:
         end_editing(world)
 

@@ -163,7 +163,9 @@ class SimSource:
     def _iter_directories(self) -> Iterator[ScopeRead]:
         school, portal = self._portal.school, self._portal
         yield self._scope(
-            Kind.PROGRAMME, "portal", [Programme(ref=PROGRAMME, name=f"{SUBJECT}, 7 класс", short_name="alg7")]
+            Kind.PROGRAMME,
+            "portal",
+            [Programme(ref=PROGRAMME, name=f"{SUBJECT}, {school.level} класс", short_name="alg")],
         )
         yield self._scope(Kind.SUBJECT, "portal", [Subject(ref=SUBJECT_REF, name=SUBJECT)])
         people = [
@@ -281,14 +283,14 @@ def _to_record(place: Place, value: str) -> Record:
     if place.kind is Kind.ABSENCE:
         lesson, _ = place.group.lessons[place.lesson_on]
         return Absence(ref=place.ref, pupil=place.pupil.ref, lesson=lesson, group=place.group.ref, form="absent")
-    name, day = ITEMS[place.item - 1]
+    name, _ = ITEMS[place.item - 1]
     return Mark(
         ref=place.ref,
         pupil=place.pupil.ref,
         programme=PROGRAMME,
         group=place.group.ref,
         item=f"item:{place.item}",
-        item_name=f"{name} {day:%d.%m.%Y}",
+        item_name=f"{name} {place.lesson_on:%d.%m.%Y}",
         item_form="manual",
         scale=Scale("points", 0.0, 5.0),
         raw_points=float(value),

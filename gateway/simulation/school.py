@@ -5,15 +5,18 @@ Small on purpose: few cells meet all races sooner than many.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from gateway.domain.identifiers import Kind
 from gateway.sandbox.city.city import LikeSchool
-from gateway.sandbox.city.school import School
+from gateway.sandbox.city.school import AID, School
 from gateway.sandbox.city.state import Row
 
 SUBJECT = "Алгебра"
@@ -23,11 +26,12 @@ CLASSES = ("7А", "7Б")
 PUPILS_A_CLASS = 3
 LESSON_DAYS = (date(2026, 11, 9), date(2026, 11, 10), date(2026, 11, 12))
 ITEMS = (
-    ("Контрольная работа", LESSON_DAYS[0]),
-    ("Самостоятельная работа", LESSON_DAYS[1]),
-    ("Домашнее задание", LESSON_DAYS[1]),  # two works on one lesson: a cell with two marks
-    ("Контрольная работа", LESSON_DAYS[2]),
+    ("Контрольная работа", 0),
+    ("Самостоятельная работа", 1),
+    ("Домашнее задание", 1),  # two works on one lesson: a cell with two marks
+    ("Контрольная работа", 2),
 )
+"""Works: control form and the number of their lesson's day."""
 FORMS = [
     ("Контрольная работа", "КР", 3, "five", False),
     ("Самостоятельная работа", "СР", 2, "five", False),
@@ -49,6 +53,8 @@ NAMES = (
     ("Ивин", "Семён"),
     ("Кедрова", "Ольга"),
 )
+
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 NaturalKey = tuple[str, int, int, int]
 """(kind, pupil or group, lesson or day, control form or day): what may stand in the city once."""
@@ -108,6 +114,8 @@ class SmallSchool:
     admin: Row
     subject_id: int
     form_ids: dict[str, int]
+    level: int = 7
+    days: tuple[date, ...] = LESSON_DAYS
 
     @cached_property
     def by_key(self) -> dict[NaturalKey, Place]:
@@ -121,36 +129,83 @@ class SmallSchool:
         return {text for one in pupils for text in (one.last_name, one.person_id)}
 
 
-def build_school(rng: Random, *, classes: int = len(CLASSES), pupils_a_class: int = PUPILS_A_CLASS) -> SmallSchool:
-    """Build the school of a seed; ids and person ids depend on the seed alone."""
-    school = School()
+class LaterSchool(School):
+    """The city's side some years later: all dates are later, and all ids have moved on by one a year.
+
+    So the id that a child, a class or a lesson had last year is another's now: whoever still goes by it writes to a
+    stranger.
+    """
+
+    def __init__(self, years: int) -> None:
+        self._years = years
+        super().__init__()
+        self._last_id = {kind: number + years for kind, number in self._last_id.items()}
+
+    def add(self, kind: str, row: Row) -> Row:
+        """Add a row, later."""
+        return super().add(kind, self._later(row))
+
+    def _later(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            later = {name: self._later(inner) for name, inner in value.items()}
+            return {**later, "academic_year_id": AID + self._years} if "academic_year_id" in value else later
+        if isinstance(value, list):
+            return [self._later(inner) for inner in value]
+        if isinstance(value, str) and _ISO_DAY.match(value):
+            return f"{int(value[:4]) + self._years}{value[4:]}"
+        return value
+
+
+def build_school(
+    rng: Random,
+    *,
+    classes: int = len(CLASSES),
+    pupils_a_class: int = PUPILS_A_CLASS,
+    years_later: int = 0,
+    last_year: Sequence[Pupil] = (),
+) -> SmallSchool:
+    """Build the school of a seed; ids and person ids depend on the seed alone.
+
+    Args:
+        rng: Decides names and person ids, and who is in which class.
+        classes: How many there are.
+        pupils_a_class: How many children a class has.
+        years_later: How many years after the first.
+        last_year: The same children as they were then.
+    """
+    school = LaterSchool(years_later) if years_later else School()
+    level = 7 + years_later
+    days = tuple(day.replace(year=day.year + years_later) for day in LESSON_DAYS)
     admin = school.add_teacher("Ясенева", "Ирина", None, kind="school_admin")
     teacher = school.add_teacher("Тополев", "Лев", None)
     groups: list[TaughtGroup] = []
     forms: dict[str, Row] = {}
     subject_id = 0
-    names = list(NAMES)
-    rng.shuffle(names)
-    for number, class_name in enumerate(CLASSES[:classes], start=1):
-        class_unit = school.add_class(class_name, 7)
+    people = [(one.last_name, one.first_name, one.person_id) for one in last_year]
+    people = people or [(last, first, "") for last, first in NAMES]
+    rng.shuffle(people)
+    for number, name in enumerate(CLASSES[:classes], start=1):
+        class_name = f"{level}{name[-1]}"
+        class_unit = school.add_class(class_name, level)
         group = school.add_group(f"{SUBJECT} {class_name}", SUBJECT, [class_unit], [teacher], school.quarters)
         subject_id = group["subject_id"]
         school.add_forms(group, FORMS)
         forms = {form[0]: school.get_form(group, form[0]) for form in FORMS}
         pupils: list[Pupil] = []
         for index in range(pupils_a_class):
-            last, first = names.pop()
-            person_id = str(UUID(int=rng.getrandbits(128), version=4))
+            last, first, known_id = people.pop()
+            person_id = known_id or str(UUID(int=rng.getrandbits(128), version=4))
             row = school.add_pupil(person_id, class_unit, (last, first, None))
-            school.enrol(row, group)
+            year = days[0].year
+            school.enrol(row, group, begin_on=f"{year}-09-01", end_on=f"{year + 1}-08-31")
             ref = f"user:{10 * number + index}"
             pupils.append(Pupil(ref, row["id"], person_id, last, first, class_name))
         lessons = {
-            day: (f"session:{number}{at}", school.add_lesson(group, day.isoformat(), f"{LESSON_AT:%H:%M}", 2)["id"])
-            for at, day in enumerate(LESSON_DAYS)
+            later: (f"session:{number}{at}", school.add_lesson(group, day.isoformat(), f"{LESSON_AT:%H:%M}", 2)["id"])
+            for at, (later, day) in enumerate(zip(days, LESSON_DAYS, strict=True))
         }
         groups.append(TaughtGroup(f"group:{number}", group["id"], class_name, tuple(pupils), lessons))
-    places = [place for group in groups for place in _places_of(group, forms)]
+    places = [place for group in groups for place in _places_of(group, forms, days)]
     return SmallSchool(
         like=LikeSchool(school),
         groups=tuple(groups),
@@ -158,13 +213,16 @@ def build_school(rng: Random, *, classes: int = len(CLASSES), pupils_a_class: in
         admin=admin,
         subject_id=subject_id,
         form_ids={name: form["id"] for name, form in forms.items()},
+        level=level,
+        days=days,
     )
 
 
-def _places_of(group: TaughtGroup, forms: dict[str, Row]) -> list[Place]:
+def _places_of(group: TaughtGroup, forms: dict[str, Row], days: Sequence[date]) -> list[Place]:
     places: list[Place] = []
     for pupil in group.pupils:
-        for item, (form_name, day) in enumerate(ITEMS, start=1):
+        for item, (form_name, number) in enumerate(ITEMS, start=1):
+            day = days[number]
             form, lesson_id = forms[form_name], group.lessons[day][1]
             places.append(
                 Place(
@@ -179,7 +237,7 @@ def _places_of(group: TaughtGroup, forms: dict[str, Row]) -> list[Place]:
                     weight=form["weight"],
                 )
             )
-        for day in LESSON_DAYS[:2]:
+        for day in days[:2]:
             ref, lesson_id = group.lessons[day]
             places.append(
                 Place(
@@ -191,7 +249,7 @@ def _places_of(group: TaughtGroup, forms: dict[str, Row]) -> list[Place]:
                     lesson_on=day,
                 )
             )
-    given = LESSON_DAYS[1]
+    given = days[1]
     places.append(
         Place(
             ref=f"{group.ref}/homework:1",

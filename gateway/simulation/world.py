@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -22,16 +22,12 @@ from gateway.simulation.climate import DEADLINE_S, LEASE_S, SETTLE_S, Climate, d
 from gateway.simulation.door import SimDoor, Sky
 from gateway.simulation.oracle import Oracle
 from gateway.simulation.portal import SimPortal, SimSource
-from gateway.simulation.school import PUPILS_A_CLASS, START_AT, SmallSchool, build_school
+from gateway.simulation.school import PUPILS_A_CLASS, START_AT, Pupil, SmallSchool, build_school
 from gateway.simulation.stage import Actor, Stage
 from gateway.simulation.store import StageStore
 
-PLACE = Place(city="127.0.0.1:1/586", portal="portal", year="2026/27")
-WANT = Want(
-    kinds=frozenset(Kind) - {Kind.ATTEMPT, Kind.ASSIGNMENT, Kind.PERIOD},
-    from_on=date(2026, 9, 1),
-    to_on=date(2027, 8, 31),
-)
+CITY = "127.0.0.1:1/586"
+KINDS = frozenset(Kind) - {Kind.ATTEMPT, Kind.ASSIGNMENT, Kind.PERIOD}
 
 
 @dataclass
@@ -60,6 +56,8 @@ class World:
         stage: Stage | None = None,
         make_store: Callable[[Stage], StageStore] = StageStore,
         pupils_a_class: int = PUPILS_A_CLASS,
+        years_later: int = 0,
+        last_year: Sequence[Pupil] = (),
     ) -> None:
         """Make the world of a seed.
 
@@ -69,12 +67,21 @@ class World:
             stage: Another than the usual one.
             make_store: Makes the database.
             pupils_a_class: How many children a class has.
+            years_later: How many years after the first.
+            last_year: The same children as they were then.
         """
         self.seed = seed
-        self.stage = stage or Stage(seed, start_at=START_AT, lease_s=LEASE_S)
+        first = START_AT.year + years_later
+        self.place = Place(city=CITY, portal="portal", year=f"{first}/{(first + 1) % 100}")
+        self.want = Want(kinds=KINDS, from_on=date(first, 9, 1), to_on=date(first + 1, 8, 31))
+        self.stage = stage or Stage(seed, start_at=START_AT.replace(year=first), lease_s=LEASE_S)
         self.climate: Climate = shaped(draw_climate(self.stage.rng))
         self.school: SmallSchool = build_school(
-            self.stage.rng, classes=self.climate.classes, pupils_a_class=pupils_a_class
+            self.stage.rng,
+            classes=self.climate.classes,
+            pupils_a_class=pupils_a_class,
+            years_later=years_later,
+            last_year=last_year,
         )
         self.portal = SimPortal(self.stage, self.school)
         self.city = SimCity(self.stage, self.school, is_lenient=self.climate.is_lenient, lag_s=self.climate.lag_s)
@@ -98,6 +105,7 @@ class World:
             self.portal,
             is_bounded=self.climate.is_bounded,
             untouchable_s=DEADLINE_S + SETTLE_S,  # law 4's, whatever the code under test makes of it
+            year=self.place.year,
         )
         self.city.watcher = self.oracle.watch
         self.workers: list[Actor] = []
@@ -137,10 +145,10 @@ class World:
                 code_version=__version__,
                 tick=lambda: int(self.stage.elapsed_s * 1e9),
             ),
-            place=PLACE,
+            place=self.place,
             rules=self.rules,
             sources=(source,),
-            city=GuardedCity(door, self.store, PLACE.city, self.terms.breaker),
+            city=GuardedCity(door, self.store, CITY, self.terms.breaker),
             terms=self.terms,
             limits=build_limits(self.settings),
             actor=Doer(kind="service", name=name),
@@ -148,7 +156,7 @@ class World:
 
     def _load_paused(self) -> frozenset[str]:
         with self.store.read() as conn:
-            return frozenset(load_paused(conn, PLACE.city))
+            return frozenset(load_paused(conn, CITY))
 
     def new_request_id(self, sending: Sending) -> Callable[[], str]:
         """Make a source of request ids that tells the judge when one is taken."""

@@ -33,6 +33,7 @@ from gateway.flows.runs import RunRow, load_runs, year_bounds
 from gateway.flows.sync import Synced, resume, sync
 from gateway.mapping.links import confirm, load_links, load_waiting
 from gateway.queue.approval import approve
+from gateway.queue.barrier import wake
 from gateway.queue.outbox import release
 from gateway.queue.pauses import lift
 from gateway.queue.tables import operation
@@ -309,6 +310,7 @@ class Hand:
         """Take the pauses away, as `gateway deliver --resume` does."""
         with self.gateway.store.write() as conn:
             lift(conn, self.gateway.place.city)
+            wake(conn, self.gateway.place_id(conn), now=self.gateway.store.now(conn))
 
     def wait_grace(self) -> None:
         """Let so much time pass that what is missed now may be proposed as a delete."""

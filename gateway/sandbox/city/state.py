@@ -143,6 +143,11 @@ class State:
         self._last_id[kind] = self._last_id.get(kind, 0) + 1
         return self._last_id[kind]
 
+    def skip_ids(self, before: State, kinds: Iterable[str]) -> None:
+        """Let new objects of these kinds have ids that none had in another state."""
+        for kind in kinds:
+            self._last_id[kind] = max(self._last_id.get(kind, 0), before._last_id.get(kind, 0))
+
     def fill(self, rows: Iterable[tuple[str, Row]]) -> None:
         """Replace everything by `rows`; the ledger and the notes begin anew."""
         self._objects.clear()
