@@ -9,6 +9,7 @@ would be written once more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Set
 from datetime import date
 from typing import Any
@@ -17,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from gateway.connectors.port import CityDirectory, CityRead, CityScope
-from gateway.domain.errors import IncompleteReadError
+from gateway.domain.errors import ContractError, IncompleteReadError
 from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.queue.states import State
@@ -39,6 +40,8 @@ _KNOWN = select(shadow.c.city_id).where(
     or_(shadow.c.on_date.is_(None), shadow.c.on_date.between(bindparam("from_on"), bindparam("to_on"))),
     shadow.c.city_id.not_in(_DELETED_BY_US),
 )
+DRIFT_RATIO = 0.01
+"""Groups whose rows do not fit, above which the kind's form has changed (reliability.md A26); never fewer than two."""
 PASSES_COUNT = 3
 """Reads of one scope before it is discarded: of a list that changes in each of them nothing can be concluded."""
 
@@ -76,15 +79,42 @@ class CityReads:
     Args:
         gateway: The composed gateway.
         place_id: Where.
+        not_read: Kinds that are not asked for, because their form has changed (`drifted` of an earlier pass).
     """
 
-    def __init__(self, gateway: Gateway, place_id: int) -> None:
+    def __init__(self, gateway: Gateway, place_id: int, *, not_read: frozenset[Kind] = frozenset()) -> None:
         self._gateway = gateway
         self._place_id = place_id
+        self._not_read = not_read
+        self._asked: Counter[Kind] = Counter()
+        self._misfits: Counter[Kind] = Counter()
         self._shown: dict[Kind, bool] = {}
+
+    @property
+    def drifted(self) -> frozenset[Kind]:
+        """Kinds of which more than one group in a hundred, and two at least, held rows that do not fit.
+
+        One such row is one record's matter. Many mean that the payload's form has changed, and rows that still fit may
+        no longer mean what they meant: then nothing of the kind is written.
+        """
+        return frozenset(
+            kind for kind, count in self._misfits.items() if count > 1 and count > DRIFT_RATIO * self._asked[kind]
+        )
 
     def fetch(self, scope: CityScope) -> CityRead:
         """Read one scope; one that can't be whole comes back with its problem, as any failed read does."""
+        if scope.kind in self._not_read:
+            problem = ContractError(
+                "Строки журнала этого вида изменили форму в нескольких группах: ничего этого вида не передаётся",
+                method="GET",
+            )
+            return CityRead(scope=scope, read_at=self._gateway.now(), problem=problem)
+        read = self._fetch(scope)
+        self._asked[scope.kind] += 1
+        self._misfits[scope.kind] += read.problem is not None and read.problem.reason_code == ContractError.reason
+        return read
+
+    def _fetch(self, scope: CityScope) -> CityRead:
         known = self._load_known(scope)
         read = self._gateway.city.fetch_scope(scope)
         if read.is_complete and known - _ids(read):

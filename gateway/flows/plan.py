@@ -90,22 +90,32 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
             missed_by=gateway.store.now(conn) - timedelta(hours=gateway.settings.school.delete_grace_hours),
             now_of=gateway.store.now,
         )
-    draft = PlanDraft(
-        gateway.store,
-        place_id=place_id,
-        run_id=run_id,
-        rule_version=version,
-        epoch=epoch,
-        is_dry_run=is_dry_run,
-        ttl_hours=gateway.settings.school.plan_ttl_hours,
-    )
-    planner = _Planner(gateway, ground, draft, run_id)
-    try:
-        planner.run()
-    except GatewayError:
+
+    def run_planner(drifted: frozenset[Kind]) -> tuple[_Planner, PlanDraft]:
+        draft = PlanDraft(
+            gateway.store,
+            place_id=place_id,
+            run_id=run_id,
+            rule_version=version,
+            epoch=epoch,
+            is_dry_run=is_dry_run,
+            ttl_hours=gateway.settings.school.plan_ttl_hours,
+        )
+        planner = _Planner(gateway, ground, draft, run_id, not_read=drifted)
+        try:
+            planner.run()
+        except GatewayError:
+            with gateway.store.write() as conn:
+                drop_draft(conn, draft.id)
+            raise
+        return planner, draft
+
+    planner, draft = run_planner(frozenset())
+    if planner.drifted:
+        # what was planned of these kinds before the misfits were met may be misread as well: once more, without them
         with gateway.store.write() as conn:
             drop_draft(conn, draft.id)
-        raise
+        planner, draft = run_planner(planner.drifted)
     sealed = draft.seal()
     if not is_dry_run:
         with gateway.store.write() as conn:
@@ -132,13 +142,15 @@ def _directory_problems(directory: CityDirectory) -> list[Problem]:
 class _Planner:
     """One planning pass: the walk over the groups that are wanted."""
 
-    def __init__(self, gateway: Gateway, ground: Ground, draft: PlanDraft, run_id: int) -> None:
+    def __init__(
+        self, gateway: Gateway, ground: Ground, draft: PlanDraft, run_id: int, *, not_read: frozenset[Kind]
+    ) -> None:
         self._gateway = gateway
         self._ground = ground
         self._want = ground.want
         self._draft = draft
         self._kinds = [kind for kind in SENT_KINDS if kind in ground.want.kinds & ground.rules.sent_kinds]
-        self._reads = CityReads(gateway, ground.place_id)
+        self._reads = CityReads(gateway, ground.place_id, not_read=not_read)
         self._batch = ScopeBatch(
             gateway.store,
             place_id=ground.place_id,
@@ -153,6 +165,11 @@ class _Planner:
             settle_by_hand=self._settle_by_hand if has_by_hand(gateway.store, ground.place_id) else None,
         )
         self.problems: list[Problem] = []
+
+    @property
+    def drifted(self) -> frozenset[Kind]:
+        """Kinds of which so many groups did not fit that none of them is to be believed (`CityReads.drifted`)."""
+        return self._reads.drifted
 
     @property
     def skipped(self) -> int:

@@ -65,3 +65,50 @@ def test_a_pupil_of_the_directory_that_can_not_be_read_is_named_to_the_operator(
 
     assert [problem.scope for problem in synced.planned.problems] == ["directory"]
     assert str(stranger["id"]) in synced.planned.problems[0].where
+
+
+@pytest.mark.row("A26")
+@pytest.mark.parametrize(("spoiled_count", "is_kind_stopped"), [(1, False), (2, True)])
+def test_many_misfits_stop_writing_the_kind_everywhere_and_a_single_one_only_there(
+    build_world: Any, spoiled_count: int, is_kind_stopped: bool
+) -> None:
+    """Three groups: in some of them the city's marks change their form. What still fits may mean something else by now."""
+    world = build_world(pupils=3, courses=3)
+    with world.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        marks = world.city.standing("marks")
+        spoiled, sound = (
+            sorted({row["group_id"] for row in marks})[:spoiled_count],
+            max(row["group_id"] for row in marks),
+        )
+        for group in spoiled:
+            spoil(world.city, "marks", next(row["id"] for row in marks if row["group_id"] == group), weight="один")
+        ids = {row["id"] for row in marks if row["group_id"] == sound}
+        base = next(row for row in hand.base_rows() if row.kind == "mark" and row.city_id in ids)
+        item_id, user_id = (int(part) for part in base.ref.split(":")[1:])
+        old = next(row for row in marks if row["id"] == base.city_id)["name"]
+        world.portal.edit(
+            "set_grade",
+            courseid=course_of(world, item_id),
+            itemid=item_id,
+            userid=user_id,
+            grade=5 if old != "5" else 3,
+        )
+
+        synced = hand.through()
+
+        now = next(row for row in world.city.standing("marks") if row["id"] == base.city_id)["name"]
+        assert (now == old) is is_kind_stopped
+        assert any(problem.reason == "CONTRACT" for problem in synced.planned.problems)
+        kinds = {decision.category for decision in hand.decisions(synced) if decision.kind == "mark"}
+        assert "update" not in kinds or not is_kind_stopped
+
+
+def course_of(world: Any, item_id: int) -> int:
+    """The course that a gradebook item belongs to."""
+    return next(
+        course
+        for course in world.portal.courses()
+        if any(item["id"] == item_id for _, item in world.portal.cells(course))
+    )
