@@ -16,6 +16,7 @@ from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.hand_list import hand_list_command
+from gateway.cli.holds import holds_app
 from gateway.cli.init import init_command
 from gateway.cli.links import links_app
 from gateway.cli.passport import passport_command
@@ -80,6 +81,7 @@ app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
 app.add_typer(discrepancies_app, name="discrepancies")
+app.add_typer(holds_app, name="holds")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")

@@ -28,6 +28,7 @@ from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
 from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
 from gateway.reconcile.corrections import Correction, apply_corrections, end_corrections
+from gateway.reconcile.holds import Hold
 from gateway.reconcile.shadow import city_scope, load_objects
 
 
@@ -39,6 +40,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         scopes: Canonical group ref → the scopes of all sources that feed it.
         lesson_plans: The rows of all lesson plans, where topics are sent.
         corrections: (kind, ref) → what a person decided about that record.
+        holds: What people keep from being sent.
         speaking: Sources whose words count.
         missed_by: A record must have been missed first before this moment for its absence to be proven.
         now_of: The store's moment, asked on a connection.
@@ -53,6 +55,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     scopes: Mapping[str, Sequence[LocalScope]]
     lesson_plans: Sequence[LessonPlan]
     corrections: Mapping[tuple[str, str], Correction]
+    holds: Sequence[Hold]
     speaking: frozenset[str]
     rules: Rules
     rule_version: str

@@ -23,6 +23,7 @@ from gateway.flows.city_reads import CityReads, fetch_directory
 from gateway.flows.correlate import correlate
 from gateway.flows.discrepancies import follow_discrepancies
 from gateway.flows.gateway import Gateway
+from gateway.flows.holds import classes_of_scopes
 from gateway.flows.joint import speaking_sources
 from gateway.flows.linked_scope import Ground, LinkedGroup, LinkedScope, WaitingScope
 from gateway.flows.pull import Problem
@@ -35,6 +36,7 @@ from gateway.queue.late import settle_late
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
 from gateway.reconcile.corrections import load_corrections
+from gateway.reconcile.holds import keep_back, load_holds
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
 from gateway.reconcile.resolve import NO_CALLS, ScopeDecision, Shared
 from gateway.reconcile.shadow import city_scope
@@ -82,6 +84,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
             scopes=load_scopes(conn, place_id, canonical=who.joint.groups, groups=who.local_groups),
             lesson_plans=load_records(conn, place_id, LessonPlan) if Kind.TOPICS in rules.sent_kinds else (),
             corrections=load_corrections(conn, place_id),
+            holds=load_holds(conn, place_id, now=gateway.store.now(conn)),
             speaking=speaking_sources(source.name for source in gateway.sources),
             rules=rules,
             rule_version=version,
@@ -160,10 +163,11 @@ class _Planner:
             busy_of=load_busy,
             missed_by=ground.missed_by,
             settle_late=partial(settle_late, gateway.store, gateway.ledger, ground.place_id),
-            narrow=self._narrow,
+            narrow=self._narrow_down,
             no_calls=() if gateway.settings.mesh.kind == "file" else NO_CALLS,
             settle_by_hand=self._settle_by_hand if has_by_hand(gateway.store, ground.place_id) else None,
         )
+        self._classes = classes_of_scopes(ground.directory.groups) if ground.holds else {}
         self.problems: list[Problem] = []
 
     @property
@@ -262,6 +266,10 @@ class _Planner:
             scope=scope,
             exported_at=read.read_at if read is not None and read.is_complete else None,
         )
+
+    def _narrow_down(self, decided: ScopeDecision) -> ScopeDecision:
+        """Leave of a decision what was asked for, and let wait what people hold back."""
+        return keep_back(self._narrow(decided), self._ground.holds, self._classes)
 
     def _narrow(self, decided: ScopeDecision) -> ScopeDecision:
         """Keep only the wanted pupils and days; what is not looked at is not counted.

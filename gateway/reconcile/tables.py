@@ -333,6 +333,24 @@ apart = Table(
     Index("ix_apart_scope", "place_id", "scope"),
 )
 
+hold = Table(
+    "hold",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("kind", String(20)),
+    Column("op", String(10)),
+    Column("ref", _REF),
+    Column("city_pupil_id", BigId),
+    Column("class_name", String(50)),
+    Column("owner", String(200), nullable=False),
+    Column("note_id", Integer),
+    Column("placed_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("lifted_at", UtcDateTime),
+    Index("ix_hold_until", "place_id", "until"),
+)
+
 run = Table(
     "run",
     metadata,
