@@ -6,7 +6,7 @@ from alembic import op
 from gateway.domain.errors import ConfigurationError
 
 revision = "holds"
-down_revision = "scope_shares"
+down_revision = "served_in_order"
 branch_labels = None
 depends_on = None
 
