@@ -345,7 +345,7 @@ with its place, and the others are kept.
 |---|---|---|
 | pulled by HTTP | `planner.door_url`, `planner.token` | `GET /v1/BOOK?page=N&size=500` for `people`, `subjects`, `groups`; `GET /v1/groups/ID/BOOK?page=N&size=500` for the others; `Authorization: Bearer TOKEN` |
 | read in a database | `planner.sql_url`, `[planner.sql]` | a SELECT a book, columns named as the fields; `members` (`group`, `person`, `role`) instead of the lists in `groups`; books of a group have `:group`; the connection is read only |
-| pushed | `planner.accepts_push` | a whole book a batch, `people`, `subjects` and `groups` first; an older `revision` is refused, the same one changes nothing |
+| pushed | `planner.accepts_push` | `PUT /api/v1/planner/books` with a token for `planner.push`: a whole book a batch, `people`, `subjects` and `groups` first; an older `revision` is refused, the same one changes nothing |
 
 Try it: `gateway sandbox planner --pupils 50`, which misbehaves on request ([city-sandbox.md](city-sandbox.md)).
 A book is whole or it is not used: pages of one `revision`, `total` rows in all, no id twice. Moments carry their offset, days are civil

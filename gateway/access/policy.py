@@ -45,6 +45,8 @@ class Action(StrEnum):
     SENDING_STOP = "sending.stop"
     SENDING_ALLOW = "sending.allow"
 
+    PLANNER_PUSH = "planner.push"  # a book of the planner, by a token for this action alone
+
     AUDIT_READ = "audit.read"
     GLASS_BREAK = "glass.break"
     ALERTS_READ = "alerts.read"
@@ -132,6 +134,8 @@ ROWS: tuple[Row, ...] = (
         deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
     Row(action=Action.SENDING_STOP, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.SENDING_ALLOW, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+
+    Row(action=Action.PLANNER_PUSH, deputy_head=SCHOOL, director=SCHOOL),
 
     Row(action=Action.AUDIT_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS,
         auditor=PSEUDONYMS),

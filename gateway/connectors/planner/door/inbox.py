@@ -35,7 +35,7 @@ class DoorInbox:
 
     def check(self) -> Iterator[CheckLine]:
         """Say that the planner is waited for."""
-        sentence = "Планировщик присылает записи сам: POST /api/v1/planner/batches"
+        sentence = "Планировщик присылает записи сам: PUT /api/v1/planner/books"
         yield CheckLine(subject="planner.push", state=CheckState.OK, sentence=sentence)
 
     def iter_scopes(self, want: Want, stored: Stored) -> Iterator[ScopeRead]:
