@@ -35,7 +35,7 @@ contracts:
 docs:
 	$(BIN)/python -m docs.generate
 
-# hours: ten thousand worlds, every planted mistake; writes its page
+# hours: ten thousand worlds, every kill point, every planted mistake; writes its page
 figures:
 	$(BIN)/python tests/simulation/figures.py --seeds 10000 --bug-seeds 1000 --out docs/reference/figures.md
 

@@ -113,19 +113,27 @@ def fill_class(world: World, rng: Random) -> None:
 
 def fifty_changes(world: World, rng: Random) -> None:
     """A night's work: fifty places set, changed or cleared."""
-    for place in rng.sample(world.school.places, 50):
-        held = world.portal.causes[place.key].now
-        is_cleared = (
-            held is not None and place.kind is not Kind.HOMEWORK and (place.kind is Kind.ABSENCE or rng.random() < 0.1)
-        )
-        new = None if is_cleared else next(value for value in _values(place) if value != held)
+    tomorrow = max(world.school.days)
+    held = {place.key for place in world.school.places if world.portal.causes[place.key].now is not None}
+    absences = [place for place in world.school.places if place.kind is Kind.ABSENCE and place.key in held]
+    # few are cleared: a list that shrinks to half is refused, and where many are to be deleted the guard asks
+    cleared = {place.key for place in rng.sample(absences, 3)}
+    candidates = [
+        place
+        for place in world.school.places
+        if place.lesson_on < tomorrow
+        and (place.kind is not Kind.ABSENCE or place.key in cleared or place.key not in held)
+    ]
+    for place in rng.sample(candidates, 50):
+        before = world.portal.causes[place.key].now
+        new = None if place.key in cleared else next(value for value in _values(place) if value != before)
         world.portal.set(place, new)
 
 
 JOBS = (
     Job(name="mark", classes=1, pupils_a_class=PUPILS_A_CLASS, prepared=0.4, change=set_one_mark),
     Job(name="class", classes=1, pupils_a_class=PUPILS_A_CLASS, prepared=0.0, change=fill_class),
-    Job(name="night", classes=2, pupils_a_class=5, prepared=0.6, change=fifty_changes),
+    Job(name="night", classes=2, pupils_a_class=7, prepared=0.6, change=fifty_changes),
 )
 """The reference jobs: a mark set, a class on demand, a night of fifty operations."""
 

@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 SEEDS = "GATEWAY_TEST_SEEDS"
 """How many worlds the test command plays; `make figures` plays ten thousand."""
-DEFAULT_SEEDS_COUNT = 60
+DEFAULT_SEEDS_COUNT = 1000
 """What a change is judged by (F1): some three minutes of two cores."""
 
 
