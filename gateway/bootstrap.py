@@ -53,6 +53,7 @@ from gateway.queue.pace import StorePace
 from gateway.queue.tables import host_confirmation
 from gateway.queue.terms import Terms, to_batch_count
 from gateway.reconcile.guard import Limits
+from gateway.reconcile.lanes import LaneLimits
 from gateway.settings import GatewaySettings
 from gateway.store.place import bind_place
 from gateway.store.transaction import Store
@@ -215,6 +216,7 @@ def open_gateway(
             city=GuardedCity(city, store, place.city, terms.breaker),
             terms=terms,
             limits=build_limits(settings),
+            lane_limits=build_lane_limits(settings) if settings.school.guard_lanes == "hold" else None,
             actor=actor or os_actor(),
             progress=progress,
             pace=pace,
@@ -323,6 +325,24 @@ def build_pace(settings: GatewaySettings, store: Store, city: str) -> Pace:
     if is_loopback(settings) and rate_per_s > SHARED_PACE_PER_S:
         return PacedByClock(store.clock, rate_per_s=rate_per_s, burst_count=settings.mesh.parallel)
     return StorePace(store, city, rate_per_s=rate_per_s, demand_share=settings.mesh.demand_share)
+
+
+def build_lane_limits(settings: GatewaySettings) -> LaneLimits:
+    """The numbers of the guards over a whole plan from the settings."""
+    school = settings.school
+    return LaneLimits(
+        minimum_count=school.guard_minimum_count,
+        create_ratio=school.guard_create_ratio,
+        first_count=school.guard_first_count,
+        change_ratio=school.guard_change_ratio,
+        change_count=school.guard_change_count,
+        delete_ratio=school.guard_delete_ratio,
+        delete_count=school.guard_delete_count,
+        past_count=school.guard_past_count,
+        average_shift=school.guard_average_shift,
+        average_marks=school.guard_average_marks,
+        round_up_from=school.guard_round_up_from,
+    )
 
 
 def build_limits(settings: GatewaySettings) -> Limits:

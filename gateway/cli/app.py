@@ -15,6 +15,7 @@ from gateway.cli.check import check_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
+from gateway.cli.guards import guards_app
 from gateway.cli.hand_list import hand_list_command
 from gateway.cli.holds import holds_app
 from gateway.cli.init import init_command
@@ -73,6 +74,7 @@ app.add_typer(calendar_app, name="calendar")
 app.add_typer(planner_app, name="planner")
 app.command("pull")(pull_command)
 app.add_typer(plan_app, name="plan")
+app.add_typer(guards_app, name="guards")
 app.command("deliver")(deliver_command)
 app.command("verify")(verify_command)
 app.command("sync")(sync_command)

@@ -60,13 +60,19 @@ OWNER_WORDS = {
     "city_helpdesk": "поддержка города",
 }
 _SOMEBODYS_MOVE = ("held", "waiting", "rejected")
-_VERDICT_WORDS = {"ask": "нужно утверждение", "hold": "удержано", "refuse": "отказано", "pass": "пропущено"}
-_GUARD_WORDS = {
+VERDICT_WORDS = {"ask": "нужно утверждение", "hold": "удержано", "refuse": "отказано", "pass": "пропущено"}
+GUARD_WORDS = {
     "first_load": "первое заполнение",
     "short_source": "источник пуст или неполон",
     "change_share": "много изменений",
     "delete_share": "много удалений",
     "delete": "удаление",
+    "first_size": "первое заполнение",
+    "lane_creates": "прирост",
+    "lane_changes": "изменения",
+    "lane_deletes": "удаления",
+    "past_period": "закончившийся период",
+    "average": "средний балл",
 }
 PLAN_STATES = {
     "waiting_approval": "ждёт утверждения",
@@ -143,12 +149,12 @@ def guard_table(plan: SealedPlan) -> Table | None:
         alike.setdefault((row.guard, kind, row.limit, row.verdict, row.override), []).append(row)
     for (guard, kind, limit, verdict, override), rows in alike.items():
         table.add_row(
-            _GUARD_WORDS.get(guard, guard),
+            GUARD_WORDS.get(guard, guard),
             kind,
             str(len(rows)),
             limit,
             ", ".join(row.actual for row in rows[:4]) + (" …" if len(rows) > 4 else ""),
-            _VERDICT_WORDS[verdict],
+            VERDICT_WORDS[verdict],
             OWNER_WORDS.get(override, override),
         )
     return table

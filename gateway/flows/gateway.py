@@ -20,6 +20,7 @@ from gateway.mapping.rules import Rules
 from gateway.queue.deeds import Ledger
 from gateway.queue.terms import Terms
 from gateway.reconcile.guard import Limits
+from gateway.reconcile.lanes import LaneLimits
 from gateway.settings import GatewaySettings
 from gateway.store.transaction import Store
 
@@ -43,6 +44,7 @@ class Gateway:
     Attributes:
         sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
         inbox: Understands what the planner pushes; None where nothing is accepted.
+        lane_limits: Limits over whole plans, where the school lets them hold; None = they are shown and hold nothing.
         pace: The pace of the city's calls; delivery waits for its turn before it marks an operation as sent.
         forget_pauses: Called when a profile was paused: what the connector remembers of pauses is old.
     """
@@ -58,6 +60,7 @@ class Gateway:
     terms: Terms
     limits: Limits
     actor: Actor
+    lane_limits: LaneLimits | None = None
     progress: Progress = silent
     pace: Pace = field(default_factory=Unpaced)
     inbox: BatchInbox | None = None

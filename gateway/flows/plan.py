@@ -7,7 +7,7 @@ which nothing waits, is counted from its memo and not looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import msgspec
@@ -37,11 +37,14 @@ from gateway.queue.outbox import load_busy
 from gateway.reconcile.compare import Category
 from gateway.reconcile.corrections import load_corrections
 from gateway.reconcile.holds import keep_back, load_holds
+from gateway.reconcile.lanes import OP_OF_GUARD, LaneLimits, judge_impact, judge_lanes
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
+from gateway.reconcile.plan_lanes import load_impacts, load_lane_scopes, load_lane_shares
 from gateway.reconcile.resolve import NO_CALLS, ScopeDecision, Shared
 from gateway.reconcile.shadow import city_scope
 from gateway.reconcile.snapshot import load_records
 from gateway.store.epoch import get_epoch
+from gateway.store.transaction import Store
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +122,8 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         with gateway.store.write() as conn:
             drop_draft(conn, draft.id)
         planner, draft = run_planner(planner.drifted)
+    if gateway.lane_limits is not None:
+        hold_lanes(gateway.store, draft, place_id, gateway.lane_limits, today=today)
     sealed = draft.seal()
     if not is_dry_run:
         with gateway.store.write() as conn:
@@ -128,6 +133,23 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         finish_adoption(gateway, run_id)
     problems = [*_directory_problems(directory), *planner.problems]
     return Planned(plan=sealed, problems=problems, skipped_scopes=planner.skipped)
+
+
+def hold_lanes(store: Store, draft: PlanDraft, place_id: int, limits: LaneLimits, *, today: date) -> None:
+    """Judge a plan as a whole before it is sealed: a guard holds its lane, the others go on."""
+    draft.flush()
+    with store.read() as conn:
+        rows = judge_lanes(load_lane_shares(conn, place_id, draft.id, today=today), limits)
+        rows += judge_impact(load_impacts(conn, place_id, draft.id, limits), limits)
+        held = [row for row in rows if row.verdict == "hold"]
+        lanes = [
+            (load_lane_scopes(conn, place_id, draft.id, row.scope), OP_OF_GUARD[row.guard])
+            for row in held
+            if row.guard in OP_OF_GUARD
+        ]
+    for scopes, op in lanes:
+        draft.hold(scopes, op)
+    draft.note_guards(held)
 
 
 def _directory_problems(directory: CityDirectory) -> list[Problem]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from gateway.domain.errors import PlanRefusedError
+from gateway.domain.reasons import GUARD_HOLD
 from gateway.reconcile.compare import Category
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.resolve import Item, ScopeDecision, Shared
@@ -120,6 +121,50 @@ class PlanDraft:
         for reason, count in {**out_of_scope, **({"FOREIGN": foreign_count} if foreign_count else {})}.items():
             self._share(scope, Shared(category=Category.OUT_OF_SCOPE, reason=reason, count=count, digest=bytes(16)))
 
+    def hold(self, scopes: Sequence[str], op: str) -> int:
+        """Put what would be done in some scopes behind the guard's gate: it waits for who may override, the rest goes on.
+
+        Deletes wait behind their own gate in any case. The hash covers it.
+
+        Returns:
+            Items held by this call.
+        """
+        self._flush()
+        total = 0
+        for scope in scopes:
+            mine = (
+                decision.c.plan_id == self.id,
+                decision.c.scope == scope,
+                decision.c.op == op,
+                decision.c.gate.in_(("none", "approval")),
+            )
+            with self._store.write() as conn:
+                before = conn.execute(
+                    select(decision.c.category, decision.c.reason, func.count().label("how_many"))
+                    .where(*mine)
+                    .group_by(decision.c.category, decision.c.reason)
+                ).all()
+                conn.execute(
+                    update(decision).where(*mine).values(category=Category.HELD.value, reason=GUARD_HOLD, gate="guard")
+                )
+            for row in before:
+                self._counters.subtract({row.category: row.how_many})
+                self._by_reason.subtract({row.reason: row.how_many})
+            held = sum(row.how_many for row in before)
+            self._counters[Category.HELD.value] += held
+            self._by_reason[GUARD_HOLD] += held
+            self._hash.update(f"|held|{op}|{scope}|{held}|".encode())
+            total += held
+        return total
+
+    def note_guards(self, rows: Sequence[GuardRow]) -> None:
+        """Keep what guards over the whole plan said."""
+        self._guards.extend(rows)
+
+    def flush(self) -> None:
+        """Write what was decided so far, for who judges the plan as a whole."""
+        self._flush()
+
     def seal(self) -> SealedPlan:
         """Write what is left, compute the hash, and make the plan what it says it is."""
         self._flush()
@@ -132,7 +177,7 @@ class PlanDraft:
                     state=state,
                     hash=self._hash.hexdigest(),
                     counters={name: self._counters[name] for name in COUNTERS},
-                    by_reason=dict(sorted(self._by_reason.items())),
+                    by_reason={reason: count for reason, count in sorted(self._by_reason.items()) if count},
                     guards=[msgspec.to_builtins(row) for row in self._guards],
                     needs_approval=self._needs_approval,
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -55,6 +55,24 @@ class SchoolSettings(Group):
     """Largest share that may be deleted, on top of every delete being held for approval (Clever holds above 10 %)."""
     delete_grace_hours: float = Field(default=20.0, ge=0)
     """How long a value must have been missing, on top of two complete reads, before its delete is proposed. 20: a slip is mended at the next day's lessons, and the night after them may propose it."""
+    guard_lanes: Literal["show", "hold"] = "show"
+    """What the guards over a whole plan do (a kind in a class, a kind in the school, ended periods, averages): show a row, or hold their lane as well. Shown by default, because a first term's limits are guesses: `gateway guards try` says what they would have held."""
+    guard_create_ratio: float = Field(default=1.0, ge=0)
+    """Largest growth of a kind in a class, as a share of what stands: a class's journal that doubles in a night is a mistake in a mapping more often than a teacher's work."""
+    guard_first_count: int = Field(default=20_000, ge=0)
+    """Most operations of a kind in the first load of a class or the school; a school of 1 000 has about so many marks a term."""
+    guard_change_count: int = Field(default=500, ge=0)
+    """Most changes of a kind in a class or the school in one plan, whatever their share (Entra holds above 500)."""
+    guard_delete_count: int = Field(default=50, ge=0)
+    """Most deletes of a kind in a class or the school in one plan, whatever their share; a class has about so many marks a week."""
+    guard_past_count: int = Field(default=0, ge=0)
+    """Most changes and deletes dated in a marking period that has ended: period marks were given by them."""
+    guard_average_shift: float = Field(default=0.3, gt=0)
+    """Largest move of a class's average in a subject by changes and deletes, in marks: a third of a mark for thirty pupils at once."""
+    guard_average_marks: int = Field(default=30, ge=1)
+    """Averages are not judged until a class has so many delivered marks in the subject: one mark moves few of them far."""
+    guard_round_up_from: float = Field(default=0.5, gt=0, lt=1)
+    """Fraction from which a pupil's mean is rounded up to count whose mark would change; the city's schools set their own."""
     plan_ttl_hours: float = Field(default=18.0, gt=0)
     """How long a plan may be approved: from the night till the end of the working day."""
     single_approver: bool = False

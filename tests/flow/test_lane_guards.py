@@ -1,0 +1,88 @@
+"""A guard over the whole plan holds its lane, says so in a row, and lets everything else go on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.__main__ import app
+from gateway.sandbox.portal.school_course import FIRST_COURSE as COURSE
+
+
+def change_marks(world: Any, count: int) -> int:
+    """Change delivered marks of the gradebook; how many."""
+    cells = [(user, item) for user, item in world.portal.cells(COURSE) if item["itemtype"] == "manual"]
+    for user, item in cells[:count]:
+        value = 5 if round(item["graderaw"]) != 5 else 3
+        world.portal.edit("set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=value)
+    return len(cells[:count])
+
+
+@pytest.mark.row("V1")
+def test_too_many_changes_in_a_class_wait_for_a_second_look_and_nothing_else_does(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.until_quiet()
+    small.settings_changes["school"] = {"guard_lanes": "hold", "guard_change_count": 1, "guard_past_count": 1000}
+    with small.open() as hand:
+        changed = change_marks(small, 3)
+        assert changed > 1
+        before = len(small.city.ledger())
+
+        held = hand.sync()
+
+        plan = held.planned.plan
+        assert plan.counters["update"] == 0
+        assert plan.by_reason["GUARD_HOLD"] == changed
+        assert {row.guard for row in plan.guards} >= {"lane_changes"}
+        assert sum(plan.counters[name] for name in plan.counters if name != "read") == plan.counters["read"]
+        assert len(small.city.ledger()) == before
+        hand.approve(held, with_held=True)
+        hand.deliver()
+        assert [entry["op"] for entry in small.city.ledger()[before:]] == ["change"] * changed
+        hand.assert_sound()
+
+
+def test_shown_guards_hold_nothing_and_their_table_names_who_may_override(small: Any, tmp_path: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.until_quiet()
+        change_marks(small, 2)
+        sent = hand.through()
+    assert sent.planned.plan.counters["update"] == 2
+    config = tmp_path / "gateway.toml"
+    settings = small.settings()
+    config.write_text(
+        f"""
+[database]
+url = "{small.database_url}"
+[portal]
+base_url = "{settings.portal.base_url}"
+token = "{settings.portal.token.get_secret_value()}"
+[mesh]
+base_url = "{settings.mesh.base_url}"
+school_id = {settings.mesh.school_id}
+profile_id = {settings.mesh.profile_id}
+token = "{settings.mesh.token.get_secret_value()}"
+[school]
+year = "2026/27"
+""",
+        encoding="utf-8",
+    )
+
+    def run(*words: str) -> Any:
+        result = CliRunner().invoke(app, ["guards", *words, "--config", str(config)])
+        assert result.exit_code == 0, result.output
+        return result
+
+    table = run("show", "--all").stdout
+    assert "завуч" in table
+    assert "вся школа" in table
+    rows = json.loads(run("show", "--json").stdout)["guards"]
+    assert {"guard", "scope", "limit", "actual", "verdict", "override"} == set(rows[0])
+    tried = json.loads(run("try", "--nights", "366", "--change-count", "1", "--past-count", "1000", "--json").stdout)
+    assert any("lane_changes mark|*" in one["newly_held"] for one in tried["plans"])
+    assert "было бы" in run("try", "--nights", "366").stdout
