@@ -5,7 +5,6 @@ Between source, sink and the door. Knows paths' prefixes and headers, not what i
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 
 from gateway.connectors.http import Answer, HttpDoor, QueryValue
 from gateway.connectors.mesh import SYSTEM
-from gateway.connectors.mesh.answers import read_tree, read_whole
+from gateway.connectors.mesh.answers import read_tree
 from gateway.connectors.mesh.auth import Profile, Profiles, build_headers
 from gateway.connectors.mesh.errors import (
     Asked,
@@ -25,17 +24,17 @@ from gateway.connectors.mesh.errors import (
     raise_refusal,
 )
 from gateway.connectors.mesh.readers import Readers
-from gateway.connectors.mesh.wire import WireSession, WireTeacher, WireYear, read_one, row_id
-from gateway.connectors.pace import Lane, Pace, already_spent_s, current_lane
+from gateway.connectors.mesh.wire import WireSession, WireTeacher, read_one, row_id
+from gateway.connectors.mesh.years import Years
+from gateway.connectors.pace import Pace, already_spent_s
 from gateway.connectors.paging import Page, iter_pages, read_count, read_settled
 from gateway.connectors.retry import Retry
 from gateway.domain.city import CityYear
-from gateway.domain.clock import Clock, school_year
+from gateway.domain.clock import Clock
 from gateway.domain.errors import (
     AccessDeniedError,
     ContractError,
     GatewayError,
-    IncompleteReadError,
     SendingStoppedError,
     UnavailableError,
     UnreachableError,
@@ -84,9 +83,7 @@ class MeshClient:
         self._pace = pace
         self._retry = retry or Retry(clock)
         self._monotonic = monotonic
-        self._years: tuple[CityYear, ...] = ()
-        # one a lane: a call that somebody waits for must not stand behind a nightly one that waits for its turn
-        self._years_locks: dict[Lane, threading.Lock] = {"demand": threading.Lock(), "nightly": threading.Lock()}
+        self._years = Years(self._fetch_years)
         self.readers = Readers(profiles, self._fetch_own_groups)
 
     @property
@@ -101,20 +98,7 @@ class MeshClient:
             IncompleteReadError: The city knows no such year.
             ConnectorError: As its type says.
         """
-        with self._years_locks[current_lane()]:
-            if not self._years:
-                self._years = self._fetch_years()
-            years = self._years
-        for year in years:
-            if year.begins_on <= day <= year.ends_on:
-                return year
-        # The city's years may end in May; by law a school year lasts till 31 August (R23).
-        for year in years:
-            if school_year(year.begins_on) == school_year(day):
-                return year
-        raise IncompleteReadError(
-            "Журнал не знает учебного года, к которому относится день", system=SYSTEM, method="GET"
-        )
+        return self._years.get(day)
 
     def fetch_rows(
         self,
@@ -276,21 +260,8 @@ class MeshClient:
             return frozenset()
         return frozenset(read_one(WireTeacher, found, "teacher").assigned_group_ids or ())
 
-    def _fetch_years(self) -> tuple[CityYear, ...]:
-        rows = self.fetch_rows(f"{CORE}/academic_years", {}, year_id=None, page_size=300, may_ignore_paging=True)
-        if not rows:
-            raise IncompleteReadError("Журнал не показал ни одного учебного года", system=SYSTEM, method="GET")
-        years = read_whole(WireYear, rows, "academic_year")
-        return tuple(
-            CityYear(
-                id=year.id,
-                name=year.name,
-                begins_on=year.begin_date,
-                ends_on=year.end_date,
-                is_current=bool(year.current_year),
-            )
-            for year in years
-        )
+    def _fetch_years(self) -> list[object]:
+        return self.fetch_rows(f"{CORE}/academic_years", {}, year_id=None, page_size=300, may_ignore_paging=True)
 
     def _fetch_page(
         self, path: str, query: Query, profile: Profile, year_id: int | None, until: float | None
