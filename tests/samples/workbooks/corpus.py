@@ -874,3 +874,39 @@ def write_million(path: Path, rows: int) -> frozenset[Planted]:
 
     write_xlsx(path, [Page("Ученики", lines())], constant=True, shared=False)  # type: ignore[arg-type]
     return frozenset(planted)
+
+
+def spoil(path: Path, chance: random.Random) -> None:
+    """Make of a workbook what a bad disk, a bad copy or a bad writer makes of it."""
+    body = bytearray(path.read_bytes())
+    how = chance.choice(("flip", "cut", "part", "part"))
+    if how == "cut":
+        body = body[: chance.randrange(len(body))]
+    elif how == "flip" or body[:2] != b"PK":
+        for _ in range(chance.randint(1, 8)):
+            body[chance.randrange(len(body))] = chance.randrange(256)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        name = chance.choice([name for name in parts if name.endswith((".xml", ".rels"))])
+        repack(path, {name: _scrambled(bytearray(parts[name]), chance)})
+        return
+    path.write_bytes(bytes(body))
+
+
+def _scrambled(part: bytearray, chance: random.Random) -> bytes:
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(max(1, len(part)))
+        match chance.choice(("byte", "delete", "repeat", "number")):
+            case "byte":
+                part[at : at + 1] = bytes([chance.choice(b'<>"=/0123456789AZaz &;')])
+            case "delete":
+                del part[at : at + chance.randint(1, 40)]
+            case "repeat":
+                part[at:at] = part[at : at + chance.randint(1, 60)]
+            case "number":
+                digits = [place for place, byte in enumerate(part) if 48 <= byte <= 57]
+                if digits:
+                    place = chance.choice(digits)
+                    part[place : place + 1] = chance.choice((b"0", b"-1", b"99999999999", b"1048577", b"x"))
+    return bytes(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tracemalloc
@@ -87,6 +88,26 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, reader: Reader,
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak_bytes < FLAT_BYTES, case.name
+
+
+@pytest.mark.row("E13")
+def test_a_spoilt_workbook_is_named_and_never_ends_the_reading(
+    tmp_path: Path, reader: Reader, corpus: ModuleType
+) -> None:
+    """Each spoilt anew by a seed; `GATEWAY_TEST_SPOILT_WORKBOOKS=3000` tries more."""
+    chance = random.Random(20261125)
+    # a panic of calamine's Rust side is caught and named, but prints its own trace
+    found = [case for case in corpus.cases() if case.taken and not case.name.startswith(("old", "text-of", "far"))]
+    for number in range(int(os.environ.get("GATEWAY_TEST_SPOILT_WORKBOOKS", "120"))):
+        case = chance.choice(found)
+        path = tmp_path / f"{number}{Path(case.name).suffix}"
+        case.write(path)
+        corpus.spoil(path, chance)
+
+        report = lint_workbook(path, reader)
+
+        assert report.sheets or report.counts
+        path.unlink()
 
 
 def test_a_fault_never_repeats_what_a_cell_holds(case: Any, tmp_path: Path, reader: Reader, corpus: ModuleType) -> None:

@@ -67,6 +67,12 @@ class DelimitedSheet:
         Raises:
             CellError: The text breaks off, or is beyond the caps.
         """
+        try:
+            yield from self._iter_rows()
+        except UnicodeDecodeError as exc:
+            raise CellError(WB_ENCODING) from exc
+
+    def _iter_rows(self) -> Iterator[Row]:
         caps = self._book.caps
         with self._book.path.open(encoding=self._book.encoding, newline="") as file:
             delimiter, first = _find_delimiter(file.readline(), file)
@@ -81,8 +87,6 @@ class DelimitedSheet:
                     if "field limit" not in str(exc):
                         raise CellError(WB_FORMAT) from exc
                     line = ["x" * (LONGEST_CHARS + 1)]
-                except UnicodeDecodeError as exc:
-                    raise CellError(WB_ENCODING) from exc
                 if line is None:
                     break
                 number += 1

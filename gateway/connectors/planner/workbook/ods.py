@@ -16,7 +16,14 @@ from datetime import date, datetime, time
 from gateway.connectors.planner.workbook.cells import LONGEST_CHARS
 from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.sheets import FORMULA, Caps, Cell, Merge, Merges, Row
-from gateway.connectors.planner.workbook.stream import Attributes, LocalNames, build_parser, iter_parsed, parse_whole
+from gateway.connectors.planner.workbook.stream import (
+    Attributes,
+    LocalNames,
+    build_parser,
+    iter_parsed,
+    open_part,
+    parse_whole,
+)
 from gateway.domain.reasons import WB_TOO_MANY_COLUMNS, WB_TOO_MANY_ROWS
 
 _DURATION = re.compile(r"PT(\d+)H(\d+)M(\d+)(?:[.,]\d+)?S")
@@ -39,7 +46,7 @@ class OdsBook:
 
     def open_content(self) -> zipfile.ZipExtFile:
         """Open the part that holds everything."""
-        return self._archive.open("content.xml")  # type: ignore[return-value]  # opened to read it is a ZipExtFile
+        return open_part(self._archive, "content.xml")
 
     def _read_tables(self) -> None:
         names = LocalNames()
@@ -192,8 +199,7 @@ class _RowEvents:
         if form == "date":
             return _day(self._cell.get("date-value", "")) or text or None
         if form == "time":
-            found = _DURATION.fullmatch(self._cell.get("time-value", ""))
-            return time(int(found[1]) % 24, int(found[2]), int(found[3])) if found else text or None
+            return _time(self._cell.get("time-value", "")) or text or None
         if form == "boolean":
             return self._cell.get("boolean-value") == "true"
         return self._cell.get("string-value") or text or None
@@ -202,6 +208,14 @@ class _RowEvents:
 def _count(text: str) -> int:
     """A repetition as a number, at least 1; eighteen digits are as good as endless."""
     return max(1, int(text)) if text.isdecimal() and len(text) < 19 else 1
+
+
+def _time(text: str) -> time | None:
+    found = _DURATION.fullmatch(text)
+    try:
+        return time(int(found[1]) % 24, int(found[2]), int(found[3])) if found else None
+    except (ValueError, OverflowError):  # sixty minutes and more are no time of day
+        return None
 
 
 def _day(text: str) -> date | datetime | None:

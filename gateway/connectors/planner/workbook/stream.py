@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 from xml.parsers import expat
 
 from gateway.connectors.planner.workbook.faults import CellError
-from gateway.domain.reasons import WB_BOMB, WB_HALF_WRITTEN, WB_UNREADABLE
+from gateway.domain.reasons import WB_BOMB, WB_HALF_WRITTEN, WB_LOCKED, WB_UNREADABLE
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -56,6 +56,23 @@ def _refuse_doctype(*_: object) -> NoReturn:
     raise CellError(WB_BOMB, "определения XML")
 
 
+def open_part(archive: zipfile.ZipFile, part: str) -> zipfile.ZipExtFile:
+    """Open a part of a workbook; never more is read from it than the zip's directory says.
+
+    Raises:
+        CellError: There is none, or it is packed in a way nobody packs workbooks.
+    """
+    try:
+        file = archive.open(part)
+    except (KeyError, NotImplementedError) as exc:
+        raise CellError(WB_UNREADABLE, "нет части файла или способ сжатия") from exc
+    except RuntimeError as exc:
+        raise CellError(WB_LOCKED) from exc
+    except (zipfile.BadZipFile, EOFError) as exc:
+        raise CellError(WB_HALF_WRITTEN) from exc
+    return file  # type: ignore[return-value]  # opened to read it is a ZipExtFile
+
+
 def iter_parsed(file: Bytes, parser: expat.XMLParserType) -> Iterator[None]:
     """Parse piece by piece; after each yield the handlers have seen one piece more.
 
@@ -73,6 +90,10 @@ def iter_parsed(file: Bytes, parser: expat.XMLParserType) -> Iterator[None]:
         raise CellError(WB_HALF_WRITTEN) from exc
     except NotImplementedError as exc:
         raise CellError(WB_UNREADABLE, "способ сжатия") from exc
+    except (LookupError, ValueError) as exc:
+        if "encoding" not in str(exc):
+            raise
+        raise CellError(WB_UNREADABLE, "кодировка разметки") from exc
     yield
 
 

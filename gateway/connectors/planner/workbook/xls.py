@@ -31,6 +31,10 @@ class XlsBook:
             raise CellError(WB_LOCKED) from exc
         except python_calamine.CalamineError as exc:
             raise CellError(WB_UNREADABLE) from exc
+        except BaseException as exc:
+            if not _is_panic(exc):
+                raise
+            raise CellError(WB_UNREADABLE) from exc
         self._caps = caps
 
     def close(self) -> None:
@@ -64,6 +68,10 @@ class XlsSheet:
             sheet = self._book.get_sheet_by_name(self.name)
         except python_calamine.CalamineError as exc:
             raise CellError(WB_UNREADABLE) from exc
+        except BaseException as exc:
+            if not _is_panic(exc):
+                raise
+            raise CellError(WB_UNREADABLE) from exc
         if sheet.start is None:
             return
         if sheet.total_width > self._caps.columns:
@@ -71,6 +79,11 @@ class XlsSheet:
         merges = Merges([Merge(a + 1, b, c + 1, d) for (a, b), (c, d) in sheet.merged_cell_ranges or ()])
         for number, line in enumerate(sheet.to_python(skip_empty_area=False), start=1):
             yield merges.apply(number, [_cell(one) for one in line])
+
+
+def _is_panic(exc: BaseException) -> bool:
+    """Whether the library's Rust side gave up, which is no `Exception` and yet only this file's fault."""
+    return type(exc).__name__ == "PanicException"
 
 
 def _cell(value: object) -> Cell:

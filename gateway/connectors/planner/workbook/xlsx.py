@@ -18,7 +18,14 @@ from pathlib import PurePosixPath
 
 from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.sheets import BROKEN, FORMULA, Caps, Cell, Merge, Merges, Row
-from gateway.connectors.planner.workbook.stream import Attributes, LocalNames, build_parser, iter_parsed, parse_whole
+from gateway.connectors.planner.workbook.stream import (
+    Attributes,
+    LocalNames,
+    build_parser,
+    iter_parsed,
+    open_part,
+    parse_whole,
+)
 from gateway.domain.reasons import WB_TEXT_TOO_LONG, WB_TOO_MANY_COLUMNS, WB_TOO_MANY_ROWS, WB_UNREADABLE
 
 _REF = re.compile(r"([A-Z]{1,3})(\d{1,7})")
@@ -55,12 +62,7 @@ class XlsxBook:
 
     def open_part(self, part: str) -> zipfile.ZipExtFile:
         """Open a part; never more is read from it than the zip's directory says."""
-        if part not in self._names:
-            raise CellError(WB_UNREADABLE, "нет части файла")
-        file = self._archive.open(part)
-        if not isinstance(file, zipfile.ZipExtFile):
-            raise CellError(WB_UNREADABLE)
-        return file
+        return open_part(self._archive, part)
 
     @property
     def caps(self) -> Caps:
