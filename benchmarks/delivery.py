@@ -3,11 +3,13 @@
     python -m benchmarks.delivery --json
     python -m benchmarks.delivery --part demand --json
 
-Four parts, each with a city, a database and a Redis of its own:
+Five parts, each with a city, a database and a Redis of its own:
 
 * `faults`: paced, a worker killed with -9 every few seconds and started anew; the city's ledger must be exactly as intended.
 * `clean`: paced, nobody killed; how much of the allowed rate is used, how much the city refuses for pace.
-* `unpaced`: as fast as it goes, beside the POSTs a second of a bare httpx loop with as many processes and threads.
+* `unpaced`: as fast as it goes, beside the POSTs a second of a bare httpx loop with as many processes and threads; with the
+  processor time an operation of each role, which says what bounds it.
+* `cost`: one thread of one process; SQL statements and processor time an operation, whatever else the machine does.
 * `demand`: marks on demand at 5 a second during a night's work, the city answering in 50 ms; pressed = the plan is let
   out, verified = read back. Reading the portal and planning are not part of it.
 """
@@ -18,12 +20,11 @@ import argparse
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ import httpx
 import msgspec
 from sqlalchemy import create_engine, func, make_url, select, text
 
+from benchmarks.delivery_cost import Cost, cpu_s, find_server, measure_cost
 from benchmarks.delivery_school import Outbox
 from benchmarks.servers import serve_postgres, serve_redis
 from gateway.bootstrap import open_gateway
@@ -139,6 +141,12 @@ class Site:
             rows = conn.execute(select(operation.c.state, func.count()).group_by(operation.c.state))
             return {row[0]: row[1] for row in rows}
 
+    def cpu_s(self) -> dict[str, float]:
+        """Processor time used so far by each role, in seconds."""
+        used = {"workers": cpu_s(worker.pid for worker in self._workers), "city": cpu_s([self.city["pid"]])}
+        server = find_server(self._folder)
+        return used | ({"postgres": cpu_s(server)} if server else {})
+
     def get(self, name: str) -> Any:
         return self._http.get(f"/__sandbox/{name}").raise_for_status().json()
 
@@ -154,7 +162,7 @@ def _serve_city(marks: int, rate: float | None) -> Iterator[dict[str, Any]]:
     )
     try:
         assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
+        yield {**json.loads(process.stdout.readline()), "pid": process.pid}
     finally:
         process.terminate()
         process.wait()
@@ -199,12 +207,20 @@ def run_paced(arguments: argparse.Namespace, *, count: int, has_kills: bool) -> 
         return run
 
 
-def _deliver_all(site: Site, arguments: argparse.Namespace, count: int, *, has_kills: bool) -> tuple[int, float, float]:
+def _deliver_all(
+    site: Site,
+    arguments: argparse.Namespace,
+    count: int,
+    *,
+    has_kills: bool,
+    begun: Callable[[], object] = lambda: None,
+) -> tuple[int, float, float]:
     """Start the workers and wait till all is verified; kills, seconds until all was sent, seconds until all was proven."""
     draw = random.Random(arguments.seed)
     for _ in range(arguments.workers):
         site.start_worker()
     _wait(lambda: site.states().get("ready", 0) < count)
+    begun()
     started = kill_at = time.monotonic()
     kills, sent_s = 0, 0.0
     while True:
@@ -244,11 +260,14 @@ class Unpaced(msgspec.Struct, frozen=True, kw_only=True):
     """Verified operations a second beside a bare loop's POSTs.
 
     Attributes:
-        worker_cpu_ms: Processor time of the workers an operation, their start included; PostgreSQL and the city not.
+        cpu_ms: Processor time an operation from the first claim to the last proof, by role; PostgreSQL only where it is the
+            benchmark's own.
+        bare_cpu_ms: Processor time a POST of the bare loop.
     """
 
     operations: int
-    worker_cpu_ms: float
+    cpu_ms: dict[str, float]
+    bare_cpu_ms: float
     verified_per_s: float
     bare_posts_per_s: float
     ratio: float
@@ -260,22 +279,35 @@ def run_unpaced(arguments: argparse.Namespace) -> Unpaced:
     with ExitStack() as stack:
         site = Site(stack, arguments, marks=2 * count, rate=UNPACED_PER_S, is_paced=False)
         site.outbox.let_out(count)
-        _, _, seconds = _deliver_all(site, arguments, count, has_kills=False)
+        before: dict[str, float] = {}
+        _, _, seconds = _deliver_all(site, arguments, count, has_kills=False, begun=lambda: before.update(site.cpu_s()))
+        after = site.cpu_s()
         run = _judge(site, count, seconds)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         site.end_workers()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        bare = _post_bare(site, arguments, site.outbox.intents[count : 2 * count])
+        bare, bare_cpu_s = _post_bare(site, arguments, site.outbox.intents[count : 2 * count])
     return Unpaced(
         operations=count,
-        worker_cpu_ms=round((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000 / count, 1),
+        cpu_ms={role: round((after[role] - used) * 1000 / count, 2) for role, used in before.items()},
+        bare_cpu_ms=round(bare_cpu_s * 1000 / count, 2),
         verified_per_s=run.verified_per_s,
         bare_posts_per_s=round(bare, 1),
         ratio=round(run.verified_per_s / bare, 3),
     )
 
 
-def _post_bare(site: Site, arguments: argparse.Namespace, intents: Sequence[Any]) -> float:
+def run_cost(arguments: argparse.Namespace) -> Cost:
+    """Deliver in this process and thread, and count."""
+    count = arguments.cost_operations
+    with ExitStack() as stack:
+        site = Site(stack, arguments, marks=count, rate=UNPACED_PER_S, is_paced=False)
+        site.outbox.let_out(count)
+        cost = measure_cost(site.gateway, count)
+        _judge(site, count, 1.0)
+    return cost
+
+
+def _post_bare(site: Site, arguments: argparse.Namespace, intents: Sequence[Any]) -> tuple[float, float]:
+    """POSTs a second, and processor seconds that the loops have used for them."""
     share = -(-len(intents) // arguments.workers)
     task = {"mesh": site.groups["mesh"], "threads": arguments.threads}
     loops = [
@@ -299,9 +331,14 @@ def _post_bare(site: Site, arguments: argparse.Namespace, intents: Sequence[Any]
         assert loop.stdin is not None
         loop.stdin.write(b"go\n")
         loop.stdin.flush()
+    used_s = 0.0
+    for loop in loops:
+        assert loop.stdout is not None
+        used_s += float(loop.stdout.readline())
+    seconds = time.monotonic() - started
     if any(loop.wait() for loop in loops):
         raise WrongLedgerError("a bare loop was refused")
-    return len(intents) / (time.monotonic() - started)
+    return len(intents) / seconds, used_s
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,7 +386,7 @@ def _is_demand_done(gateway: Gateway) -> bool:
     return left == 0
 
 
-PARTS = ("faults", "clean", "unpaced", "demand")
+PARTS = ("faults", "clean", "unpaced", "cost", "demand")
 
 
 def run_parts(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -363,6 +400,8 @@ def run_parts(arguments: argparse.Namespace) -> dict[str, Any]:
             told[part] = run_paced(arguments, count=arguments.clean_operations, has_kills=False)
         elif part == "unpaced":
             told[part] = run_unpaced(arguments)
+        elif part == "cost":
+            told[part] = run_cost(arguments)
         else:
             told[part] = run_demand(arguments)
     return told
@@ -376,6 +415,7 @@ def main() -> None:
     parser.add_argument("--operations", type=int, default=20_000, help="of the part with kills")
     parser.add_argument("--clean-operations", type=int, default=5_000)
     parser.add_argument("--unpaced-operations", type=int, default=2_000)
+    parser.add_argument("--cost-operations", type=int, default=1_000)
     parser.add_argument("--presses", type=int, default=40)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second that the city allows")
     parser.add_argument("--workers", type=int, default=2)

@@ -1,11 +1,13 @@
 """The bare loop beside the delivery benchmark: httpx threads that post prepared marks and look at the status only.
 
-One line of JSON comes in (settings of the city, threads, marks), one line goes out when all is prepared, then it goes.
+One line of JSON comes in (settings of the city, threads, marks), one line goes out when all is prepared, then it goes;
+the last line is the processor time that the posting has used, in seconds.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -48,8 +50,11 @@ def main() -> int:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.buffer.readline()
+        before_s = time.process_time()
         with ThreadPoolExecutor(task.threads) as pool:
             statuses = list(pool.map(post, bodies))
+        sys.stdout.write(f"{time.process_time() - before_s}\n")
+        sys.stdout.flush()
     return int(any(status >= 300 for status in statuses))
 
 
