@@ -435,7 +435,7 @@ def base_moves_at_accept(stack: ExitStack) -> None:
                 found = conn.execute(select(operation).where(operation.c.id == one.row.id)).one()
                 if isinstance(one.answer, Accepted) and found.state == State.ACCEPTED.value:
                     now = self._store.now(conn)
-                    gateway.queue.verify._store_proven(conn, [(found, one.answer.city_id)], now)
+                    gateway.queue.verify.store_proven(conn, [(found, one.answer.city_id)], now)
                     self._ledger.write(conn, found, "operation.verified", "confirmed", city_id=one.answer.city_id)
         return states
 
