@@ -58,7 +58,10 @@ class Claims:
         )
 
     def take_beside(self, operation_id: int, count: int) -> Claimed:
-        """Take up to `count` rows that stand first in an operation's lane: it was rung, but the most urgent goes first."""
+        """Take up to `count` rows that stand first in an operation's lane: it was rung, but the most urgent goes first.
+
+        One that failed before, or whose worker was killed, is taken alone: a kill is charged to whatever was claimed with it.
+        """
         rung = operation.alias()
         return self._take(
             _candidates()
@@ -68,6 +71,7 @@ class Claims:
             )
             .order_by(operation.c.due_on, operation.c.id),
             count,
+            is_suspect_alone=True,
         )
 
     def put_back(
@@ -98,13 +102,14 @@ class Claims:
             )
         )
 
-    def _take(self, candidates: Select[Any], count: int) -> Claimed:
+    def _take(self, candidates: Select[Any], count: int, *, is_suspect_alone: bool = False) -> Claimed:
         with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             gate = load_gate(conn, self._store, self._city)
             if gate.obstacle is not None or gate.wait_until is not None:
                 return NOTHING
             # of a breaker that is not closed one caller tries, with one operation
-            ids = self._choose(conn, candidates, gate, count if gate.is_breaker_closed else 1)
+            found = self._load_free(conn, candidates, gate, count if gate.is_breaker_closed else 1)
+            ids = self._lock_cells(conn, _apart(found) if is_suspect_alone else found)
             if not ids:
                 return NOTHING
             rows = conn.execute(
@@ -121,18 +126,23 @@ class Claims:
             ).all()
             return self._sift(conn, ledger, sorted(rows, key=lambda row: ids.index(row.id)), gate)
 
-    def _choose(self, conn: Connection, candidates: Select[Any], gate: Gate, count: int) -> list[int]:
-        """Choose rows of different cells, none of which another worker is just claiming."""
+    def _load_free(self, conn: Connection, candidates: Select[Any], gate: Gate, count: int) -> Sequence[Row[Any]]:
+        """Load due rows that no other worker is just claiming, of cells in which nothing is in flight."""
         query = candidates.where(_is_due(gate.now), ~_is_busy()).limit(count)
-        is_shared = self._store.dialect == "postgresql"  # SQLite has one writer
-        if is_shared:
+        if self._store.dialect == "postgresql":  # SQLite has one writer
             query = query.with_for_update(skip_locked=True, of=operation)
+        return conn.execute(query).all()
+
+    def _lock_cells(self, conn: Connection, rows: Sequence[Row[Any]]) -> list[int]:
+        """Choose rows of different cells, in none of which another worker is just claiming; their ids.
+
+        A cell's lock and not its rows': two claims of two rows of one cell would each see the other's as free.
+        """
         first: dict[tuple[int, str], int] = {}
-        for row in conn.execute(query):
+        for row in rows:
             first.setdefault((row.place_id, row.object_key), row.id)
-        if not first or not is_shared:
+        if not first or self._store.dialect != "postgresql":
             return list(first.values())
-        # A cell's lock and not its rows': two claims of two rows of one cell would each see the other's as free.
         locked = conn.execute(select(*(func.pg_try_advisory_xact_lock(_lock_key(*cell)) for cell in first))).one()
         return [one for one, is_ours in zip(first.values(), locked, strict=True) if is_ours]
 
@@ -168,7 +178,21 @@ class Claims:
 
 
 def _candidates() -> Select[Any]:
-    return select(operation.c.id, operation.c.place_id, operation.c.object_key)
+    return select(
+        operation.c.id, operation.c.place_id, operation.c.object_key, operation.c.claims, operation.c.attempts
+    )
+
+
+def _apart(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """The first row alone where it is suspect, else those that are not."""
+    if rows and _is_suspect(rows[0]):
+        return rows[:1]
+    return [row for row in rows if not _is_suspect(row)]
+
+
+def _is_suspect(row: Row[Any]) -> bool:
+    """Whether the row failed before, or was claimed by a worker that did not come to its end with it."""
+    return bool(row.claims > 0 or row.attempts > 0)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -192,6 +192,18 @@ def test_what_failed_before_goes_alone_so_that_it_takes_nobody_with_it(desk: Any
     assert in_flight == [1, 1, 1]
 
 
+def test_a_row_whose_worker_was_killed_is_claimed_alone_and_never_charged_for_its_neighbours(desk: Any) -> None:
+    """With a kill every few seconds whole batches were parked as poison (found by the benchmark)."""
+    ids = queue_marks(desk, 4)
+    desk.alter(ids[1], claims=1)
+
+    first = build_worker(desk).deliver_beside(ids[0])
+    second = build_worker(desk).deliver_beside(ids[0])
+
+    assert set(first) == {ids[0], ids[2], ids[3]}
+    assert set(second) == {ids[1]}
+
+
 def test_a_fault_of_ours_costs_its_own_operation_and_no_other(desk: Any) -> None:
     ids = queue_marks(desk, 3)
     calls = itertools.count(1)
