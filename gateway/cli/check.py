@@ -23,6 +23,7 @@ from gateway.mapping.rules import rule_version
 from gateway.queue.barrier import find_stop
 from gateway.queue.breaker import BreakerState
 from gateway.queue.broker import Doorbell
+from gateway.settings import GatewaySettings
 from gateway.store.epoch import find_write_lock
 
 BACKUP_AGE = timedelta(hours=26)  # a night and two hours for a slow one
@@ -76,11 +77,7 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
             state=CheckState.MISSING,
             sentence="таблица [[scope]] пуста: в настоящий город не уйдёт ничего, пока школа не выберет",
         )
-    yield CheckLine(
-        subject="mesh.target",
-        state=CheckState.OK if is_loopback(gateway.settings) else CheckState.WARNING,
-        sentence="песочница на этой машине" if is_loopback(gateway.settings) else "НАСТОЯЩИЙ городской журнал",
-    )
+    yield _tell_target(gateway.settings)
     yield _tell_sink(gateway)
     yield _tell_sending(gateway)
     yield _tell_backup(gateway)
@@ -88,6 +85,16 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
     for source in gateway.sources:
         yield from _guarded_lines(source.name, source.check())
     yield from _guarded_lines("mesh", gateway.city.check())
+
+
+def _tell_target(settings: GatewaySettings) -> CheckLine:
+    if settings.mesh.kind == "file":
+        state, sentence = CheckState.OK, "без доступа к городу: выгрузки журнала и список «внести руками»"
+    elif is_loopback(settings):
+        state, sentence = CheckState.OK, "песочница на этой машине"
+    else:
+        state, sentence = CheckState.WARNING, "НАСТОЯЩИЙ городской журнал"
+    return CheckLine(subject="mesh.target", state=state, sentence=sentence)
 
 
 def _tell_sink(gateway: Gateway) -> CheckLine:

@@ -37,8 +37,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 class NamedSchedule(Group):
     cron: tuple[str, ...] = Field(min_length=1)
     """One expression or a list of them: minute hour day month weekday, in the school's zone. A fixed hour comes once also on the days the clocks change."""
-    kinds: tuple[Literal["mark", "absence", "homework"], ...] = ()
-    """What is sent; empty = everything. What it hangs on (people, groups, lessons) is read in any case."""
+    kinds: tuple[Literal["mark", "absence", "homework", "comment", "final", "topics"], ...] = ()
+    """What is sent; empty = everything the scope table names. What it hangs on (people, groups, lessons) is read in any case."""
     classes: tuple[str, ...] = ()
     """Only these classes; empty = the whole school. Such a run may go on beside a whole one."""
     from_day: int | None = Field(default=None, ge=-400, le=400)
