@@ -42,6 +42,7 @@ def judge(
     cell: Sequence[Seen],
     by_id: Mapping[int, Seen],
     is_settled: bool,
+    is_filled: bool = False,
 ) -> Finding:
     """Decide about one accepted or unanswered operation from a complete read of its scope.
 
@@ -55,6 +56,7 @@ def judge(
         cell: What stands in the cell now.
         by_id: What stands in the scope now.
         is_settled: The settle time is over: what is not visible now will not become so.
+        is_filled: What is created stands there before and is empty (a lesson plan): its id is an old one, its content new.
     """
     if op == "delete":
         return _judge_delete(is_accepted, by_id.get(city_id or 0), is_settled)
@@ -69,7 +71,11 @@ def judge(
             return Finding("parked", "CONFLICT", city_id)
         if seen.digest == intent_digest:
             return Finding("verified", city_id=city_id)
+        if is_filled and not is_settled:
+            return Finding("again")
         return Finding("parked", "VERIFY_MISMATCH", city_id)
+    if is_filled and (filled := [seen for seen in cell if seen.digest == intent_digest and not seen.is_ours]):
+        return Finding("verified", city_id=filled[0].city_id)
     return _judge_search(is_accepted, intent_digest, ids_before, cell, is_settled)
 
 

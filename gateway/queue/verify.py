@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
+from gateway.domain.identifiers import Kind
 from gateway.queue.deeds import Ledger
 from gateway.queue.judge import Finding, Seen, judge
 from gateway.queue.states import State
@@ -171,6 +172,7 @@ def _settle(
             cell=scene.in_cell(row.object_key),
             by_id=scene.by_id(row.city_id),
             is_settled=row.sent_at is None or read_at >= row.sent_at + terms.untouchable,
+            is_filled=row.kind == Kind.TOPICS.value,
         )
         findings.append(finding)
         if finding.state == "verified":

@@ -31,6 +31,7 @@ class Climate:
         has_poison: Calls about one cell kill the worker that makes them, while faults are on.
         has_restore: The database is replaced by an older copy once.
         classes: How many classes the school has.
+        has_chosen: Final marks and lateness are sent as well.
     """
 
     p_crash: float
@@ -53,6 +54,7 @@ class Climate:
     token_gap_s: float
     leaves_gap_s: float
     classes: int
+    has_chosen: bool = False
 
     @property
     def label(self) -> str:
@@ -63,6 +65,7 @@ class Climate:
             "closing" if self.closes_at_s is not None else "",
             "edits-end" if self.edits_end else "",
             "restore" if self.has_restore else "",
+            "chosen" if self.has_chosen else "",
         ]
         return ",".join(name for name in names if name) or "plain"
 

@@ -11,10 +11,9 @@ from gateway.audit.read import verify
 from gateway.domain.clock import MOSCOW
 from gateway.domain.identifiers import Kind
 from gateway.simulation.oracle import Oracle
-from gateway.simulation.school import LESSON_AT, NaturalKey, Place, key_of_row, value_of_row
+from gateway.simulation.school import LESSON_AT, STATE_KINDS, NaturalKey, Place, key_of_row, value_of_row
 from gateway.simulation.stage import Violation
 
-STATE_KINDS = {Kind.MARK: "marks", Kind.ABSENCE: "attendances", Kind.HOMEWORK: "homeworks"}
 HUMAN_REASONS = frozenset(
     {
         "DRIFT",
@@ -128,6 +127,8 @@ def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
         allowed |= {"PUPIL_LEFT", "SCOPE_RESET"}  # also after a return: what he had before is a person's question
     if (place.kind, place.group.ref) in oracle.portal.emptied:
         allowed |= {"SCOPE_RESET"}
+    if place.kind in (Kind.COMMENT, Kind.FINAL) and len(oracle.portal.causes[place.key].values) > 1:
+        allowed |= {"NO_CITY_CALL"}  # what was corrected at school, and the city has no call for
     others = [one for one in oracle.portal.school.places if one.kind is place.kind and one.group is place.group]
     live = sum(1 for one in others if oracle.portal.causes[one.key].now is not None and oracle.portal.is_enrolled(one))
     ever = sum(1 for one in others if any(value is not None for value in oracle.portal.causes[one.key].values))
@@ -230,7 +231,7 @@ def _check_verified_values(oracle: Oracle) -> None:
         "SELECT id, kind, city_id, intent FROM operation WHERE state = 'verified' AND op <> 'delete'"
     ).fetchall():
         body = json.loads(intent)
-        value = body["value"] if kind == "mark" else str(body["reason_id"]) if kind == "absence" else body["text"]
+        value = str(body["reason_id"]) if kind == "absence" else body["value"] if "value" in body else body["text"]
         if (plural[kind], city_id, value) not in stood:
             raise Violation("I3", f"operation {operation_id} was verified and never stood there")
 

@@ -15,10 +15,14 @@ from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityRead
 from gateway.domain.city import (
     AbsenceIntent,
     CityAbsence,
+    CityComment,
+    CityFinal,
     CityHomework,
     CityLesson,
     CityMark,
     CityObject,
+    CommentIntent,
+    FinalIntent,
     HomeworkIntent,
     Intent,
     MarkIntent,
@@ -39,14 +43,24 @@ from gateway.domain.identifiers import Kind
 from gateway.sandbox.city.city import Order, RefusedError
 from gateway.sandbox.city.homeworks import change_homework, create_homework
 from gateway.sandbox.city.rules import Refusal
+from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
-from gateway.sandbox.city.writes import change_mark, create_absence, create_mark, delete_absence, delete_mark
+from gateway.sandbox.city.writes import (
+    change_mark,
+    create_absence,
+    create_final,
+    create_mark,
+    create_remark,
+    delete_absence,
+    delete_final,
+    delete_mark,
+)
 from gateway.simulation.city import Mail, SimCity
 from gateway.simulation.directory import build_directory
+from gateway.simulation.school import LATE, STATE_KINDS
 from gateway.simulation.stage import Killed, Stage
 
 PROFILE = "main"
-STATE_KINDS = {Kind.MARK: "marks", Kind.ABSENCE: "attendances", Kind.HOMEWORK: "homeworks"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +156,11 @@ class SimDoor:
         except (AccessDeniedError, ThrottledError, UnavailableError, UnreachableError) as exc:
             return CityRead(scope=scope, read_at=self._stage.now(), problem=exc)
         rows = self._city.visible(STATE_KINDS[scope.kind], {scope.group_id})
-        objects = [_to_object(scope.kind, row) for row in rows if row["deleted_at"] is None]
+        objects = [
+            _to_object(scope.kind, row, scope.group_id)
+            for row in rows
+            if row["deleted_at"] is None and self._is_of_group(row, scope.group_id)
+        ]
         if self._is_struck(self._weather.p_partial):
             part = [one for one in objects if self._stage.rng.random() < 0.5]
             problem = IncompleteReadError("список отдан не весь", system="city", method="GET")
@@ -150,6 +168,13 @@ class SimDoor:
         self._stage.point("city answers")
         self._stage.note(f"seen {scope.kind.value} {scope.group_id} {len(objects)}")
         return CityRead(scope=scope, read_at=self._stage.now(), objects=objects)
+
+    def _is_of_group(self, row: Row, group_id: int) -> bool:
+        """A final mark names no group: it is told with the pupils of the group that was asked for."""
+        if "group_id" in row:
+            return bool(row["group_id"] == group_id)
+        pupil = self._city.state.find("student_profiles", row["student_profile_id"])
+        return pupil is not None and any(one["id"] == group_id for one in pupil["groups"])
 
     def _ask(self, what: str) -> None:
         self.call_count += 1
@@ -176,7 +201,11 @@ class SimDoor:
             return self._send(create_absence, None, _absence_body(intent), request_id)
         if isinstance(intent, HomeworkIntent):
             return self._send(create_homework, None, _homework_body(intent, None), request_id)
-        raise RejectedError("такого рода город игры не знает", reason="OP_NOT_ALLOWED", system="city", method="POST")
+        if isinstance(intent, CommentIntent):
+            return self._send(create_remark, None, _comment_body(intent), request_id)
+        if isinstance(intent, FinalIntent):
+            return self._send(create_final, None, _final_body(intent), request_id)
+        raise RejectedError("КТП этот город не знает", reason="OP_NOT_ALLOWED", system="city", method="POST")
 
     def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Replace the object's attributes; see `CitySink`."""
@@ -191,7 +220,10 @@ class SimDoor:
         """Delete the object; see `CitySink`."""
         if isinstance(intent, HomeworkIntent):
             raise RejectedError("задание не удаляют", reason="OP_NOT_ALLOWED", system="city", method="DELETE")
-        return self._send(delete_mark if isinstance(intent, MarkIntent) else delete_absence, city_id, {}, request_id)
+        command = _DELETES.get(type(intent))
+        if command is None:
+            raise RejectedError("такую запись не удаляют", reason="OP_NOT_ALLOWED", system="city", method="DELETE")
+        return self._send(command, city_id, {}, request_id)
 
     def _send(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> Accepted:
         stage, weather = self._stage, self._weather
@@ -277,7 +309,7 @@ class SimDoor:
     def _refused(self, refusal: Refusal, *, is_known: bool, is_delete: bool, request_id: str) -> Accepted:
         self._refused_of(request_id)
         there = Accepted(city_id=None, request_id=request_id, status=refusal.code, profile=PROFILE, already_there=True)
-        if refusal.rule == "V8" or (refusal.rule == "V13" and is_delete):
+        if refusal.rule in ("V8", "V9") or (refusal.rule == "V13" and is_delete):
             return there
         if refusal.rule == "V7":
             raise LockedPeriodError("период закрыт", system="city", request_id=request_id, status=refusal.code)
@@ -289,11 +321,38 @@ class SimDoor:
 def _cell_of(body: Row) -> tuple[str, int, int] | None:
     if "schedule_lesson_id" not in body:
         return None
+    if "student_id" in body:
+        return ("comment", body["student_id"], body["schedule_lesson_id"])
     kind = "mark" if "grade_origins" in body else "absence"
     return (kind, body["student_profile_id"], body["schedule_lesson_id"])
 
 
-def _to_object(kind: Kind, row: Row) -> CityObject:
+_DELETES: dict[type[Intent], Callable[[Order], Row]] = {
+    MarkIntent: delete_mark,
+    AbsenceIntent: delete_absence,
+    FinalIntent: delete_final,
+}
+
+
+def _to_object(kind: Kind, row: Row, group_id: int) -> CityObject:
+    if kind is Kind.COMMENT:
+        return CityComment(
+            id=row["id"],
+            pupil_id=row["student_profile_id"],
+            lesson_id=row["schedule_lesson_id"],
+            form="late" if row["comment"] == LATE else "remark",
+            text=row["comment"],
+        )
+    if kind is Kind.FINAL:
+        return CityFinal(
+            id=row["id"],
+            pupil_id=row["student_profile_id"],
+            group_id=group_id,
+            subject_id=row["subject_id"],
+            form="period",
+            period_id=row["attestation_period_id"],
+            value=row["value"],
+        )
     if kind is Kind.MARK:
         return CityMark(
             id=row["id"],
@@ -365,6 +424,26 @@ def _absence_body(intent: AbsenceIntent) -> Row:
         "absence_reason_id": intent.reason_id,
         "schedule_lesson_id": intent.lesson_id,
         "student_profile_id": intent.pupil_id,
+    }
+
+
+def _comment_body(intent: CommentIntent) -> Row:
+    return {
+        "schedule_lesson_id": intent.lesson_id,
+        "student_id": intent.pupil_id,
+        "comment": intent.text,
+        "teacher_id": intent.teacher_id,
+    }
+
+
+def _final_body(intent: FinalIntent) -> Row:
+    return {
+        "student_profile_id": intent.pupil_id,
+        "subject_id": intent.subject_id,
+        "academic_year_id": AID,
+        "attestation_period_id": str(intent.period_id),
+        "value": intent.value,
+        "grade_system_type": intent.grade_system,
     }
 
 

@@ -81,6 +81,7 @@ def play_many(
     *,
     processes: int | None = None,
     is_drill: bool = False,
+    has_chosen: bool = False,
     told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Summary:
     """Play seeds and sum them up.
@@ -89,28 +90,30 @@ def play_many(
         seeds: Which, in any order.
         processes: How many at once; None = one a core, 1 = in this process, whose logs stay as they are.
         is_drill: A backup is put back in each (F18).
+        has_chosen: Final marks and lateness are sent as well.
         told: Called with (done, total) as it goes.
     """
     began = time.perf_counter()
     count = processes if processes is not None else multiprocessing.cpu_count()
     played: list[Played] = []
-    for chunk in _play_here(seeds, is_drill) if count == 1 else _play_apart(seeds, count, is_drill):
+    one = partial(play, is_drill=is_drill, has_chosen=has_chosen)
+    for chunk in _play_here(seeds, one) if count == 1 else _play_apart(seeds, count, one):
         played.extend(chunk)
         told(len(played), len(seeds))
     played.sort(key=lambda one: one.seed)
     return _sum_up(played, time.perf_counter() - began)
 
 
-def _play_here(seeds: Sequence[int], is_drill: bool) -> Iterator[list[Played]]:
+def _play_here(seeds: Sequence[int], one: Callable[..., Played]) -> Iterator[list[Played]]:
     for seed in seeds:
-        yield [play(seed, is_drill=is_drill)]
+        yield [one(seed)]
 
 
-def _play_apart(seeds: Sequence[int], processes: int, is_drill: bool) -> Iterator[list[Played]]:
+def _play_apart(seeds: Sequence[int], processes: int, one: Callable[..., Played]) -> Iterator[list[Played]]:
     chunks = [list(seeds[start : start + CHUNK_COUNT]) for start in range(0, len(seeds), CHUNK_COUNT)]
     # spawn: a forked child would share the parent's locks and its one database in memory
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin) as pool:
-        yield from pool.map(partial(_play_chunk, is_drill=is_drill), chunks)
+        yield from pool.map(partial(_play_chunk, one=one), chunks)
 
 
 _EAR = Ear()
@@ -122,8 +125,8 @@ def _begin() -> None:
     gc.freeze()  # what is imported by now lives to the end, and need not be looked at again and again
 
 
-def _play_chunk(seeds: list[int], *, is_drill: bool) -> list[Played]:
-    return [play(seed, is_drill=is_drill, ear=_EAR) for seed in seeds]
+def _play_chunk(seeds: list[int], *, one: Callable[..., Played]) -> list[Played]:
+    return [one(seed, ear=_EAR) for seed in seeds]
 
 
 def _sum_up(played: Sequence[Played], real_s: float) -> Summary:

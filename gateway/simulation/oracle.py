@@ -15,7 +15,7 @@ from typing import Any
 from gateway.domain.clock import moscow_day
 from gateway.simulation.city import Effect, SimCity
 from gateway.simulation.portal import ABSENCE_VALUE, SimPortal
-from gateway.simulation.school import NaturalKey, key_of_row
+from gateway.simulation.school import LATE, STATE_KINDS, NaturalKey, key_of_row, value_of_row
 from gateway.simulation.stage import Stage, Violation
 from gateway.simulation.store import StageStore
 
@@ -28,7 +28,7 @@ SEEN_OF_YEAR = "SELECT kind, city_id, body FROM shadow WHERE place_id = (SELECT 
 CLEARED = ("cleared", "item_removed")
 """Absences of a record that may become a delete."""
 
-SEEN_KINDS = {"marks": "mark", "attendances": "absence", "homeworks": "homework"}
+SEEN_KINDS = {name: kind.value for kind, name in STATE_KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -264,10 +264,15 @@ class Oracle:
             raise Violation("I9", f"planned {planned_op}, queued {op}, done {effect.op}")
         if op == "delete" and (approved_at is None or "delete" not in json.loads(open_gates)):
             raise Violation("I9", f"operation {operation_id} deletes, and no person has said so")
-        scope = (effect.kind, effect.after["group_id"])
-        is_first = all((one.kind, one.after["group_id"]) != scope for one in self.city.effects)
+        scope = self._scope_of(effect)
+        is_first = all(self._scope_of(one) != scope for one in self.city.effects)
         if is_first and approved_at is None:
             raise Violation("I9", f"operation {operation_id} is the first of its group, and no person was asked")
+
+    def _scope_of(self, effect: Effect) -> tuple[str, int]:
+        """Kind and group of an effect; a final mark of the city names no group but its pupil's."""
+        place = self.portal.school.by_key.get(effect.key)
+        return effect.kind, place.group.city_id if place is not None else effect.after.get("group_id", 0)
 
     def _judge_cause(self, effect: Effect, sending: Sending) -> None:
         """I2 and I4: each effect has a cause of its own, and is what we last knew to be wanted."""
@@ -348,7 +353,9 @@ def _read_value(body: dict[str, Any]) -> str:
     """What a record of ours says, as the city would spell it."""
     if "raw_points" in body:
         return f"{body['raw_points']:g}"
-    return ABSENCE_VALUE if "form" in body else str(body["title"])
+    if "form" in body:
+        return LATE if "text" in body else ABSENCE_VALUE
+    return str(body["title"])
 
 
 def _seen_of(kind: str, body: dict[str, Any]) -> tuple[str, int, int, str]:
@@ -356,7 +363,7 @@ def _seen_of(kind: str, body: dict[str, Any]) -> tuple[str, int, int, str]:
         return (kind, body["form_id"], body["weight"], str(body["value"]))
     if kind == "absence":
         return (kind, 0, 0, str(body["reason_id"]))
-    return (kind, 0, 0, body["text"])
+    return (kind, 0, 0, str(body["value"] if kind == "final" else body["text"]))
 
 
 def _row_as_seen(kind: str, row: dict[str, Any]) -> tuple[str, int, int, str]:
@@ -364,4 +371,6 @@ def _row_as_seen(kind: str, row: dict[str, Any]) -> tuple[str, int, int, str]:
         return ("mark", row["control_form_id"], row["weight"], str(row["name"]))
     if kind == "attendances":
         return ("absence", 0, 0, str(row["absence_reason_id"]))
+    if kind in ("lesson_comments", "final_marks"):
+        return (SEEN_KINDS[kind], 0, 0, value_of_row(kind, row))
     return ("homework", 0, 0, "\n".join(str(entry["description"] or "") for entry in row["homework_entries"]))

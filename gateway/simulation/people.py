@@ -21,16 +21,20 @@ from gateway.queue.parking import load_operations, replay
 from gateway.queue.pauses import lift
 from gateway.reconcile.plan import find_plan_id, load_plan
 from gateway.reconcile.tables import decision
+from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
 from gateway.simulation.machines import let_out_approved
 from gateway.simulation.portal import ABSENCE_VALUE
-from gateway.simulation.school import Place
+from gateway.simulation.school import LATE, STATE_KINDS, Place
 from gateway.simulation.stage import Actor
 from gateway.simulation.world import CITY, World
 
 OPERATOR = Doer(kind="os_user", name="operator")
 MARKS = ("2", "3", "4", "5")
 FIRST_FILL_RATIO = 0.4
+PAGES = (("marks", "mark"), ("marks", "mark"), ("attendances", "attendance"))
+"""What a person edits in the city's pages, by its name there and in a call."""
+CHOSEN_PAGES = (("final_marks", "final_mark"), ("lesson_comments", "lesson_comment"))
 REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS", "NOT_SEEN_AFTER_ACCEPT")
 """What an operator simply lets be decided afresh: no person's question stands behind it."""
 
@@ -71,8 +75,10 @@ class Teacher:
 
     def _value(self, place: Place) -> str:
         rng = self._world.stage.rng
-        if place.kind is Kind.MARK:
+        if place.kind in (Kind.MARK, Kind.FINAL):
             return rng.choice(MARKS)
+        if place.kind is Kind.COMMENT:
+            return LATE
         return ABSENCE_VALUE if place.kind is Kind.ABSENCE else f"§ {rng.randrange(1, 6)}"
 
 
@@ -114,7 +120,9 @@ class Stranger:
 
     def _edit(self) -> Row:
         rng, city = self._world.stage.rng, self._world.city
-        kind, singular = rng.choice((("marks", "mark"), ("marks", "mark"), ("attendances", "attendance")))
+        kind, singular = rng.choice(PAGES + (CHOSEN_PAGES if self._world.school.has_chosen else ()))
+        if (kind, singular) in CHOSEN_PAGES:
+            return self._edit_chosen(kind, singular)
         standing = city.standing(kind)
         if not standing or rng.random() < 0.35:
             place = rng.choice(
@@ -135,6 +143,29 @@ class Stranger:
         if kind == "attendances":
             return {"op": "change", "kind": singular, "id": row["id"], "value": 3 - row["absence_reason_id"]}
         return {"op": "change", "kind": singular, "id": row["id"], "value": rng.choice(MARKS)}
+
+    def _edit_chosen(self, kind: str, singular: str) -> Row:
+        """Types, corrects or deletes a final mark; types or takes back a lateness."""
+        rng, school = self._world.stage.rng, self._world.school
+        standing = self._world.city.standing(kind)
+        if standing and rng.random() < 0.5:
+            row = rng.choice(standing)
+            is_corrected = kind == "final_marks" and rng.random() < 0.6
+            value = {"value": rng.choice(MARKS)} if is_corrected else {}
+            return {"op": "change" if is_corrected else "delete", "kind": singular, "id": row["id"], **value}
+        place = rng.choice([one for one in school.places if STATE_KINDS[one.kind] == kind])
+        if kind == "lesson_comments":
+            cell = {"schedule_lesson_id": place.key[2]}
+            return {"op": "create", "kind": singular, "student_id": place.key[1], "cell": cell, "value": LATE}
+        return {
+            "op": "create",
+            "kind": singular,
+            "student_profile_id": place.key[1],
+            "subject_id": school.subject_id,
+            "academic_year_id": AID,
+            "attestation_period_id": place.key[2],
+            "value": rng.choice(MARKS),
+        }
 
 
 class Weather:

@@ -60,16 +60,18 @@ class Played:
     differing: dict[str, int] = field(default_factory=dict)
 
 
-def play(seed: int, *, is_drill: bool = False, ear: Ear | None = None) -> Played:
+def play(seed: int, *, is_drill: bool = False, has_chosen: bool = False, ear: Ear | None = None) -> Played:
     """Play one seed; a violated invariant is told and not raised.
 
     Args:
         seed: Which world.
         is_drill: A backup is put back in it, whatever the seed says.
+        has_chosen: Final marks and lateness are sent as well.
         ear: What this process logs into; listens for names of this world's children.
     """
     began = time.perf_counter()
-    world = World(seed, shaped=partial(replace, has_restore=True) if is_drill else lambda drawn: drawn)
+    shape = {name: True for name, is_wanted in (("has_restore", is_drill), ("has_chosen", has_chosen)) if is_wanted}
+    world = World(seed, shaped=partial(replace, **shape))
     played = Played(seed=seed, label=world.climate.label)
     if ear is not None:
         ear.listen_for(world.school.canaries)

@@ -13,9 +13,11 @@ from gateway.domain.errors import IncompleteReadError, UnavailableError, Unreach
 from gateway.domain.identifiers import Kind, scope_key
 from gateway.domain.records import (
     Absence,
+    Final,
     Group,
     Homework,
     Lesson,
+    LessonComment,
     Mark,
     Membership,
     Person,
@@ -40,7 +42,9 @@ from gateway.simulation.stage import Stage
 ABSENCE_VALUE = "2"  # the city's plain «н» of the settings
 FORGOTTEN_OF = 4
 """Of fewer marks one that is lacking may be most of what there is, and then the list is refused as too short."""
-GRADED = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK)
+GRADED = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK, Kind.COMMENT, Kind.FINAL)
+"""Kinds that teachers fill; the last two are asked for only where the world sends them."""
+FINAL_ITEM = "item:final"
 
 
 @dataclass
@@ -253,6 +257,8 @@ def _items_of(group: TaughtGroup, kind: Kind) -> frozenset[str]:
         return frozenset(f"item:{number}" for number in range(1, len(ITEMS) + 1))
     if kind is Kind.HOMEWORK:
         return frozenset({f"{group.ref}/homework:1"})
+    if kind is Kind.FINAL:
+        return frozenset({FINAL_ITEM})
     return frozenset(ref for ref, _ in group.lessons.values())
 
 
@@ -283,6 +289,21 @@ def _to_record(place: Place, value: str) -> Record:
     if place.kind is Kind.ABSENCE:
         lesson, _ = place.group.lessons[place.lesson_on]
         return Absence(ref=place.ref, pupil=place.pupil.ref, lesson=lesson, group=place.group.ref, form="absent")
+    if place.kind is Kind.COMMENT:
+        lesson, _ = place.group.lessons[place.lesson_on]
+        return LessonComment(ref=place.ref, pupil=place.pupil.ref, lesson=lesson, group=place.group.ref, form="late")
+    if place.kind is Kind.FINAL:
+        return Final(
+            ref=place.ref,
+            pupil=place.pupil.ref,
+            group=place.group.ref,
+            item=FINAL_ITEM,
+            item_name="2 четверть",
+            form="period",
+            period="2",
+            scale=Scale("points", 0.0, 5.0),
+            raw_points=float(value),
+        )
     name, _ = ITEMS[place.item - 1]
     return Mark(
         ref=place.ref,

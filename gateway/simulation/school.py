@@ -64,6 +64,17 @@ NaturalKey = tuple[str, int, int, int]
 """(kind, pupil or group, lesson or day, control form or day): what may stand in the city once."""
 
 
+STATE_KINDS = {
+    Kind.MARK: "marks",
+    Kind.ABSENCE: "attendances",
+    Kind.HOMEWORK: "homeworks",
+    Kind.COMMENT: "lesson_comments",
+    Kind.FINAL: "final_marks",
+}
+"""Our kinds → the city's own names of them."""
+LATE = "О"  # what the city's settings tell lateness by
+
+
 @dataclass(frozen=True)
 class Pupil:
     """A child on both sides."""
@@ -118,6 +129,8 @@ class SmallSchool:
     admin: Row
     subject_id: int
     form_ids: dict[str, int]
+    period_id: int
+    has_chosen: bool
     level: int = 7
     days: tuple[date, ...] = LESSON_DAYS
 
@@ -167,6 +180,7 @@ def build_school(
     pupils_a_class: int = PUPILS_A_CLASS,
     years_later: int = 0,
     last_year: Sequence[Pupil] = (),
+    has_chosen: bool = False,
 ) -> SmallSchool:
     """Build the school of a seed; ids and person ids depend on the seed alone.
 
@@ -176,6 +190,7 @@ def build_school(
         pupils_a_class: How many children a class has.
         years_later: How many years after the first.
         last_year: The same children as they were then.
+        has_chosen: Final marks and lateness are sent as well: one of each a pupil.
     """
     school = LaterSchool(years_later) if years_later else School()
     level = 7 + years_later
@@ -210,6 +225,13 @@ def build_school(
         }
         groups.append(TaughtGroup(f"group:{number}", group["id"], class_name, tuple(pupils), lessons))
     places = [place for group in groups for place in _places_of(group, forms, days)]
+    period_id = next(
+        int(one["id"])
+        for one in school.quarters["periods"]
+        if one["begin_date"] <= days[0].isoformat() <= one["end_date"]
+    )
+    if has_chosen:
+        places += [place for group in groups for place in _chosen_places_of(group, period_id, days[0])]
     return SmallSchool(
         like=LikeSchool(school),
         groups=tuple(groups),
@@ -217,6 +239,8 @@ def build_school(
         admin=admin,
         subject_id=subject_id,
         form_ids={name: form["id"] for name, form in forms.items()},
+        period_id=period_id,
+        has_chosen=has_chosen,
         level=level,
         days=days,
     )
@@ -267,6 +291,33 @@ def _places_of(group: TaughtGroup, forms: dict[str, Row], days: Sequence[date]) 
     return places
 
 
+def _chosen_places_of(group: TaughtGroup, period_id: int, day: date) -> list[Place]:
+    """A final mark of the period that goes on, and a lateness at the first lesson, of each pupil."""
+    lesson, lesson_id = group.lessons[day]
+    return [
+        place
+        for pupil in group.pupils
+        for place in (
+            Place(
+                ref=f"{group.ref}/final/{pupil.ref}",
+                kind=Kind.FINAL,
+                group=group,
+                pupil=pupil,
+                key=("final", pupil.city_id, period_id, 0),
+                lesson_on=day,
+            ),
+            Place(
+                ref=f"late/{lesson}/{pupil.ref}",
+                kind=Kind.COMMENT,
+                group=group,
+                pupil=pupil,
+                key=("comment", pupil.city_id, lesson_id, 0),
+                lesson_on=day,
+            ),
+        )
+    ]
+
+
 def homework_key(group_id: int, assigned_on: date, prepared_for: date) -> NaturalKey:
     """Where a homework stands: group and both days."""
     return ("homework", group_id, assigned_on.toordinal(), prepared_for.toordinal())
@@ -278,6 +329,10 @@ def key_of_row(kind: str, row: Row) -> NaturalKey:
         return ("mark", row["student_profile_id"], row["schedule_lesson_id"], row["control_form_id"])
     if kind == "attendances":
         return ("absence", row["student_profile_id"], row["schedule_lesson_id"], 0)
+    if kind == "lesson_comments":
+        return ("comment", row["student_profile_id"], row["schedule_lesson_id"], 0)
+    if kind == "final_marks":
+        return ("final", row["student_profile_id"], row["attestation_period_id"] or 0, 0)
     days = [date.fromisoformat(row[name]) for name in ("date_assigned_on", "date_prepared_for")]
     return homework_key(row["group_id"], *days)
 
@@ -288,4 +343,8 @@ def value_of_row(kind: str, row: Row) -> str:
         return str(row["name"])
     if kind == "attendances":
         return str(row["absence_reason_id"])
+    if kind == "lesson_comments":
+        return str(row["comment"])
+    if kind == "final_marks":
+        return str(row["value"])
     return "\n".join(str(entry["description"] or "") for entry in row["homework_entries"])

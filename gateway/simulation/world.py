@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from gateway import __version__
 from gateway.audit.deed import Actor as Doer
@@ -28,6 +29,14 @@ from gateway.simulation.store import StageStore
 
 CITY = "127.0.0.1:1/586"
 KINDS = frozenset(Kind) - {Kind.ATTEMPT, Kind.ASSIGNMENT, Kind.PERIOD}
+CHOSEN_RULES: dict[str, Any] = {
+    "finals_before_days": 60,  # the period of the lessons is far from over
+    "scope": [
+        {"kind": kind, "create": "automatic", "change": "automatic", "delete": "approve"}
+        for kind in ("*", "comment", "final")
+    ],
+}
+"""Everything sent, as for any sandbox, and the chosen kinds by name."""
 
 
 @dataclass
@@ -82,6 +91,7 @@ class World:
             pupils_a_class=pupils_a_class,
             years_later=years_later,
             last_year=last_year,
+            has_chosen=self.climate.has_chosen,
         )
         self.portal = SimPortal(self.stage, self.school)
         self.city = SimCity(self.stage, self.school, is_lenient=self.climate.is_lenient, lag_s=self.climate.lag_s)
@@ -97,7 +107,7 @@ class World:
             school=SchoolSettings(delete_grace_hours=0),
         )
         self.terms = build_terms(self.settings)
-        self.rules = everything_on(build_rules({}))
+        self.rules = everything_on(build_rules(CHOSEN_RULES if self.climate.has_chosen else {}))
         self.oracle = Oracle(
             self.stage,
             self.store,

@@ -11,7 +11,7 @@ from gateway.domain.reasons import get_reason
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
 
 COURSE = 2
-LATE_PUPIL, ITEM = 1001, 900
+LATE_PUPIL, ITEM = 1000, 900
 MAPPING = """
 finals_before_days = 60
 [[items]]

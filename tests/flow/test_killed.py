@@ -23,6 +23,7 @@ from gateway.bootstrap import open_gateway
 from gateway.connectors.http import Answer, HttpDoor
 from gateway.domain.clock import VirtualClock
 from gateway.store.transaction import Store
+from tests.flow.test_chosen_kinds import add_chosen, choose
 
 KILLED, DONE, FAILED = 9, 0, 71
 EVERY_STEP = "GATEWAY_TEST_EVERY_STEP"
@@ -208,4 +209,36 @@ def test_killed_again_during_the_recovery_nothing_is_lost_or_doubled(trials: Tri
         assert trials.run(pair[1]) in (KILLED, DONE), pair
         assert trials.run(None) == DONE, pair
         assert trials.intended() == wanted, pair
+        trials.check()
+
+
+@pytest.fixture
+def chosen_trials(build_world: Any, make_hand: Any) -> Trials:
+    """One pupil with a final mark, a lateness and a group's topics, and nothing else that is sent."""
+    world = build_world(pupils=1, own_clock=True, prepare=add_chosen)
+    choose(world, "comment", "final", "topics")
+    with world.open() as hand:
+        hand.link_everybody()
+    template = world.folder / "template.sqlite"
+    shutil.copyfile(world.folder / "gateway.sqlite", template)
+    return Trials(world, template, make_hand)
+
+
+@pytest.mark.slow
+def test_killed_while_final_marks_remarks_and_topics_go_every_one_stands_once(chosen_trials: Trials) -> None:
+    """Every eighth step of the delivery: a remark is not de-duplicated by the city, a plan is three calls."""
+    trials = chosen_trials
+    trials.begin()
+    assert trials.run(None) == DONE
+    planned, delivered = trials.steps()
+    wanted = trials.intended()
+    trials.check()
+    assert {entry[0] for entry in wanted} == {"comment", "final", "topics"}
+
+    for at in range(planned + 1, delivered + 1, 1 if os.environ.get(EVERY_STEP) else 8):
+        trials.begin()
+        assert trials.run(at) == KILLED, at
+        assert trials.run(None) == DONE, at
+        assert sorted(set(trials.intended())) == wanted, at  # the whole plan may be put again: it is the same plan
+        assert [entry[0] for entry in trials.intended()].count("comment") == 1, at
         trials.check()

@@ -40,6 +40,7 @@ def look(op: str, *cell: Seen, is_accepted: bool, is_settled: bool = True, **kno
         cell=cell,
         by_id={seen.city_id: seen for seen in cell},
         is_settled=is_settled,
+        is_filled=known.get("is_filled", False),
     )
 
 
@@ -72,6 +73,21 @@ def seen(city_id: int, digest: bytes, *, is_ours: bool = False) -> Seen:
         (look("create", seen(7, MINE, is_ours=True), is_accepted=False), Finding("resend")),
         (look("create", seen(7, OTHER), is_accepted=False), Finding("superseded", "BASE_MOVED")),
         (look("create", is_accepted=False), Finding("resend")),
+        # what is created stands there before, empty: a lesson plan
+        (look("create", seen(7, MINE), is_accepted=False, ids_before=[7], is_filled=True), Finding("verified", "", 7)),
+        (look("create", seen(7, OTHER), is_accepted=False, ids_before=[7], is_filled=True), Finding("resend")),
+        (
+            look("create", seen(7, MINE, is_ours=True), is_accepted=False, ids_before=[7], is_filled=True),
+            Finding("resend"),
+        ),
+        (
+            look("create", seen(7, OTHER), is_accepted=True, city_id=7, is_filled=True, is_settled=False),
+            Finding("again"),
+        ),
+        (
+            look("create", seen(7, OTHER), is_accepted=True, city_id=7, is_filled=True),
+            Finding("parked", "VERIFY_MISMATCH", 7),
+        ),
         # change
         (look("change", seen(7, MINE, is_ours=True), is_accepted=True, city_id=7), Finding("verified", "", 7)),
         (look("change", seen(7, MINE, is_ours=True), is_accepted=False, city_id=7), Finding("verified", "", 7)),
