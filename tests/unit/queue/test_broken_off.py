@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from gateway.connectors.port import Accepted
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import AuditError, OutcomeUnknownError
-from gateway.queue import deliver
+from gateway.queue import deliver, outcome
 from gateway.queue.due import sweep
 from gateway.queue.states import State
 from gateway.store.transaction import Store
@@ -31,6 +31,10 @@ ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ONLY_POSTGRES = pytest.mark.parametrize(
     "database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
 )
+
+
+STEPS = {str(deliver.__file__), str(outcome.__file__)}
+"""The modules whose lines stand between sending and recording."""
 
 
 class City:
@@ -68,20 +72,21 @@ def finish(desk: Any, clock: VirtualClock, city: City, operation_id: int, pupil:
 
 
 @contextmanager
-def interrupted_at(line: int, error: type[BaseException]) -> Iterator[list[int]]:
-    """Raise at the n-th line that `queue.deliver` runs after the city was called; says how many lines there were."""
-    lines: list[int] = []
+def interrupted_at(line: int, error: type[BaseException]) -> Iterator[list[tuple[str, int]]]:
+    """Raise at the n-th line that the steps reach once the city was called; says which lines there were."""
+    lines: list[tuple[str, int]] = []
     is_called = False
 
     def trace(frame: FrameType, kind: str, _: object) -> Any:
         nonlocal is_called
-        if frame.f_code.co_filename != deliver.__file__:
+        if frame.f_code.co_filename not in STEPS:
             return None
         if kind == "call" and frame.f_code.co_name == "_call":
             is_called = True
             return None
-        if kind == "line" and is_called:
-            lines.append(frame.f_lineno)
+        place = (frame.f_code.co_filename, frame.f_lineno)
+        if kind == "line" and is_called and place not in lines:
+            lines.append(place)
             if len(lines) == line:
                 sys.settrace(None)
                 raise error
@@ -135,7 +140,7 @@ def test_a_fault_in_the_handling_of_an_error_leaves_the_outcome_unknown(
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(deliver, "note_answer", break_down)
+        patched.setattr(outcome, "note_answer", break_down)
         with suppress(RuntimeError):
             desk.delivery().deliver(operation_id)
         state = desk.states()
