@@ -6,7 +6,7 @@ Makes the ports once from the settings and hands a `Gateway` to the flows. Opens
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -188,7 +188,11 @@ def open_gateway(
             stack.callback(planner.close)
             sources.append(planner)
         if settings.planner.folder is not None:
-            sources.append(build_workbook_source(settings, settings.planner.folder, clock=chosen))
+            sources.append(
+                build_workbook_source(
+                    settings, settings.planner.folder, clock=chosen, find_year=lambda: _find_year(store, year)
+                )
+            )
         if settings.planner.timetable_file is not None:
             sources.append(
                 AscSource(
@@ -380,7 +384,9 @@ def build_reader(settings: GatewaySettings, now: datetime) -> Reader:
     return Reader(year=SchoolYear(int(first)), today=today)
 
 
-def build_workbook_source(settings: GatewaySettings, folder: Path, *, clock: Clock) -> WorkbookSource:
+def build_workbook_source(
+    settings: GatewaySettings, folder: Path, *, clock: Clock, find_year: Callable[[], CalendarYear | None]
+) -> WorkbookSource:
     """Make the source of the planner's folder."""
     holidays = settings.school.holidays
     return WorkbookSource(
@@ -390,6 +396,7 @@ def build_workbook_source(settings: GatewaySettings, folder: Path, *, clock: Clo
         reader=lambda now: build_reader(settings, now),
         zone=ZoneInfo(settings.school.timezone),
         bells=Bells(settings.planner.bells, settings.planner.lesson_minutes),
+        find_year=find_year,
         is_holiday=lambda day: any(one.from_on <= day <= one.to_on for one in holidays),
         settle_s=settings.planner.settle_s,
     )

@@ -397,6 +397,15 @@ WORKBOOK_TEXTS: tuple[Row, ...] = (
         "Write the time into the timetable or set planner.bells.",
     ),
     (
+        "WB_NO_SCHOOL_DAY",
+        "workbook",
+        "deputy_head",
+        "В календаре школы нет ни одного такого дня, поэтому уроков по этой строке нет.",
+        "Проверьте день недели, срок действия строки и календарь: gateway calendar show.",
+        "The school's calendar has no such day, so the row gives no lessons.",
+        "Check the weekday, the row's dates and the calendar: gateway calendar show.",
+    ),
+    (
         "WB_NOT_IN_TIMETABLE",
         "workbook",
         "curator",

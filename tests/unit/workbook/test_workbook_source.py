@@ -21,6 +21,7 @@ from gateway.domain.clock import MOSCOW, VirtualClock
 from gateway.domain.errors import UnreachableError
 from gateway.domain.identifiers import Kind, Place, source_of, source_of_scope
 from gateway.domain.records import Absence, Guardian, Homework, Lesson, LessonPlan, Mark, Membership, Person
+from gateway.domain.school_year import MovedDay, SchoolYear, YearHoliday
 from gateway.mapping.links import get_place_id
 from gateway.reconcile.gone import DELETABLE, Gone
 from gateway.reconcile.snapshot import StoredScopes, load_records, store_scope
@@ -64,6 +65,7 @@ class Folder:
     formats: ModuleType
     reader: Reader
     bells: Bells = field(default_factory=Bells)
+    year: SchoolYear | None = None
 
     def write(self, name: str, *pages: tuple[str, list[list[Any]]], age_s: float = 3600.0) -> Path:
         path = self.path / name
@@ -81,6 +83,7 @@ class Folder:
             "reader": lambda _: self.reader,
             "zone": ZoneInfo("Europe/Moscow"),
             "bells": self.bells,
+            "find_year": lambda: self.year,
             "is_holiday": lambda day: day == date(2026, 9, 19),
             "settle_s": 2.0,
         }
@@ -217,6 +220,24 @@ def test_a_holiday_has_no_lessons_and_bells_stand_for_a_lesson_s_number(folder: 
     assert date(2026, 9, 19) not in {lesson.starts_at.date() for lesson in lessons}
     assert {(lesson.starts_at.time(), lesson.duration_min) for lesson in lessons} == {(time(9, 25), 40)}
     assert parked(reads) == ["WB_TIME_UNKNOWN"]
+
+
+def test_the_school_s_calendar_says_which_days_a_timetable_means(school: Folder) -> None:
+    school.year = SchoolYear(
+        year="2026/27",
+        from_on=date(2026, 9, 1),
+        to_on=date(2026, 9, 30),
+        saturday_grades=(7,),
+        holidays=(YearHoliday(name="каникулы", from_on=date(2026, 9, 12), to_on=date(2026, 9, 12)),),
+        moved=(MovedDay(on=date(2026, 9, 15), weekday=6),),
+    )
+    school.write("4 воскресенье.xlsx", ("Расписание", [TIMETABLE[0], ["7А", "Физика", "воскресенье", 1, time(9, 0)]]))
+
+    reads = school.read()
+
+    days = sorted({lesson.starts_at.astimezone(MOSCOW).date() for lesson in of(reads, Lesson)})
+    assert days == [date(2026, 9, day) for day in (5, 15, 19, 26)]
+    assert "WB_NO_SCHOOL_DAY" in parked(reads)
 
 
 @pytest.mark.row("E13")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -16,10 +16,32 @@ from gateway.connectors.planner.workbook.entries import LessonEntry, PupilEntry,
 from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.names import GroupKey, Names
 from gateway.connectors.planner.workbook.words import name_key
-from gateway.domain.reasons import WB_NAMESAKES, WB_NO_ROSTER, WB_NOT_IN_TIMETABLE, WB_TIME_UNKNOWN, WB_UNKNOWN_PUPIL
+from gateway.domain.reasons import (
+    WB_NAMESAKES,
+    WB_NO_ROSTER,
+    WB_NO_SCHOOL_DAY,
+    WB_NOT_IN_TIMETABLE,
+    WB_TIME_UNKNOWN,
+    WB_UNKNOWN_PUPIL,
+)
 
 LAST_LESSON_DAY = (5, 31)
-"""Month and day after which a weekly timetable has no lessons unless it says so itself."""
+"""Month and day after which a school without a calendar has no lessons."""
+SchoolDays = Callable[[date, date, int], Iterable[tuple[date, int]]]
+"""First day, last day, grade → (day, weekday whose timetable is taught that day)."""
+
+
+def days_without_calendar(is_holiday: Callable[[date], bool]) -> SchoolDays:
+    """Every day that is no holiday, up to the end of May: what can be said where the school has no calendar yet."""
+
+    def iter_days(first: date, last: date, _: int) -> Iterator[tuple[date, int]]:
+        end = date(last.year if last.month < 9 else last.year + 1, *LAST_LESSON_DAY)
+        for number in range((min(last, end) - first).days + 1):
+            day = first + timedelta(days=number)
+            if not is_holiday(day):
+                yield day, day.isoweekday()
+
+    return iter_days
 
 
 class Pupil(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,21 +154,21 @@ class Timetable:
         year: The school year.
         zone: Of the written times.
         bells: For lessons whose number alone is written.
-        is_holiday: Whether a day is without school.
+        school_days: Of a grade, between two days.
     """
 
-    def __init__(self, year: SchoolYear, zone: ZoneInfo, bells: Bells, is_holiday: Callable[[date], bool]) -> None:
+    def __init__(self, year: SchoolYear, zone: ZoneInfo, bells: Bells, school_days: SchoolDays) -> None:
         self._year = year
         self._zone = zone
         self._bells = bells
-        self._is_holiday = is_holiday
+        self._school_days = school_days
         self._slots: dict[GroupKey, dict[date, list[Slot]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, entry: SlotEntry) -> GroupKey:
         """Take a place of the timetable.
 
         Raises:
-            CellError: It is not said when the lesson begins.
+            CellError: It is not said when the lesson begins, or the school has no such day.
         """
         key = GroupKey.of(entry.class_name, entry.subject, entry.group)
         starts = entry.starts or self._bells.of(entry.ordinal)
@@ -156,7 +178,10 @@ class Timetable:
         if entry.ends is not None:
             written = (entry.ends.hour - starts.hour) * 60 + entry.ends.minute - starts.minute
             minutes = written if written > 0 else minutes
-        for day in self._days(entry):
+        days = self._days(entry, key.level)
+        if not days:
+            raise CellError(WB_NO_SCHOOL_DAY)
+        for day in days:
             self._put(key, day, starts, minutes, entry.ordinal, entry.form)
         return key
 
@@ -184,15 +209,11 @@ class Timetable:
             slots.append(slot)
             slots.sort(key=lambda one: one.starts_at)
 
-    def _days(self, entry: SlotEntry) -> Iterable[date]:
+    def _days(self, entry: SlotEntry, level: int) -> list[date]:
         if entry.day is not None:
-            return (entry.day,)
-        first = entry.from_on or self._year.first_on
-        last = entry.to_on or date(self._year.last_on.year, *LAST_LESSON_DAY)
-        first += timedelta(days=((entry.weekday or 1) - first.isoweekday()) % 7)
-        count = max(0, (last - first).days // 7 + 1)
-        days = (first + timedelta(weeks=week) for week in range(count))
-        return [day for day in days if not self._is_holiday(day)]
+            return [entry.day]
+        first, last = entry.from_on or self._year.first_on, entry.to_on or self._year.last_on
+        return [day for day, weekday in self._school_days(first, last, level) if weekday == entry.weekday]
 
     def groups(self) -> list[GroupKey]:
         """The groups that have lessons."""

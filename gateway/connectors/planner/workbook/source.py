@@ -17,7 +17,7 @@ from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.folder import find_files
 from gateway.connectors.planner.workbook.names import Names
 from gateway.connectors.planner.workbook.pages import Pages
-from gateway.connectors.planner.workbook.register import Bells, Timetable
+from gateway.connectors.planner.workbook.register import Bells, SchoolDays, Timetable, days_without_calendar
 from gateway.connectors.planner.workbook.scopes import SYSTEM, Scopes, fault_of
 from gateway.connectors.planner.workbook.sheets import DEFAULT_CAPS, Caps
 from gateway.connectors.planner.workbook.survey import survey
@@ -25,6 +25,7 @@ from gateway.connectors.port import CheckLine, CheckState, ScopeRead, Stored, Wa
 from gateway.domain.clock import Clock
 from gateway.domain.errors import UnreachableError
 from gateway.domain.reasons import WB_COPY, WB_FOLDER, get_reason
+from gateway.domain.school_year import SchoolYear
 
 
 class WorkbookSource:
@@ -37,7 +38,8 @@ class WorkbookSource:
         reader: Makes the school year and today of a moment.
         zone: Of the written times.
         bells: When lessons begin, for timetables that number them only.
-        is_holiday: Whether a day is without school.
+        find_year: The school's calendar, None where it has none yet.
+        is_holiday: Whether a day is without school, for a school without a calendar.
         settle_s: How long a file must have stood still, in seconds.
         caps: What a file may be at most.
     """
@@ -51,6 +53,7 @@ class WorkbookSource:
         reader: Callable[[datetime], Reader],
         zone: ZoneInfo,
         bells: Bells,
+        find_year: Callable[[], SchoolYear | None],
         is_holiday: Callable[[date], bool],
         settle_s: float,
         caps: Caps = DEFAULT_CAPS,
@@ -61,6 +64,7 @@ class WorkbookSource:
         self._reader = reader
         self._zone = zone
         self._bells = bells
+        self._find_year = find_year
         self._is_holiday = is_holiday
         self._settle_s = settle_s
         self._caps = caps
@@ -107,7 +111,8 @@ class WorkbookSource:
         for one in whole:
             for number, fault in one.broken.items():
                 yield scopes.unread(one, f"sheet:{number}", fault)
-        directories = Directories(names, whole, Timetable(reader.year, self._zone, self._bells, self._is_holiday))
+        timetable = Timetable(reader.year, self._zone, self._bells, self._school_days())
+        directories = Directories(names, whole, timetable)
         yield from directories.iter_scopes(scopes)
         yield from directories.iter_memberships(scopes)
         yield from directories.iter_lessons(scopes, next((one for one in unread if one.is_waiting), None))
@@ -116,3 +121,7 @@ class WorkbookSource:
         for one in whole:
             yield from pages.iter_scopes(one, scopes)
             yield from pages.iter_homework(one, scopes)
+
+    def _school_days(self) -> SchoolDays:
+        year = self._find_year()
+        return days_without_calendar(self._is_holiday) if year is None else year.iter_school_days
