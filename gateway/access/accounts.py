@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.access.office import Office
@@ -189,7 +189,11 @@ def take_role(office: Office, login: str, role: Role) -> int:
         found = get_account(conn, login)
         taken = conn.execute(
             update(account_role)
-            .where(*_grants_of(office.place, found.id), account_role.c.role == role.value)
+            .where(
+                *_grants_of(office.place, found.id),
+                account_role.c.role == role.value,
+                account_role.c.taken_at.is_(None),
+            )
             .values(taken_at=office.store.now(conn))
         ).rowcount
         if not taken:
@@ -221,13 +225,16 @@ def load_accounts(conn: Connection) -> list[Account]:
     return [to_account(row) for row in conn.execute(select(account).order_by(account.c.login))]
 
 
-def load_grants(conn: Connection, place: Place, account_id: int, *, on: date | None) -> list[Grant]:
+def load_grants(
+    conn: Connection, place: Place, account_id: int, *, on: date | None, as_of: datetime | None = None
+) -> list[Grant]:
     """Load an account's roles at a place that are not taken back.
 
     Args:
         on: Only those that hold on this day; None = past and coming ones too.
+        as_of: As the rows stood at this moment, for the question who might do what on a past day; None = now.
     """
-    query = select(account_role).where(*_grants_of(place, account_id))
+    query = select(account_role).where(*_grants_of(place, account_id), stood(account_role, as_of))
     if on is not None:
         query = query.where(is_on(account_role.c.begins_on, account_role.c.ends_on, on))
     return [
@@ -252,6 +259,13 @@ def end_sessions(conn: Connection, account_id: int, *, now: datetime) -> int:
     ).rowcount
 
 
+def stood(table: Table, as_of: datetime | None) -> ColumnElement[bool]:
+    """Whether a right stood at a moment: given by then and not taken back yet; None = it stands now."""
+    if as_of is None:
+        return table.c.taken_at.is_(None)
+    return and_(table.c.given_at <= as_of, or_(table.c.taken_at.is_(None), table.c.taken_at > as_of))
+
+
 def to_account(row: Row[tuple[object, ...]]) -> Account:
     """An account of its row."""
     fields = row._mapping
@@ -270,7 +284,6 @@ def _grants_of(place: Place, account_id: int):  # type: ignore[no-untyped-def]  
         account_role.c.account_id == account_id,
         account_role.c.city == place.city,
         account_role.c.portal == place.portal,
-        account_role.c.taken_at.is_(None),
     )
 
 

@@ -6,15 +6,15 @@ the court has limited). A substitution is a teacher's relation to a group with b
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from gateway.access.accounts import get_account
+from gateway.access.accounts import get_account, stood
 from gateway.access.office import Office
 from gateway.access.roles import Tie
-from gateway.access.scope import account_code
+from gateway.access.scope import account_code, is_on
 from gateway.access.tables import account_relation
 from gateway.audit.deed import Deed
 from gateway.domain.errors import ConfigurationError
@@ -102,18 +102,19 @@ def take_relation(office: Office, login: str, relation_id: int) -> None:
         _tell(conn, office, found.id, relation_id, action="account.relation_taken")
 
 
-def load_relations(conn: Connection, place: Place, account_id: int) -> list[Relation]:
-    """Load an account's relations at a place that are not taken back, past and coming ones too."""
-    rows = conn.execute(
-        select(account_relation)
-        .where(
-            account_relation.c.account_id == account_id,
-            account_relation.c.city == place.city,
-            account_relation.c.portal == place.portal,
-            account_relation.c.taken_at.is_(None),
-        )
-        .order_by(account_relation.c.id)
+def load_relations(
+    conn: Connection, place: Place, account_id: int, *, on: date | None = None, as_of: datetime | None = None
+) -> list[Relation]:
+    """Load an account's relations at a place that are not taken back; arguments as for `accounts.load_grants`."""
+    query = select(account_relation).where(
+        account_relation.c.account_id == account_id,
+        account_relation.c.city == place.city,
+        account_relation.c.portal == place.portal,
+        stood(account_relation, as_of),
     )
+    if on is not None:
+        query = query.where(is_on(account_relation.c.begins_on, account_relation.c.ends_on, on))
+    rows = conn.execute(query.order_by(account_relation.c.id))
     return [
         Relation(
             id=row.id,

@@ -11,9 +11,12 @@ from gateway.api.bodies import AfterNumber, IdempotencyKey, LetOut, Limit, Numbe
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
+from gateway.bootstrap import build_lane_limits
 from gateway.flows import approval
+from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.plan import SealedPlan, find_plan_id
 from gateway.report.decisions import load_decisions
+from gateway.report.guards import judge_plan
 from gateway.report.overview import get_seen_plan, load_seen_plans
 from gateway.report.plan_view import PlanLine
 
@@ -40,6 +43,16 @@ def show_plan(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS_R
     """Один план."""
     with asked.gateway.store.read() as conn:
         return send(get_seen_plan(conn, asked.scope, asked.place_id, number))
+
+
+@routes.get("/plans/{number}/guards", response_model=page_of(GuardRow))
+def list_guards(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS_READ))]) -> Response:
+    """Строки защиты: предел, что есть, решение, кто может разрешить."""
+    limits = build_lane_limits(asked.gateway.settings)
+    with asked.gateway.store.read() as conn:
+        found = get_seen_plan(conn, asked.scope, asked.place_id, number)
+        rows = [*found.guards, *judge_plan(conn, asked.place_id, found, limits)]
+    return send_page(rows, None)
 
 
 @routes.get("/plans/{number}/items", response_model=page_of(PlanLine))

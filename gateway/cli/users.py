@@ -7,7 +7,7 @@ for him.
 from __future__ import annotations
 
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Annotated, NoReturn, TypeVar
 
 import msgspec
@@ -32,6 +32,7 @@ from gateway.access.tokens import Token, issue_token, load_tokens, revoke_token
 from gateway.bootstrap import build_office
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import dense_table
+from gateway.domain.clock import MOSCOW
 from gateway.domain.errors import ConfigurationError
 from gateway.mapping.normalise import class_key
 
@@ -117,17 +118,26 @@ def add_command(
 
 
 @users_app.command("list")
-def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Кто допущен: роли, связи и токены каждого, тоже прошлые и будущие."""
+def list_command(
+    config: ConfigOption = None,
+    on_day: Annotated[
+        str | None, typer.Option("--on", help="Кто что мог в конце этого дня, ГГГГ-ММ-ДД; без него все нынешние права.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Кто допущен: роли, связи и токены каждого; без --on тоже будущие и те, чей срок прошёл."""
+    on = _day(on_day, "--on")
+    as_of = None if on is None else datetime.combine(on, time.max, MOSCOW).astimezone(UTC)
     with opened(config, is_quiet=True) as gateway, gateway.store.read() as conn:
         admitted = [
             Admitted(
                 account=account,
-                roles=load_grants(conn, gateway.place, account.id, on=None),
-                relations=load_relations(conn, gateway.place, account.id),
+                roles=load_grants(conn, gateway.place, account.id, on=on, as_of=as_of),
+                relations=load_relations(conn, gateway.place, account.id, on=on, as_of=as_of),
                 tokens=load_tokens(conn, account.id),
             )
             for account in load_accounts(conn)
+            if as_of is None or account.created_at <= as_of
         ]
     if as_json:
         print_json({"accounts": admitted})

@@ -86,6 +86,8 @@ def test_an_account_is_added_tied_shown_and_disabled(run: Callable[..., Result])
     assert run("relate", "petrova", "teaches", "-", "--take", number).exit_code == 0
     assert run("role", "petrova", "class_teacher").exit_code == 0
     assert run("role", "petrova", "class_teacher", "--take").exit_code == 0
+    assert json.loads(run("list", "--on", "2026-01-01", "--json").stdout) == {"accounts": []}
+    assert run("list", "--on", "вчера").exit_code == 2
     assert run("disable", "petrova", "--reason", "уволена").exit_code == 0
     assert "отключена" in run("list").output
     assert run("enable", "petrova", "--reason", "вернулась").exit_code == 0

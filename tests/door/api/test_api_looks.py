@@ -24,14 +24,14 @@ def pseudonym(school: Any, ref: str) -> str:
 def test_a_list_of_six_pupils_is_six_entries_each_with_its_own_subject(school: Any) -> None:
     school.account("director", Role.DIRECTOR)
 
-    school.call("director").get("/pupils")
+    school.call("director").get("/pupils", headers={"X-Forwarded-For": "10.1.2.3"})
 
     told = looks(school)
     assert len(told) == len({entry.subject for entry in told}) == 6
     assert {(entry.actor, entry.actor_role, entry.object_type, entry.outcome) for entry in told} == {
         ("account:1", "director", "pupil", "shown")
     }
-    assert {entry.source_address for entry in told} == {"testclient"}
+    assert {entry.source_address for entry in told} == {"testclient"}, "a forged address is not believed"
     assert verify(school.gateway.store, "access").ok
 
 

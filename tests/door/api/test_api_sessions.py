@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access.accounts import disable_account, enable_account, give_role, set_password, take_role
+from gateway.access.accounts import disable_account, enable_account, give_role, load_grants, set_password, take_role
 from gateway.access.passwords import Passwords
 from gateway.access.policy import Action
 from gateway.access.relations import give_relation, load_relations, take_relation
@@ -400,3 +400,19 @@ def test_every_change_of_rights_is_a_deed_that_names_no_child(school: Any) -> No
     assert {entry.actor_kind for entry in deeds} == {"os_user"}
     assert not any(entry.is_authenticated for entry in deeds)
     assert not any("user:1" in str(entry) for entry in deeds)
+
+
+def test_the_rights_of_a_past_day_are_still_told_after_they_were_taken_back(school: Any) -> None:
+    school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
+    then = school.gateway.now()
+    school.clock.advance(24 * 3600)
+    with school.gateway.store.read() as conn:
+        relation = load_relations(conn, school.gateway.place, 1)[0]
+    take_relation(school.office, "teacher", relation.id)
+    take_role(school.office, "teacher", Role.TEACHER)
+
+    with school.gateway.store.read() as conn:
+        place, on = school.gateway.place, then.date()
+        assert load_grants(conn, place, 1, on=None) == load_relations(conn, place, 1) == []
+        assert [one.role for one in load_grants(conn, place, 1, on=on, as_of=then)] == [Role.TEACHER]
+        assert [one.object_ref for one in load_relations(conn, place, 1, on=on, as_of=then)] == ["group:1"]
