@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Place
 from gateway.domain.school_year import SchoolYear as CalendarYear
 from gateway.flows.gateway import Gateway, Progress, silent
+from gateway.flows.journal import JournalSource
 from gateway.mapping.calendars import find_year
 from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import Rules, everything_on, load_rules
@@ -228,8 +230,9 @@ def open_gateway(
         )
         with store.write() as conn:
             bind_place(conn, place.city, place.portal)
+            journal = JournalSource(store, gateway.place_id(conn))
             seed_dictionaries(conn, gateway.place_id(conn), rules, now)
-        yield gateway
+        yield replace(gateway, sources=(*sources, journal))
 
 
 def build_passwords(settings: GatewaySettings) -> Passwords:

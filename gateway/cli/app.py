@@ -19,6 +19,7 @@ from gateway.cli.guards import guards_app
 from gateway.cli.hand_list import hand_list_command
 from gateway.cli.holds import holds_app
 from gateway.cli.init import init_command
+from gateway.cli.journal import journal_app
 from gateway.cli.links import links_app
 from gateway.cli.passport import passport_command
 from gateway.cli.planner import planner_app
@@ -71,6 +72,7 @@ app.command("init")(init_command)
 app.command("check")(check_command)
 app.add_typer(links_app, name="links")
 app.add_typer(calendar_app, name="calendar")
+app.add_typer(journal_app, name="journal")
 app.add_typer(planner_app, name="planner")
 app.command("pull")(pull_command)
 app.add_typer(plan_app, name="plan")

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.connectors.port import ScopeRead
-from gateway.domain.identifiers import Kind
+from gateway.domain.identifiers import PORTAL, Kind, source_of
 from gateway.domain.records import RECORD_TYPES, Group, Mark, Record
 from gateway.reconcile.snapshot import PORTAL_SIDE
 from gateway.reconcile.tables import record, record_fault, scope_state
@@ -65,7 +65,7 @@ def load_scopes(
         local = LocalScope(
             scope=scope,
             kind=Kind(parts[0]),
-            programme=groups[group].programme if group != parts[2] and group in groups else parts[1],
+            programme=groups[group].programme if group in groups and source_of(parts[1]) != PORTAL else parts[1],
             group=group,
             digest=digest,
             is_fresh=problem is None,

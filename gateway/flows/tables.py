@@ -50,3 +50,25 @@ plan_proposal = Table(
     Column("proposed_at", UtcDateTime, nullable=False),
     Index("ix_plan_proposal_plan", "plan_id"),
 )
+
+journal_entry = Table(
+    "journal_entry",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("group_ref", String(200), nullable=False),
+    Column("pupil", String(200), nullable=False),
+    Column("lesson", String(200), nullable=False),
+    Column("lesson_at", UtcDateTime, nullable=False),
+    Column("value", Integer),
+    Column("work", String(200), nullable=False),
+    Column("form", String(10)),
+    Column("typed_by", String(200), nullable=False),
+    Column("on_behalf_of", String(200), nullable=False),
+    Column("answers", String(200), nullable=False),
+    Column("entered_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    Column("withdrawn_by", String(200)),
+    Index("ix_journal_entry_group", "place_id", "group_ref"),
+)

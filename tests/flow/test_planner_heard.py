@@ -73,7 +73,7 @@ def test_portal_planner_and_timetable_together_are_as_one_perfect_source(
     year = SchoolYear(year="2026/27", from_on=date(2026, 9, 1), to_on=date(2027, 5, 26))
     with both(small, timetable_file=timetable) as (hand, books):
         import_calendar(hand.gateway, year, Path("calendar.xlsx"))
-        assert [source.name for source in hand.gateway.sources] == ["portal", "planner", "timetable"]
+        assert [source.name for source in hand.gateway.sources] == ["portal", "planner", "timetable", "journal"]
 
         synced = hand.sync(is_dry_run=True)
 

@@ -1,0 +1,283 @@
+"""What is typed into the gateway itself: a source of its own, heard like the portal and the planner, with declared precedence.
+
+For what has no other way in (a portal that is down on the last day of a period, a word from the teachers' room). Every
+entry says who typed it, at whose word and who answers for it; it goes through the same plan, guards and approvals.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select, update
+
+from gateway.audit.deed import Deed
+from gateway.audit.subjects import pseudonym_of
+from gateway.connectors.port import CheckLine, CheckState, ScopeRead, Stored, Want
+from gateway.domain.errors import ConfigurationError
+from gateway.domain.identifiers import Kind, scope_key, sourced
+from gateway.domain.records import Absence, Entry, Group, Lesson, Mark, Person, Record, Scale
+from gateway.flows.gateway import Gateway
+from gateway.flows.tables import journal_entry
+from gateway.mapping.links import load_links
+from gateway.mapping.record_links import load_pairs
+from gateway.mapping.sources import JOURNAL
+from gateway.reconcile.snapshot import load_records
+from gateway.store.transaction import Store
+
+ENTRIES = "entries"
+"""Second part of the scopes of entries."""
+FIVE = 5.0
+LOWEST, HIGHEST = 1, 5
+AbsenceForm = Literal["absent", "excused", "late"]
+
+
+class Typed(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry as it was asked for.
+
+    Attributes:
+        pupil: Ref of a person of the school, as any source names him.
+        lesson_at: Start of the lesson, aware.
+        value: Five-point mark; None where it is an absence, whose `form` is given then.
+        on_behalf_of: Ref of the person at whose word; empty = the typist's own.
+        answers: Ref of the person who answers for it; empty = the group's teacher.
+    """
+
+    pupil: str
+    group: str
+    lesson_at: datetime
+    value: int | None = None
+    work: str = ""
+    form: AbsenceForm | None = None
+    on_behalf_of: str = ""
+    answers: str = ""
+
+
+class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it stands."""
+
+    id: int
+    kind: Kind
+    pupil: str
+    group: str
+    lesson_at: datetime
+    value: int | None
+    form: str | None
+    work: str
+    typed_by: str
+    on_behalf_of: str
+    answers: str
+    entered_at: datetime
+    withdrawn_at: datetime | None
+
+
+class JournalSource:
+    """The entries as a source; implements `gateway.connectors.port.PortalSource`."""
+
+    name = JOURNAL
+
+    def __init__(self, store: Store, place_id: int) -> None:
+        self._store = store
+        self._place_id = place_id
+
+    def check(self) -> Iterator[CheckLine]:
+        """Count what stands."""
+        count = sum(1 for row in self._load() if row.withdrawn_at is None)
+        if count:
+            yield CheckLine(subject="journal", state=CheckState.OK, sentence=f"Внесено в сам шлюз записей: {count}")
+
+    def iter_scopes(self, want: Want, stored: Stored) -> Iterator[ScopeRead]:
+        """Yield a scope a kind and group that ever had an entry: one that was withdrawn is seen to be gone."""
+        del stored
+        read_at = self._store.now()
+        rows: Mapping[tuple[str, str], list[Row[Any]]] = defaultdict(list)
+        for row in self._load():
+            rows[row.kind, row.group_ref].append(row)
+        for (kind, group), found in sorted(rows.items()):
+            if Kind(kind) not in want.kinds:
+                continue
+            yield ScopeRead(
+                scope=scope_key(Kind(kind), sourced(JOURNAL, ENTRIES), group),
+                kind=Kind(kind),
+                read_at=read_at,
+                records=[_to_record(row) for row in found if row.withdrawn_at is None],
+                pupils_present=frozenset(row.pupil for row in found),
+                items_present=frozenset(_item(row) for row in found),
+            )
+
+    def _load(self) -> Sequence[Row[Any]]:
+        # all at once: the consumer writes between two scopes
+        with self._store.read() as conn:
+            return _load_rows(conn, self._place_id)
+
+
+def add_entry(gateway: Gateway, typed: Typed) -> int:
+    """Store an entry; the next pull hears it.
+
+    Returns:
+        Its number.
+
+    Raises:
+        ConfigurationError: No such pupil, group, lesson or value; nothing is stored.
+    """
+    if (typed.value is None) is (typed.form is None):
+        raise ConfigurationError("Нужна либо отметка, либо пропуск")
+    if typed.value is not None and not LOWEST <= typed.value <= HIGHEST:
+        raise ConfigurationError("Отметка от 1 до 5")
+    if typed.lesson_at.tzinfo is None:
+        raise ConfigurationError("У начала урока нужен часовой пояс, например 2026-11-10T09:00+03:00")
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        people = {one.ref: one for one in load_records(conn, place_id, Person)}
+        if typed.pupil not in people or people[typed.pupil].role != "pupil":
+            raise ConfigurationError("Ученика с таким кодом нет: gateway links waiting, коды вида user:3")
+        for ref in filter(None, (typed.on_behalf_of, typed.answers)):
+            if ref not in people:
+                raise ConfigurationError("Человека, за которого вносится запись, среди людей школы нет")
+        lesson = _find_lesson(conn, place_id, typed)
+        kind = Kind.MARK if typed.value is not None else Kind.ABSENCE
+        number = conn.execute(
+            insert(journal_entry)
+            .values(
+                place_id=place_id,
+                kind=kind.value,
+                group_ref=typed.group,
+                pupil=typed.pupil,
+                lesson=lesson.ref,
+                lesson_at=lesson.starts_at,
+                value=typed.value,
+                work=typed.work[:200],
+                form=typed.form,
+                typed_by=gateway.actor.name,
+                on_behalf_of=typed.on_behalf_of,
+                answers=typed.answers,
+                entered_at=gateway.store.now(conn),
+            )
+            .returning(journal_entry.c.id)
+        ).scalar_one()
+        _note(gateway, conn, place_id, "journal.entered", kind, number, typed.pupil, typed.on_behalf_of)
+    return int(number)
+
+
+def withdraw_entry(gateway: Gateway, number: int) -> None:
+    """Take an entry back; what stands in the city by it becomes a delete that waits for a person, by the usual rules.
+
+    Raises:
+        ConfigurationError: No such entry, or it was taken back already.
+    """
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        here = (
+            journal_entry.c.id == number,
+            journal_entry.c.place_id == place_id,
+            journal_entry.c.withdrawn_at.is_(None),
+        )
+        row = conn.execute(select(journal_entry).where(*here)).one_or_none()
+        if row is None:
+            raise ConfigurationError("Записи с таким номером нет, или она уже отозвана")
+        now = gateway.store.now(conn)
+        conn.execute(update(journal_entry).where(*here).values(withdrawn_at=now, withdrawn_by=gateway.actor.name))
+        _note(gateway, conn, place_id, "journal.withdrawn", Kind(row.kind), number, row.pupil, row.on_behalf_of)
+
+
+def load_entries(gateway: Gateway) -> list[EntryLine]:
+    """Load all entries of the place, the newest first."""
+    with gateway.store.write() as conn:
+        rows = _load_rows(conn, gateway.place_id(conn))
+    return [
+        EntryLine(
+            id=row.id,
+            kind=Kind(row.kind),
+            pupil=row.pupil,
+            group=row.group_ref,
+            lesson_at=row.lesson_at,
+            value=row.value,
+            form=row.form,
+            work=row.work,
+            typed_by=row.typed_by,
+            on_behalf_of=row.on_behalf_of,
+            answers=row.answers,
+            entered_at=row.entered_at,
+            withdrawn_at=row.withdrawn_at,
+        )
+        for row in reversed(rows)
+    ]
+
+
+def _load_rows(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
+    query = select(journal_entry).where(journal_entry.c.place_id == place_id).order_by(journal_entry.c.id)
+    return conn.execute(query).all()
+
+
+def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson:
+    groups = {one.ref for one in load_records(conn, place_id, Group)}
+    if typed.group not in groups:
+        raise ConfigurationError("Группы с таким кодом нет, коды вида group:1")
+    same = {typed.group, *(ref for ref, own in load_pairs(conn, place_id, Kind.GROUP).items() if own == typed.group)}
+    lessons = [
+        one for one in load_records(conn, place_id, Lesson) if one.group in same and one.starts_at == typed.lesson_at
+    ]
+    if not lessons:
+        raise ConfigurationError("Урока этой группы, который начинается в это время, нет")
+    return min(lessons, key=lambda one: (one.group != typed.group, one.ref))
+
+
+def _to_record(row: Row[Any]) -> Record:
+    entry = Entry(typed_by=row.typed_by, on_behalf_of=row.on_behalf_of, answers=row.answers, way=JOURNAL)
+    origins = {"*": f"{JOURNAL}/entry/{row.id}"}
+    if row.kind == Kind.ABSENCE.value:
+        return Absence(
+            ref=sourced(JOURNAL, f"absence:{row.id}"),
+            origins=origins,
+            entry=entry,
+            pupil=row.pupil,
+            lesson=row.lesson,
+            group=row.group_ref,
+            form=row.form,
+        )
+    return Mark(
+        ref=sourced(JOURNAL, f"mark:{row.id}"),
+        origins=origins,
+        entry=entry,
+        pupil=row.pupil,
+        programme=sourced(JOURNAL, ENTRIES),
+        group=row.group_ref,
+        item=_item(row),
+        item_name=row.work,
+        item_form="manual",
+        module="page",
+        scale=Scale("points", 0, FIVE),
+        raw_points=float(row.value),
+        lesson_at=row.lesson_at,
+    )
+
+
+def _item(row: Row[Any]) -> str:
+    return str(row.lesson)
+
+
+def _note(
+    gateway: Gateway, conn: Connection, place_id: int, action: str, kind: Kind, number: int, pupil: str, author: str
+) -> None:
+    city_id = load_links(conn, place_id, Kind.PERSON).get(pupil)
+    subject = f"city-pupil:{city_id}" if city_id is not None else pupil
+    gateway.audit.append(
+        conn,
+        Deed(
+            action=action,
+            actor=gateway.actor,
+            originator=pseudonym_of(conn, gateway.place, author, kind="teacher") if author else None,
+            place=gateway.place,
+            object_type=kind.value,
+            object_id=f"journal:{number}",
+            subject=pseudonym_of(conn, gateway.place, subject),
+            city_id=city_id,
+            outcome="decided",
+        ),
+    )
+
+
+__all__ = ["EntryLine", "JournalSource", "Typed", "add_entry", "load_entries", "withdraw_entry"]
