@@ -158,7 +158,7 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
             )
             .returning(journal_entry.c.id)
         ).scalar_one()
-        _note(gateway, conn, place_id, "journal.entered", kind, number, typed.pupil, typed.on_behalf_of)
+        _note(gateway, conn, place_id, kind, number, typed.pupil, typed.on_behalf_of, action="journal.entered")
     return int(number)
 
 
@@ -180,7 +180,7 @@ def withdraw_entry(gateway: Gateway, number: int) -> None:
             raise ConfigurationError("Записи с таким номером нет, или она уже отозвана")
         now = gateway.store.now(conn)
         conn.execute(update(journal_entry).where(*here).values(withdrawn_at=now, withdrawn_by=gateway.actor.name))
-        _note(gateway, conn, place_id, "journal.withdrawn", Kind(row.kind), number, row.pupil, row.on_behalf_of)
+        _note(gateway, conn, place_id, Kind(row.kind), number, row.pupil, row.on_behalf_of, action="journal.withdrawn")
 
 
 def load_entries(gateway: Gateway) -> list[EntryLine]:
@@ -260,7 +260,15 @@ def _item(row: Row[Any]) -> str:
 
 
 def _note(
-    gateway: Gateway, conn: Connection, place_id: int, action: str, kind: Kind, number: int, pupil: str, author: str
+    gateway: Gateway,
+    conn: Connection,
+    place_id: int,
+    kind: Kind,
+    number: int,
+    pupil: str,
+    author: str,
+    *,
+    action: str,
 ) -> None:
     city_id = load_links(conn, place_id, Kind.PERSON).get(pupil)
     subject = f"city-pupil:{city_id}" if city_id is not None else pupil
