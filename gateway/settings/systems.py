@@ -34,7 +34,7 @@ class FinalItem(Group):
     """`[[portal.finals]]`: which gradebook item holds a final mark. The first row that matches decides; none = an ordinary mark."""
 
     match: Literal["name", "number", "category_total", "course_total"] = "name"
-    """What the pattern is tried on: an item's name or idnumber, a category's name; a course has one total."""
+    """What the pattern is tried on: an item's name or idnumber, either of a category's total; a course has one total."""
     pattern: str = ".*"
     """Regular expression, searched without regard to case."""
     form: Literal["period", "intermediate", "year", "final"] = "period"

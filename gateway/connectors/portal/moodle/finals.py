@@ -32,8 +32,10 @@ def _speaks_of(rule: FinalItem, item: wire.GradeItem) -> bool:
         return False
     if rule.match == "course_total":
         return True
-    text = (item.idnumber if rule.match == "number" else wire.to_plain(item.itemname or "")) or ""
-    return re.search(rule.pattern, unicodedata.normalize("NFC", text), re.IGNORECASE) is not None
+    name, number = wire.to_plain(item.itemname or ""), item.idnumber or ""
+    # a category's total often comes without a name; its idnumber is what a teacher can set
+    texts = {"name": (name,), "number": (number,), "category_total": (name, number)}[rule.match]
+    return any(re.search(rule.pattern, unicodedata.normalize("NFC", text), re.IGNORECASE) for text in texts if text)
 
 
 def to_final(
