@@ -146,12 +146,12 @@ def read_level(cell: Cell, reader: Reader) -> str | None:
 
 def read_lesson_day(cell: Cell, reader: Reader) -> date | None:
     """A day of the school year."""
-    return None if _is_blank(cell) else read_day(_checked(cell), reader.year)
+    return None if is_blank(cell) else read_day(_checked(cell), reader.year)
 
 
 def read_study_day(cell: Cell, reader: Reader) -> date | str | None:
     """A day of a plan, or what else people write there: «1 неделя», «05.09–12.09»."""
-    if _is_blank(cell):
+    if is_blank(cell):
         return None
     try:
         return read_day(_checked(cell), reader.year)
@@ -164,7 +164,7 @@ def read_study_day(cell: Cell, reader: Reader) -> date | str | None:
 
 def read_birthday(cell: Cell, reader: Reader) -> date | None:
     """A birthday."""
-    return None if _is_blank(cell) else read_birth(_checked(cell), reader.today)
+    return None if is_blank(cell) else read_birth(_checked(cell), reader.today)
 
 
 def read_weekday(cell: Cell, reader: Reader) -> int | None:
@@ -181,7 +181,7 @@ def read_weekday(cell: Cell, reader: Reader) -> int | None:
 def read_time(cell: Cell, reader: Reader) -> time | None:
     """A time of day; of «08:30–09:15» the beginning."""
     del reader
-    if _is_blank(cell):
+    if is_blank(cell):
         return None
     found = find_time(_checked(cell))
     if found is None and isinstance(cell, str):
@@ -252,10 +252,6 @@ def read_form(cell: Cell, reader: Reader) -> Literal["offline", "online"] | None
 
 def is_blank(cell: Cell) -> bool:
     """Whether there is nothing in a cell."""
-    return _is_blank(cell)
-
-
-def _is_blank(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip(" \t\r\n\u00a0"))
 
 

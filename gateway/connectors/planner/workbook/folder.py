@@ -6,7 +6,6 @@ waits for the next read; what was read of it before stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def find_files(folder: Path, clock: Clock, *, settle_s: float, caps: Caps) -> li
     for path, stat in before.items():
         key = xxhash.xxh3_64_hexdigest(path.relative_to(folder).as_posix().encode())[:8]
         try:
-            if path.with_name(path.name) in locks:
+            if path in locks:
                 raise CellError(WB_OPEN_ELSEWHERE)
             now = path.stat()
             if (now.st_size, now.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
@@ -97,14 +96,9 @@ def digest_file(path: Path) -> str:
     """
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
-        for chunk in _chunks(file):
+        while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _chunks(file: object) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK_BYTES):  # type: ignore[attr-defined]  # an open binary file
-        yield chunk
 
 
 def _is_workbook(path: Path) -> bool:
