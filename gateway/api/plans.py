@@ -51,7 +51,7 @@ def list_guards(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS
     limits = build_lane_limits(asked.gateway.settings)
     with asked.gateway.store.read() as conn:
         found = get_seen_plan(conn, asked.scope, asked.place_id, number)
-        rows = [*found.guards, *judge_plan(conn, asked.place_id, found, limits)]
+        rows = [*found.guards, *judge_plan(conn, asked.place_id, found, limits, with_impact=asked.scope.is_whole)]
     return send_page(rows, None)
 
 

@@ -19,6 +19,8 @@ import msgspec
 from gateway.reconcile.guard import GuardRow, Verdict
 
 WHOLE_SCHOOL = "*"
+AVERAGE = "average"
+"""The guard whose rows tell a class's average, which is not for everybody's eyes."""
 
 
 OP_OF_GUARD: Mapping[str, str] = {
@@ -26,7 +28,7 @@ OP_OF_GUARD: Mapping[str, str] = {
     "lane_creates": "create",
     "lane_changes": "change",
     "past_period": "change",
-    "average": "change",
+    AVERAGE: "change",
 }
 """What a guard that says hold puts behind its gate, in its lane and no other; deletes wait behind their own in any case."""
 
@@ -133,7 +135,7 @@ def judge_impact(impacts: Iterable[Impact], limits: LaneLimits) -> list[GuardRow
         actual = f"{one.before:.2f} → {'–' if one.after is None else f'{one.after:.2f}'}, итог у {one.pupils_moved}"
         rows.append(
             GuardRow(
-                guard="average",
+                guard=AVERAGE,
                 scope=f"mark|{one.class_name}|{one.subject}",
                 limit=f"не больше {limits.average_shift:.2f}",
                 actual=actual,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from gateway.access.roles import Reach
 from gateway.access.scope import Scope, account_code
 from gateway.domain.errors import NotVisibleError
+from gateway.reconcile.lanes import AVERAGE
 from gateway.reconcile.plan import SealedPlan, load_plan
 from gateway.reconcile.tables import plan, run
 
@@ -50,11 +51,11 @@ def get_seen_run(conn: Connection, scope: Scope, place_id: int, run_id: int) -> 
 
 def load_seen_plans(conn: Connection, scope: Scope, place_id: int, *, before: int, limit: int) -> list[SealedPlan]:
     """Load sealed plans; pages as `load_seen_runs`."""
-    del scope  # a plan's counters are of the whole school and of nobody: to have the action is enough
     query = select(plan.c.id).where(plan.c.place_id == place_id, plan.c.hash.is_not(None))
     if before:
         query = query.where(plan.c.id < before)
-    return [load_plan(conn, number) for number in conn.execute(query.order_by(plan.c.id.desc()).limit(limit)).scalars()]
+    numbers = conn.execute(query.order_by(plan.c.id.desc()).limit(limit)).scalars().all()
+    return [_seen(scope, load_plan(conn, number)) for number in numbers]
 
 
 def get_seen_plan(conn: Connection, scope: Scope, place_id: int, plan_id: int) -> SealedPlan:
@@ -63,11 +64,17 @@ def get_seen_plan(conn: Connection, scope: Scope, place_id: int, plan_id: int) -
     Raises:
         NotVisibleError: There is none at this place.
     """
-    del scope  # as above
     query = select(plan.c.id).where(plan.c.id == plan_id, plan.c.place_id == place_id, plan.c.hash.is_not(None))
     if conn.execute(query).one_or_none() is None:
         raise NotVisibleError("Такой записи нет")
-    return load_plan(conn, plan_id)
+    return _seen(scope, load_plan(conn, plan_id))
+
+
+def _seen(scope: Scope, found: SealedPlan) -> SealedPlan:
+    """A plan's counters are of the whole school and of nobody; the average of a class is not for every teacher."""
+    if scope.is_whole:
+        return found
+    return msgspec.structs.replace(found, guards=[row for row in found.guards if row.guard != AVERAGE])
 
 
 def _runs(scope: Scope, place_id: int):  # type: ignore[no-untyped-def]  # a select of all columns

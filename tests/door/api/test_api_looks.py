@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from gateway.access.roles import Role, Tie
 from gateway.audit.read import verify
 from gateway.audit.subjects import find_pseudonyms
+from gateway.reconcile.tables import plan
 from gateway.telemetry import ALLOWED_KEYS
 
 
@@ -108,6 +110,26 @@ def test_the_admin_gets_reasons_states_and_pseudonyms_and_neither_name_nor_value
     assert all(one["ours"] == one["theirs"] == {} for one in differences)
     assert pseudonym(school, "city-pupil:1001") in {line["pupil"] for line in lines}
     assert looks(school) == []
+
+
+def test_the_average_of_a_class_in_a_guards_row_is_for_those_who_lead(school: Any) -> None:
+    school.account("director", Role.DIRECTOR)
+    school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
+    row = {"guard": "average", "scope": "mark|8А|физика", "limit": "0.30", "actual": "4.50 → 3.90", "verdict": "hold"}
+    other = {**row, "guard": "lane_changes", "scope": "mark|8А", "actual": "76 из 100"}
+    with school.gateway.store.write() as conn:
+        guards = [{**one, "override": "deputy_head"} for one in (row, other)]
+        conn.execute(update(plan).where(plan.c.id == 1).values(guards=guards))
+
+    def told(login: str, path: str) -> set[str]:
+        answer = school.call(login).get(path).json()
+        rows = answer["guards"] if "guards" in answer else answer["items"]
+        return {one["guard"] for one in rows}
+
+    for path in ("/plans/1", "/plans/1/guards"):
+        assert "average" in told("director", path)
+        assert "average" not in told("teacher", path)
+        assert "lane_changes" in told("teacher", path)
 
 
 def test_the_admin_reads_only_technical_entries_of_the_audit_and_the_auditor_all(school: Any) -> None:
