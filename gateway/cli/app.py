@@ -29,6 +29,7 @@ from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
 from gateway.cli.schedule import schedule_app
 from gateway.cli.simulate import simulate_command
+from gateway.cli.sources import sources_app
 from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
 from gateway.cli.users import users_app
@@ -73,6 +74,7 @@ app.command("check")(check_command)
 app.add_typer(links_app, name="links")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(journal_app, name="journal")
+app.add_typer(sources_app, name="sources")
 app.add_typer(planner_app, name="planner")
 app.command("pull")(pull_command)
 app.add_typer(plan_app, name="plan")

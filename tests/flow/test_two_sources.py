@@ -18,6 +18,7 @@ from gateway.domain.records import Group, Lesson, Mark, Person, Scale, Subject
 from gateway.flows.sync import Synced
 from gateway.mapping.tables import record_link, source_conflict
 from gateway.reconcile.snapshot import load_records
+from gateway.report.source_view import load_conflicts, load_sources
 
 NAME = "planner"
 GROUP = sourced(NAME, "group:7a")
@@ -187,6 +188,14 @@ def test_two_words_on_one_mark_wait_for_the_teacher_and_the_last_writer_does_not
     assert [(row.ref, row.field, row.reason, row.owner) for row in conflict] == [
         (mark.ref, "mark.value", "SOURCES_DISAGREE", "teacher")
     ]
+    place_id = school.hand.place_id()
+    with school.hand.gateway.store.read() as conn:
+        shown = load_conflicts(conn, place_id)
+        names = {line.name: line.unread_scopes for line in load_sources(conn, place_id)}
+    assert [(line.ref, line.reason, line.winner, line.others) for line in shown] == [
+        (mark.ref, "SOURCES_DISAGREE", mark.ref, list(school.planner.marks))
+    ]
+    assert names == {"planner": 0, "portal": 0}
     school.hand.assert_sound()
 
     school.planner.marks[school.page_mark(mark, lesson).ref] = school.page_mark(
