@@ -29,4 +29,4 @@ def hand_list_command(
         elif to is not None:
             OUT.print(f"Записано строк: {len(lines)}\n  {workbook}\n  {text}", highlight=False)
         else:
-            OUT.print(to_text(lines), highlight=False, markup=False)
+            OUT.print(to_text(lines), highlight=False, markup=False, soft_wrap=True)

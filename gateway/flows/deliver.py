@@ -209,7 +209,7 @@ def _count(gateway: Gateway, place_id: int, since: datetime, problems: list[Prob
     for state, _, count in rows:
         by_state[state] = by_state.get(state, 0) + count
     return Delivered(
-        sent=sum(count for _, was_sent, count in rows if was_sent),
+        sent=sum(count for state, was_sent, count in rows if was_sent and state != State.BY_HAND.value),
         accepted=by_state.get(State.ACCEPTED.value, 0) + by_state.get(State.VERIFIED.value, 0),
         verified=by_state.get(State.VERIFIED.value, 0),
         parked=by_state.get(State.PARKED.value, 0),

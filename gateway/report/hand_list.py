@@ -190,8 +190,8 @@ def _sentence(line: HandLine) -> str:
     told = line.value.replace("\n", "\n        ")
     form = f" ({line.form}, вес {line.weight})" if line.form else ""
     was = f", сейчас там: {line.was}" if line.was and line.action != "удалить" else ""
-    what = f"{line.action} {line.what} {told or line.was}{form}{was}".strip()
-    return f"{place}: {what} [№ {line.operation}]" if place else f"{what} [№ {line.operation}]"
+    what = f"{line.action}: {line.what} {told or line.was}{form}{was}".strip()
+    return f"{place} — {what} [№ {line.operation}]" if place else f"{what} [№ {line.operation}]"
 
 
 def to_workbook(lines: Sequence[HandLine]) -> bytes:
