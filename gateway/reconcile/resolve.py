@@ -27,7 +27,7 @@ from gateway.domain.city import (
     TopicsIntent,
 )
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import ENTER_BY_HAND
+from gateway.domain.reasons import ENTER_BY_HAND, SEVERAL_AFTER_UNKNOWN
 from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
@@ -270,8 +270,11 @@ def _held_by_delivery(triple: Triple, busy: Busy) -> Decision | None:
     if key in busy.records or (triple.base is None and triple.object_key in busy.cells):
         return Decision(Category.WAITING, "IN_FLIGHT")
     wanted = triple.ours if triple.ours is not None else triple.base
-    if key in busy.parked and busy.parked[key][0] == wanted and triple.ours != triple.base:
-        return Decision(Category.REJECTED, busy.parked[key][1])
+    if key in busy.parked and triple.ours != triple.base:
+        refused, reason = busy.parked[key]
+        # one of several objects may be ours: whatever would be made now might stand beside it
+        if refused == wanted or (triple.base is None and reason == SEVERAL_AFTER_UNKNOWN):
+            return Decision(Category.REJECTED, reason)
     return None
 
 

@@ -129,6 +129,8 @@ def _allowed_reasons(oracle: Oracle, place: Place) -> frozenset[str]:
         allowed |= {"SCOPE_RESET"}
     if place.kind in (Kind.COMMENT, Kind.FINAL) and len(oracle.portal.causes[place.key].values) > 1:
         allowed |= {"NO_CITY_CALL"}  # what was corrected at school, and the city has no call for
+    if place.kind.value in oracle.hidden_kinds():
+        allowed |= {"UNREAD_TARGET"}
     others = [one for one in oracle.portal.school.places if one.kind is place.kind and one.group is place.group]
     live = sum(1 for one in others if oracle.portal.causes[one.key].now is not None and oracle.portal.is_enrolled(one))
     ever = sum(1 for one in others if any(value is not None for value in oracle.portal.causes[one.key].values))

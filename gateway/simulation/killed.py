@@ -37,7 +37,7 @@ from gateway.simulation.stage import Stage, Violation
 from gateway.simulation.store import StageStore
 from gateway.simulation.world import Sending, World
 
-MAX_PASSES = 3
+MAX_PASSES = 6
 MAX_TURNS = 30
 RESTART_S = 60.0
 """How long a killed process stays away: longer than a lease, so that what it held is free again."""

@@ -99,6 +99,19 @@ class Oracle:
     _credits: Counter[NaturalKey] = field(default_factory=Counter)
     _refusals: dict[tuple[int, int], list[str]] = field(default_factory=dict)
 
+    def hidden_kinds(self) -> set[str]:
+        """Kinds of which people have deleted all that the gateway knows in the city: it takes that for a lie, and waits."""
+        hidden: set[str] = set()
+        for plural, kind in SEEN_KINDS.items():
+            known = [city_id for seen, city_id, _ in self._load_seen() if seen == kind]
+            standing = {row["id"] for row in self.city.standing(plural)}
+            if known and not standing.intersection(known):
+                hidden.add(kind)
+        return hidden
+
+    def _load_seen(self) -> list[tuple[str, int, str]]:
+        return self.store.raw.execute(SEEN_OF_YEAR, (self.year,)).fetchall()
+
     # --- what the gateway knows
 
     def load_read(self) -> dict[NaturalKey, str | None]:
@@ -138,7 +151,7 @@ class Oracle:
     def note_sending(self, request_id: str) -> None:
         """A worker took a request id: what it knows from now on counts."""
         seen: dict[tuple[str, int], tuple[str, int, int, str]] = {}
-        for kind, city_id, body in self.store.raw.execute(SEEN_OF_YEAR, (self.year,)).fetchall():
+        for kind, city_id, body in self._load_seen():
             seen[kind, city_id] = _seen_of(kind, json.loads(body))
         self.recorded_s[request_id] = self.stage.elapsed_s
         self._sendings[request_id] = Sending(
@@ -168,8 +181,10 @@ class Oracle:
         if row is None:
             return
         earlier = self._refusals.setdefault((row[0], self.epoch), [])
-        for one in earlier:  # a refusal that killed nobody was written down; another has to be asked for again
-            if self.store.raw.execute("SELECT finished_at FROM attempt WHERE request_id = ?", (one,)).fetchone()[0]:
+        written = "SELECT count(*) FROM audit_entry WHERE request_id = ? AND action <> 'operation.intended'"
+        # a refusal whose hearer lived and still had the row was written down; any other has to be asked for again
+        for one in earlier:
+            if self.store.raw.execute(written, (one,)).fetchone()[0]:
                 raise Violation("I13", f"operation {row[0]} asks again what was refused")
         earlier.append(request_id)
 

@@ -125,11 +125,13 @@ def broker_url(request: pytest.FixtureRequest) -> str | None:
 class Fleet:
     """A city, a database, a Redis, and workers as threads of this process or as processes of their own."""
 
-    def __init__(self, folder: Path, database_url: str, server: RedisServer, stack: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, server: RedisServer, stack: ExitStack, lesson_count: int = 1
+    ) -> None:
         self.folder = folder
         self.redis = server
         app = build_city_app(
-            now=ShiftedClock(NOW).now, rate_per_s=None, like=LikeSchool(build_school(1, lesson_count=1))
+            now=ShiftedClock(NOW).now, rate_per_s=None, like=LikeSchool(build_school(1, lesson_count=lesson_count))
         )
         self.base_url = stack.enter_context(serve_in_thread(app)).base_url
         facts = app.state.city.describe()
@@ -206,6 +208,12 @@ class Fleet:
     def start_worker(self) -> subprocess.Popen[bytes]:
         """A worker as a process: `gateway worker` with the settings in its environment; comes back when it lives."""
         before = self.count_workers()
+        process = self.spawn_worker()
+        wait_until(lambda: self.count_workers() > before, what="the worker lives")
+        return process
+
+    def spawn_worker(self) -> subprocess.Popen[bytes]:
+        """As `start_worker`, without waiting for it: where others die meanwhile, their number says nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
         for group, fields in self._groups.items():
             environment |= {
@@ -214,7 +222,6 @@ class Fleet:
             }
         process = subprocess.Popen([sys.executable, "-m", "gateway", "worker"], cwd=self.folder, env=environment)
         self._processes.append(process)
-        wait_until(lambda: self.count_workers() > before, what="the worker lives")
         return process
 
     def _end_processes(self) -> None:
@@ -276,9 +283,9 @@ def build_fleet(tmp_path: Path, redis_server: Callable[..., RedisServer]) -> Ite
     """Builds a fleet; on a SQLite file unless another database is named."""
     with ExitStack() as stack:
 
-        def build(*options: str, database_url: str | None = None) -> Fleet:
+        def build(*options: str, database_url: str | None = None, lesson_count: int = 1) -> Fleet:
             url = database_url or f"sqlite:///{tmp_path / 'fleet.sqlite'}"
-            return Fleet(tmp_path, url, redis_server(*options), stack)
+            return Fleet(tmp_path, url, redis_server(*options), stack, lesson_count)
 
         yield build
 
