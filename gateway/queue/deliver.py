@@ -131,11 +131,13 @@ class Delivery:
         request_ids = {row.id: self._request_ids() for row in rows}
         marked = self._sending.mark(rows, request_ids)
         batch: list[Answered] = []
+        queue = _InTurn(self._pace, turns)
         answer: Accepted | GatewayError | None = None
         try:
             for number, row in enumerate(marked.sent):
                 is_called = number == 0 or self._goes_on(answer)
-                answer = self._call(row, request_ids[row.id], turns, number, marked_at) if is_called else None
+                left_count = len(marked.sent) - number
+                answer = self._call(row, request_ids[row.id], queue, left_count, marked_at) if is_called else None
                 batch.append(Answered(row=row, request_id=request_ids[row.id], answer=answer))
         except Exception:
             # a fault of ours leaves its own operation unknown, and neither those before it nor those after it
@@ -151,7 +153,7 @@ class Delivery:
         return isinstance(answer, Accepted) or answer.recovery in GOES_ON_AFTER
 
     def _call(
-        self, row: Row[Any], request_id: str, turns: Turns, number: int, marked_at: float
+        self, row: Row[Any], request_id: str, queue: _InTurn, left_count: int, marked_at: float
     ) -> Accepted | GatewayError | None:
         """Make one call in its turn; None where it was too late for it: nothing was sent.
 
@@ -159,8 +161,7 @@ class Delivery:
         is counted from there too.
         """
         try:
-            if not turns.wait(number):
-                self._pace.take()
+            queue.wait(left_count)
         except ThrottledError:
             return None
         spent_s = self._monotonic() - marked_at
@@ -176,6 +177,31 @@ class Delivery:
                 return self._sink.delete(row.city_id, intent, request_id=request_id)
         except GatewayError as error:
             return error
+
+
+class _InTurn:
+    """Waits for the turn of each call of a batch; where turns have passed meanwhile, it takes others for what is left."""
+
+    def __init__(self, pace: Pace, turns: Turns) -> None:
+        self._pace = pace
+        self._turns = turns
+        self._used_count = 0
+
+    def wait(self, left_count: int) -> None:
+        """Wait for the next turn.
+
+        Args:
+            left_count: Calls of the batch still to be made, this one included.
+
+        Raises:
+            ThrottledError: The city asked for a longer wait than a thread may spend.
+        """
+        while True:
+            if self._used_count == len(self._turns):
+                self._turns, self._used_count = self._pace.reserve(left_count), 0
+            self._used_count += 1
+            if self._turns.wait(self._used_count - 1):
+                return
 
 
 def _batch_of(row: Row[Any]) -> tuple[str, int, int]:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import event
 
+from gateway.connectors.pace import Pace
 from gateway.connectors.port import Accepted
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import (
@@ -41,7 +42,28 @@ class Ticks:
         return self.now_s
 
 
-def build_worker(desk: Any, *, ticks: Callable[[], float] | None = None) -> Delivery:
+class Lateness:
+    """A pace of which the turns of the given numbers have passed when they are come to; counts what was asked for."""
+
+    def __init__(self, *passed: int) -> None:
+        self.asked: list[int] = []
+        self._passed = passed
+        self._given = 0
+
+    def take(self) -> None:
+        raise AssertionError("turns of a batch are taken together")
+
+    def reserve(self, count: int) -> Lateness.Turns:
+        self.asked.append(count)
+        first, self._given = self._given, self._given + count
+        return Lateness.Turns([number not in self._passed for number in range(first, first + count)])
+
+    class Turns(list[bool]):
+        def wait(self, number: int) -> bool:
+            return self[number]
+
+
+def build_worker(desk: Any, *, ticks: Callable[[], float] | None = None, pace: Pace | None = None) -> Delivery:
     numbers = itertools.count(1)
     terms = msgspec.structs.replace(desk.terms, batch_count=BATCH)
     return Delivery(
@@ -52,6 +74,7 @@ def build_worker(desk: Any, *, ticks: Callable[[], float] | None = None) -> Deli
         city=desk.place.city,
         request_ids=lambda: f"request-{next(numbers)}",
         monotonic=ticks or Ticks(),
+        pace=pace,
     )
 
 
@@ -179,6 +202,16 @@ def test_a_worker_killed_in_a_batch_leaves_every_mark_to_be_read_back(desk: Any,
 
     assert (settled.verified, settled.resent) == (1, 2)
     assert desk.states() == [State.VERIFIED, State.READY, State.READY]
+
+
+def test_turns_that_passed_while_a_batch_was_marked_are_given_up_and_others_taken_for_what_is_left(desk: Any) -> None:
+    ids = queue_marks(desk, 4)
+    pace = Lateness(0, 1)
+
+    states = build_worker(desk, pace=pace).deliver_many(ids)
+
+    assert set(states.values()) == {State.ACCEPTED}
+    assert pace.asked == [4, 2]
 
 
 def test_what_failed_before_goes_alone_so_that_it_takes_nobody_with_it(desk: Any) -> None:
