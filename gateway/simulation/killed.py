@@ -209,6 +209,8 @@ def _run_killed(
 def _prepare(job: Job, folder: Path, seed: int) -> World:
     """A world in which everything is agreed that stands there, and something has just changed at the portal."""
     rng = Random(seed)  # noqa: S311  # repeatable on purpose
+    for old in folder.glob(f"{job.name}.sqlite*"):
+        old.unlink()
     world = World(
         seed,
         shaped=partial(_shape, classes=job.classes),
