@@ -226,7 +226,7 @@ def chosen_trials(build_world: Any, make_hand: Any) -> Trials:
 
 @pytest.mark.slow
 def test_killed_while_final_marks_remarks_and_topics_go_every_one_stands_once(chosen_trials: Trials) -> None:
-    """Every eighth step of the delivery: a remark is not de-duplicated by the city, a plan is three calls."""
+    """Every fourteenth step of the delivery: a remark is not de-duplicated by the city, a plan is three calls."""
     trials = chosen_trials
     trials.begin()
     assert trials.run(None) == DONE
@@ -235,7 +235,7 @@ def test_killed_while_final_marks_remarks_and_topics_go_every_one_stands_once(ch
     trials.check()
     assert {entry[0] for entry in wanted} == {"comment", "final", "topics"}
 
-    for at in range(planned + 1, delivered + 1, 1 if os.environ.get(EVERY_STEP) else 8):
+    for at in range(planned + 1, delivered + 1, 1 if os.environ.get(EVERY_STEP) else 14):
         trials.begin()
         assert trials.run(at) == KILLED, at
         assert trials.run(None) == DONE, at

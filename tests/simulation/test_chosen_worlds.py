@@ -10,8 +10,8 @@ from gateway.simulation.many import play_many
 
 pytestmark = pytest.mark.slow
 
-CHOSEN_COUNT = 6
-"""Some ten seconds; the figures play a tenth of their seeds so."""
+CHOSEN_COUNT = 4
+"""Some six seconds; the figures play a tenth of their seeds so."""
 
 
 def test_no_world_with_the_chosen_kinds_violates_an_invariant(
