@@ -13,7 +13,8 @@ from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_jso
 from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.flows.gateway import Gateway
 from gateway.flows.passport import find_records, show_as_of, show_passport
-from gateway.report.passport import AsOf, Passport
+from gateway.report.life import AsOf
+from gateway.report.passport import Passport
 
 STEP_WORDS = {
     "read": "прочитано",

@@ -22,7 +22,8 @@ from gateway.flows.gateway import Gateway
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
 from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice
-from gateway.reconcile.follow import Followed, follow_chunk, prove_chunk, settle_chunk
+from gateway.reconcile.follow import Followed, follow_chunk
+from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import discrepancy, discrepancy_step
 from gateway.store.among import among
 

@@ -15,7 +15,8 @@ from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
 from gateway.mapping.links import load_links
 from gateway.reconcile.tables import base, intended
-from gateway.report.passport import AsOf, Passport, find_kinds, find_refs, load_as_of, load_passport
+from gateway.report.life import AsOf, load_as_of
+from gateway.report.passport import Passport, find_kinds, find_refs, load_passport
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,22 +9,20 @@ Source: product.md N1, N8, N14; design, "Passport".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from gateway.domain.city import Atom, Intent
 from gateway.domain.discrepancies import DiscrepancyState
-from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import REASONS
-from gateway.domain.records import RECORD_TYPES, Record
-from gateway.mapping.atoms import atom_of_city, atom_of_intent
+from gateway.domain.reasons import ENTER_BY_HAND, REASONS
+from gateway.mapping.atoms import atom_of_intent
 from gateway.mapping.tables import mark_lesson
 from gateway.queue.states import OPEN, State
-from gateway.queue.tables import attempt, operation, receipt
+from gateway.queue.tables import operation
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import (
@@ -32,19 +30,14 @@ from gateway.reconcile.tables import (
     decision,
     decision_scope,
     discrepancy,
-    discrepancy_step,
     intended,
     plan,
     record,
-    record_version,
     scope_state,
     shadow,
-    shadow_version,
 )
+from gateway.report.life import STATE_WORDS, Event, city_atom, iter_events, local_words, record_of
 from gateway.report.plan_view import Words
-
-MOST_EVENTS = 500
-"""Events of one kind in a passport: a mark that was touched more often than that is a fault, and its newest tell it."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,15 +47,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     is_passed: bool
     words: str
     reason: str = ""
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, by the moment at which we learnt of it; `note` has codes and numbers, never a payload."""
-
-    at: datetime
-    what: str
-    words: str
-    note: str = ""
 
 
 class Passport(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,23 +77,6 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[Step]
     events: Sequence[Event]
     discrepancy_id: int | None
-
-
-class AsOf(msgspec.Struct, frozen=True, kw_only=True):
-    """What stood in either journal at a moment, as far as it had been read by then.
-
-    Attributes:
-        is_ours_known: Ours had been read at all by then; otherwise it is unknown and not absent.
-        is_theirs_known: The same of the city's object.
-    """
-
-    at: datetime
-    is_ours_known: bool
-    ours: str
-    ours_since: datetime | None
-    is_theirs_known: bool
-    theirs: Mapping[str, str]
-    theirs_since: datetime | None
 
 
 class _Ground(msgspec.Struct, frozen=True):
@@ -171,13 +138,14 @@ def load_passport(conn: Connection, place_id: int, kind: str, ref: str) -> Passp
     words = Words(conn, place_id)
     meant = _first_body(ground)
     intent = None if meant is None else _intent_of(kind, meant)
-    local = None if ground.record is None else _record_of(kind, ground.record.body)
+    local = None if ground.record is None else record_of(kind, ground.record.body)
     cell = words.cell(kind, intent, local)
     ours = None if ground.intended is None else _atom_of(kind, ground.intended.intent)
     agreed = None if ground.base is None else _atom_of(kind, ground.base.intent)
-    shown = None if ground.shown is None else _city_atom(kind, ground.shown.body)
+    shown = None if ground.shown is None else city_atom(kind, ground.shown.body)
     verdict, whose_move = _verdict(ground, words, shown)
     found = ground.intended
+    discrepancy_id = None if ground.discrepancy is None else ground.discrepancy.id
     return Passport(
         kind=kind,
         ref=ref,
@@ -196,53 +164,10 @@ def load_passport(conn: Connection, place_id: int, kind: str, ref: str) -> Passp
         city_id=None if ground.base is None else ground.base.city_id,
         rule_version="" if ground.decision is None else ground.decision.rule_version,
         steps=_build_steps(conn, place_id, kind, ref, ground, words, ours),
-        events=sorted(_iter_events(conn, place_id, kind, ref, ground, words), key=lambda event: event.at),
-        discrepancy_id=None if ground.discrepancy is None else ground.discrepancy.id,
-    )
-
-
-def load_as_of(conn: Connection, place_id: int, kind: str, ref: str, at: datetime) -> AsOf:
-    """Say what stood in either journal at a moment.
-
-    Args:
-        conn: A read transaction.
-        place_id: Where we are.
-        kind: Kind of the record.
-        ref: Its ref.
-        at: Aware UTC.
-    """
-    ours = conn.execute(
-        select(record_version)
-        .where(
-            record_version.c.place_id == place_id,
-            record_version.c.kind == kind,
-            record_version.c.ref == ref,
-            record_version.c.valid_from <= at,
-        )
-        .order_by(record_version.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    city_ids = _load_city_ids(conn, place_id, kind, ref)
-    theirs = conn.execute(
-        select(shadow_version)
-        .where(
-            shadow_version.c.place_id == place_id,
-            shadow_version.c.kind == kind,
-            shadow_version.c.city_id.in_(city_ids),
-            shadow_version.c.valid_from <= at,
-        )
-        .order_by(shadow_version.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    body = None if theirs is None else theirs.body
-    return AsOf(
-        at=at,
-        is_ours_known=ours is not None,
-        ours="" if ours is None or ours.gone is not None else _local_words(kind, ours.body),
-        ours_since=None if ours is None else ours.valid_from,
-        is_theirs_known=theirs is not None,
-        theirs=Words(conn, place_id).fields(None if body is None else _city_atom(kind, body)),
-        theirs_since=None if theirs is None else theirs.valid_from,
+        events=sorted(
+            iter_events(conn, place_id, kind, ref, words, discrepancy_id=discrepancy_id), key=lambda event: event.at
+        ),
+        discrepancy_id=discrepancy_id,
     )
 
 
@@ -297,7 +222,9 @@ def _verdict(ground: _Ground, words: Words, shown: Atom | None) -> tuple[str, st
     """Say in one sentence how the record stands, and whose move it is."""
     moved = ground.operation
     if moved is not None and moved.state in {state.value for state in OPEN}:
-        return f"В пути: {_STATE_WORDS[State(moved.state)]}.", ""
+        return f"В пути: {STATE_WORDS[State(moved.state)]}.", ""
+    if moved is not None and moved.state == State.BY_HAND.value:
+        return _by_reason("Внести вручную", ENTER_BY_HAND)
     if moved is not None and moved.state == State.PARKED.value:
         return _by_reason("Отложено", moved.reason)
     open_one = ground.discrepancy
@@ -326,18 +253,6 @@ def _by_reason(what: str, code: str) -> tuple[str, str]:
     return f"{what}: {reason.what_ru}{todo}", reason.owner if needs_somebody else ""
 
 
-_STATE_WORDS = {
-    State.READY: "в очереди",
-    State.CLAIMED: "взято в работу",
-    State.SENDING: "отправляется",
-    State.UNKNOWN: "ответа не было, будет проверено чтением",
-    State.ACCEPTED: "город принял, ещё не подтверждено чтением",
-    State.VERIFIED: "подтверждено чтением",
-    State.PARKED: "отложено",
-    State.SUPERSEDED: "снято, решено заново",
-}
-
-
 def _build_steps(
     conn: Connection, place_id: int, kind: str, ref: str, ground: _Ground, words: Words, ours: Atom | None
 ) -> list[Step]:
@@ -346,7 +261,7 @@ def _build_steps(
     if kept is None or kept.gone is not None:
         gone = "записи на портале нет" if kept is None else f"с портала исчезла ({kept.gone})"
         return [Step(name="read", is_passed=False, words=gone)]
-    steps = [Step(name="read", is_passed=True, words=_local_words(kind, kept.body))]
+    steps = [Step(name="read", is_passed=True, words=local_words(kind, kept.body))]
     if meant is None:
         return [*steps, Step(name="in_scope", is_passed=False, words="ни один план её ещё не видел")]
     reason = REASONS.get(meant.reason)
@@ -396,88 +311,6 @@ def _decided(conn: Connection, place_id: int, ground: _Ground) -> Step:
     return Step(name="decided", is_passed=True, words=f"{text} План {plan_hash[:12]}.", reason=code)
 
 
-def _iter_events(
-    conn: Connection, place_id: int, kind: str, ref: str, ground: _Ground, words: Words
-) -> Iterator[Event]:
-    here = (record_version.c.place_id == place_id, record_version.c.kind == kind, record_version.c.ref == ref)
-    query = select(record_version).where(*here).order_by(record_version.c.id.desc()).limit(MOST_EVENTS)
-    for row in conn.execute(query):
-        text = f"исчезла с портала ({row.gone})" if row.gone is not None else _local_words(kind, row.body)
-        yield Event(at=row.valid_from, what="portal.read", words=text, note=f"run {row.run_id}")
-    yield from _iter_decisions(conn, place_id, kind, ref)
-    yield from _iter_delivery(conn, place_id, kind, ref)
-    city_ids = _load_city_ids(conn, place_id, kind, ref)
-    seen = select(shadow_version).where(
-        shadow_version.c.place_id == place_id, shadow_version.c.kind == kind, shadow_version.c.city_id.in_(city_ids)
-    )
-    for row in conn.execute(seen.order_by(shadow_version.c.id.desc()).limit(MOST_EVENTS)):
-        fields = words.fields(None if row.body is None else _city_atom(kind, row.body))
-        text = ", ".join(fields.values()) if fields else "в городе этого больше нет"
-        yield Event(at=row.valid_from, what="city.read", words=text, note=f"city id {row.city_id}")
-    if ground.discrepancy is not None:
-        steps = select(discrepancy_step).where(discrepancy_step.c.discrepancy_id == ground.discrepancy.id)
-        for row in conn.execute(steps.order_by(discrepancy_step.c.id.desc()).limit(MOST_EVENTS)):
-            note = " ".join(part for part in (row.actor, row.choice) if part)
-            yield Event(at=row.at, what=f"discrepancy.{row.step}", words=f"№ {ground.discrepancy.id}", note=note)
-
-
-def _iter_decisions(conn: Connection, place_id: int, kind: str, ref: str) -> Iterator[Event]:
-    query = (
-        select(decision.c.reason, decision.c.outcome, plan.c.hash, plan.c.created_at, plan.c.rule_version)
-        .join(plan, plan.c.id == decision.c.plan_id)
-        .where(plan.c.place_id == place_id, plan.c.hash.is_not(None), decision.c.kind == kind, decision.c.ref == ref)
-        .order_by(decision.c.plan_id.desc())
-        .limit(MOST_EVENTS)
-    )
-    for row in conn.execute(query):
-        reason = REASONS.get(row.reason)
-        outcome = f", {row.outcome}" if row.outcome else ""
-        yield Event(
-            at=row.created_at,
-            what="plan.decided",
-            words=row.reason if reason is None else reason.what_ru,
-            note=f"{row.reason}{outcome}, plan {row.hash[:12]}, rules {row.rule_version[:12]}",
-        )
-
-
-def _iter_delivery(conn: Connection, place_id: int, kind: str, ref: str) -> Iterator[Event]:
-    here = and_(operation.c.place_id == place_id, operation.c.kind == kind, operation.c.ref == ref)
-    for row in conn.execute(select(operation).where(here).order_by(operation.c.id.desc()).limit(MOST_EVENTS)):
-        number = f"operation {row.id}"
-        yield Event(at=row.created_at, what="operation.queued", words=row.op, note=number)
-        if row.state in (State.PARKED.value, State.SUPERSEDED.value):
-            text = _STATE_WORDS[State(row.state)]
-            yield Event(at=row.changed_at, what=f"operation.{row.state}", words=text, note=f"{number}, {row.reason}")
-    tries = select(attempt).join(operation, operation.c.id == attempt.c.operation_id).where(here)
-    for row in conn.execute(tries.order_by(attempt.c.id.desc()).limit(MOST_EVENTS)):
-        answer = f", {row.status}" if row.status is not None else ""
-        note = f"operation {row.operation_id}, try {row.number}{answer}, request {row.request_id}"
-        yield Event(at=row.started_at, what="operation.sent", words=row.outcome, note=note)
-    proofs = select(receipt).join(operation, operation.c.id == receipt.c.operation_id).where(here)
-    for row in conn.execute(proofs.order_by(receipt.c.id.desc()).limit(MOST_EVENTS)):
-        text = "город принял" if row.stage == "accepted" else "подтверждено чтением города"
-        yield Event(
-            at=row.at, what=f"operation.{row.stage}", words=text, note=f"receipt {row.id}, city id {row.city_id}"
-        )
-
-
-def _load_city_ids(conn: Connection, place_id: int, kind: str, ref: str) -> list[int]:
-    """Numbers that the record has or had in the city."""
-    found = {
-        row[0]
-        for table in (base, operation)
-        for row in conn.execute(
-            select(table.c.city_id).where(
-                table.c.place_id == place_id,
-                table.c.kind == kind,
-                table.c.ref == ref,
-                table.c.city_id.is_not(None),
-            )
-        )
-    }
-    return sorted(found)
-
-
 def _first_body(ground: _Ground) -> bytes | None:
     for row in (ground.intended, ground.base):
         if row is not None and row.intent is not None:
@@ -492,24 +325,3 @@ def _intent_of(kind: str, body: bytes) -> Intent:
 
 def _atom_of(kind: str, body: bytes | None) -> Atom | None:
     return None if body is None else atom_of_intent(_intent_of(kind, body))
-
-
-def _city_atom(kind: str, body: bytes) -> Atom:
-    return atom_of_city(msgspec.json.decode(body, type=CITY_TYPES[kind]))
-
-
-def _record_of(kind: str, body: bytes) -> Record:
-    found: Record = msgspec.json.decode(body, type=RECORD_TYPES[Kind(kind)])
-    return found
-
-
-def _local_words(kind: str, body: bytes) -> str:
-    """The portal's own value in its own terms: raw points of so many, an absence's form, a homework's length."""
-    item = _record_of(kind, body)
-    points = getattr(item, "raw_points", None)
-    if points is not None:
-        scale = getattr(item, "scale", None)
-        shown = getattr(item, "word", None) or f"{points:g}"
-        return f"{shown} из {scale.maximum:g}" if scale is not None else shown
-    form = getattr(item, "form", None)
-    return f"{kind}: {form}" if isinstance(form, str) else kind

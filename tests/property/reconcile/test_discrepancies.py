@@ -18,8 +18,9 @@ from gateway.mapping.atoms import atom_digest, atom_of_city
 from gateway.reconcile.choose import load_for_choice, sort_out, store_choice
 from gateway.reconcile.corrections import lay_over, load_corrections
 from gateway.reconcile.discrepancies import find_effect
-from gateway.reconcile.follow import Followed, follow_chunk, prove_chunk, settle_chunk
+from gateway.reconcile.follow import Followed, follow_chunk
 from gateway.reconcile.intend import store_intended
+from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.shadow import store_city_scope
 from gateway.reconcile.tables import base, discrepancy, discrepancy_step, record
 from tests.property.reconcile.conftest import SCOPE_NAME, World
