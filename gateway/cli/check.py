@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +29,7 @@ from gateway.queue.broker import Doorbell
 from gateway.settings import GatewaySettings
 from gateway.store.epoch import find_write_lock
 
+READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 BACKUP_AGE = timedelta(hours=26)  # a night and two hours for a slow one
 _SIGNS = {
     CheckState.OK: "[green]✓[/green]",
@@ -48,7 +52,7 @@ def check_command(
     with opened(config) as gateway:
         if confirm_real_host is not None:
             confirm_host(gateway, typed_host=confirm_real_host, profile=profile)
-        lines = list(iter_lines(gateway))
+        lines = [*_iter_file_lines(config or Path("gateway.toml")), *iter_lines(gateway)]
         if as_json:
             print_json({"ok": _is_ok(lines), "lines": lines})
         else:
@@ -85,6 +89,17 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
     for source in gateway.sources:
         yield from _guarded_lines(source.name, source.check())
     yield from _guarded_lines("mesh", gateway.city.check())
+
+
+def _iter_file_lines(path: Path) -> Iterator[CheckLine]:
+    """Yield the line on the settings file where there is one; who else may read it is known on POSIX only."""
+    if not path.exists():
+        return
+    if os.name == "posix" and path.stat().st_mode & READABLE_BY_OTHERS:
+        state, sentence = CheckState.WARNING, f"{path.name} читают и другие пользователи машины: chmod 600 {path.name}"
+    else:
+        state, sentence = CheckState.OK, f"{path.name} прочитан"
+    yield CheckLine(subject="settings", state=state, sentence=sentence)
 
 
 def _tell_target(settings: GatewaySettings) -> CheckLine:

@@ -23,7 +23,7 @@ RECORDED_AT = datetime.fromisoformat("2026-11-23T19:30:00+03:00")
 def demo_command(
     pupils: Annotated[
         int | None,
-        typer.Option("--pupils", help="Выдуманная школа на столько учеников вместо записи настоящего Moodle."),
+        typer.Option("--pupils", min=1, help="Выдуманная школа на столько учеников вместо записи настоящего Moodle."),
     ] = None,
     folder: Annotated[
         Path | None, typer.Option("--folder", help="Куда сложить результат; по умолчанию новая папка gateway-demo.")

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.cli.init import write_settings
 from gateway.domain.errors import ConfigurationError
 from gateway.mapping.roster_file import RosterRow, write_template
 from gateway.sandbox.remote import fetch_control, post_control
@@ -74,7 +75,7 @@ def open_school(folder: Path, *, pupils: int | None, now: datetime) -> Iterator[
         )
         city, planner = read_city(), read_planner()
         settings_file = folder / "gateway.toml"
-        settings_file.write_text(_settings_toml(folder, portal, city, planner), encoding="utf-8")
+        write_settings(settings_file, _settings_toml(folder, portal, city, planner))
         school = DemoSchool(
             folder=folder,
             settings=load_settings(settings_file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from gateway.cli.context import OUT, guarded
 from gateway.domain.errors import ConfigurationError
 from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
 
+OWNER_ONLY = 0o600
 SETTINGS_TEMPLATE = """\
 # Настройки шлюза. Всё можно задать и окружением: GATEWAY_<ГРУППА>__<ПОЛЕ>, например GATEWAY_PORTAL__TOKEN.
 # Токены лучше держать не здесь, а в окружении или в файлах (token_file): файл перечитывается, когда токен не принят.
@@ -73,6 +75,13 @@ environment = "default"                 # имя среды в каждой за
 """
 
 
+def write_settings(path: Path, text: str) -> None:
+    """Write a settings file that only its owner may read: tokens are typed into it."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as stream:
+        path.chmod(OWNER_ONLY)  # a file that was there keeps its mode otherwise
+        stream.write(text)
+
+
 def init_command(
     folder: Annotated[Path, typer.Argument(help="Папка; по умолчанию текущая.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Перезаписать существующие файлы.")] = False,
@@ -85,6 +94,9 @@ def init_command(
             raise ConfigurationError(f"Уже есть {', '.join(present)}: добавьте --force, чтобы перезаписать")
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
+            if path.name == "gateway.toml":
+                write_settings(path, text)
+            else:
+                path.write_text(text, encoding="utf-8")
             OUT.print(f"Создан {path.name}")
         OUT.print("Дальше: впишите адреса и токены, затем gateway check")

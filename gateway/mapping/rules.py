@@ -341,8 +341,10 @@ def load_rules(path: Path | None) -> Rules:
         return Rules()
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as exc:
+    except OSError as exc:
         raise ConfigurationError(f"Файл правил не читается: {path.name}") from exc
+    except UnicodeDecodeError as exc:  # an editor that saves in cp1251
+        raise ConfigurationError(f"Файл правил {path.name} не в UTF-8: сохраните в UTF-8") from exc
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationError(f"Файл правил {path.name} не разобран: {exc}") from exc
     return build_rules(tree)

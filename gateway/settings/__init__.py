@@ -95,9 +95,11 @@ def load_settings(config: Path | None = None, **overrides: Any) -> GatewaySettin
     tree: dict[str, Any] = {}
     if config is not None or path.exists():
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as exc:
             raise ConfigurationError(f"Файл настроек не читается: {path}") from exc
+        except UnicodeDecodeError as exc:  # an editor that saves in cp1251
+            raise ConfigurationError(f"Файл настроек {path} не в UTF-8: сохраните в UTF-8") from exc
         except tomllib.TOMLDecodeError as exc:
             raise ConfigurationError(f"Файл настроек {path} не разобран: {exc}") from exc
     tree.update(overrides)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -89,6 +91,25 @@ def test_init_writes_two_files_once_and_they_load(tmp_path: Path) -> None:
     assert "--force" in again.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="who may read a file is asked on POSIX only")
+def test_only_its_owner_reads_the_settings_that_init_writes(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text("", encoding="utf-8")
+    path.chmod(0o644)
+
+    CliRunner().invoke(app, ["init", str(tmp_path), "--force"])
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_demo_of_no_pupils_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    for count in ("0", "-3"):
+        result = CliRunner().invoke(app, ["demo", "--pupils", count, "--folder", str(tmp_path / "demo")])
+        assert result.exit_code == 2
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unset_city_is_named_by_its_setting(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["init", str(tmp_path)])
 
@@ -105,6 +126,7 @@ def test_check_says_a_line_each_and_never_a_secret(school: School) -> None:
 
     assert told["ok"] is True
     assert len(told["lines"]) > 8
+    assert ("settings", "warning") in {(line["subject"], line["state"]) for line in told["lines"]}  # its mode is 644
     for text in (shown.stdout, shown.stderr, json.dumps(told)):
         assert school.token not in text
         assert DEFAULT_TOKEN not in text

@@ -71,3 +71,14 @@ def test_one_profile_or_several_but_not_both(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="mesh"):
         load_settings(_config(tmp_path, text))
+
+
+def test_a_file_saved_in_cp1251_is_said_and_a_mark_of_utf_8_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_bytes('[portal]\nname = "школа"\n'.encode("cp1251"))
+
+    with pytest.raises(ConfigurationError, match=r"gateway\.toml не в UTF-8: сохраните в UTF-8"):
+        load_settings(path)
+
+    path.write_bytes('[portal]\nname = "school"\n'.encode("utf-8-sig"))
+    assert load_settings(path).portal.name == "school"

@@ -213,3 +213,11 @@ def test_a_subject_goes_through_the_dictionary_else_by_its_own_name(ref: str, na
     rules = build_rules({"subjects": {"RUS": "Русский язык", "Рус. яз.": "Русский язык"}})
 
     assert rules.city_subject(ref, name) == subject
+
+
+def test_a_file_saved_in_cp1251_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "mapping.toml"
+    path.write_bytes("# правила школы\n".encode("cp1251"))
+
+    with pytest.raises(ConfigurationError, match=r"mapping\.toml не в UTF-8: сохраните в UTF-8"):
+        load_rules(path)
