@@ -160,14 +160,14 @@ def trials(build_world: Any, make_hand: Any) -> Trials:
 
 
 def choose_steps(planned: int, delivered: int) -> list[int]:
-    """Steps to be killed at: every eighth of the delivery, every thirtieth of the reading and planning before it.
+    """Steps to be killed at: every fifth of the delivery, every thirtieth of the reading and planning before it.
 
     Every single one is killed at in `tests/simulation/test_killed_everywhere.py`, without HTTP between; here it is with
     GATEWAY_TEST_EVERY_STEP set: some ten minutes.
     """
     if os.environ.get(EVERY_STEP):
         return list(range(1, delivered + 1))
-    return [*range(1, planned, 30), *range(planned, delivered + 1, 8)]
+    return [*range(1, planned, 30), *range(planned, delivered + 1, 5)]
 
 
 @pytest.mark.row("B1")
@@ -181,7 +181,7 @@ def test_killed_at_any_step_and_started_again_every_object_stands_once(trials: T
     trials.check()
     assert {entry[0] for entry in wanted} == {"mark", "absence", "homework"}
     chosen = choose_steps(planned, delivered)
-    assert len(chosen) >= 10
+    assert len(chosen) >= 20, chosen
 
     for at in chosen:
         trials.begin()
