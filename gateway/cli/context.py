@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -137,16 +137,30 @@ def build_want(
     """Turn the scope flags into what a run asks for.
 
     Raises:
-        ConfigurationError: A day that is none, or a class that can't be read as one.
+        ConfigurationError: A day that is none, days in the wrong order, or a class that can't be read as one.
     """
     first, last = year_bounds(moscow_day(gateway.now()))
+    begin, end = _day(from_day, "--from") or first, _day(to_day, "--to") or last
+    if begin > end:
+        raise ConfigurationError(f"--from {begin} позже, чем --to {end}: таких дней нет")
     return Want(
         class_names=frozenset(_class(name) for name in classes or ()),
         subjects=frozenset(subjects or ()),
         pupils=frozenset(pupils or ()),
-        from_on=_day(from_day, "--from") or first,
-        to_on=_day(to_day, "--to") or last,
+        from_on=begin,
+        to_on=end,
     )
+
+
+def check_known(option: str, value: str | None, known: Iterable[str]) -> None:
+    """Refuse a word that nothing can be found by: an empty table would look like «there is none».
+
+    Raises:
+        ConfigurationError: The word is unknown; names the known ones.
+    """
+    words = [str(word) for word in known]
+    if value is not None and value not in words:
+        raise ConfigurationError(f"{option}: такого нет, а есть {', '.join(words)}")
 
 
 def _class(name: str) -> str:

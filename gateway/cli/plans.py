@@ -19,11 +19,13 @@ from gateway.cli.context import (
     SubjectOption,
     ToOption,
     build_want,
+    check_known,
     opened,
     print_json,
 )
 from gateway.cli.words import guard_table, plan_table, problem_table, reason_table
 from gateway.domain.errors import GatewayError, PlanRefusedError
+from gateway.domain.reasons import REASONS
 from gateway.flows.gateway import Gateway
 from gateway.flows.plan import make_plan
 from gateway.flows.runs import RunState, finish_run
@@ -31,6 +33,7 @@ from gateway.flows.sync import Exit
 from gateway.flows.turns import begin_run
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
+from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_plan
 from gateway.report.plan_view import PlanLine, iter_plan_lines
 
@@ -95,6 +98,8 @@ def show_command(
 ) -> None:
     """Показать план словами: класс, ученик, что будет сделано и почему нет."""
     with opened(config) as gateway:
+        check_known("--category", category, list(Category))
+        check_known("--reason", reason, REASONS)
         plan = _find(gateway, plan_hash)
         with gateway.store.read() as conn:
             lines = list(iter_plan_lines(conn, plan.place_id, plan.id, category=category, reason=reason))

@@ -7,12 +7,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json
 from gateway.cli.traffic import lane_table, traffic_sentence
 from gateway.cli.words import KIND_WORDS, OWNER_WORDS, dense_table, sentence
 from gateway.domain.reasons import REASONS
 from gateway.flows.traffic import load_traffic
 from gateway.queue.parking import count_states, load_operations, replay
+from gateway.queue.states import State
 
 queue_app = typer.Typer(help="Очередь отправки и отложенное.", invoke_without_command=True)
 STATE_WORDS = {
@@ -40,6 +41,7 @@ def list_command(
     if context.invoked_subcommand is not None:
         return
     with opened(config) as gateway:
+        check_known("--state", state, list(State))
         with gateway.store.write() as conn:
             place_id = gateway.place_id(conn)
             counts = count_states(conn, place_id)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from gateway.flows.confirm import confirm, find_wait, new_owner
 from gateway.flows.gateway import Gateway
@@ -23,7 +23,7 @@ from gateway.queue.lanes import LANES, DueRow, load_due_rows
 from gateway.queue.leases import count_leases
 from gateway.queue.pauses import load_paused
 from gateway.queue.states import OPEN, State
-from gateway.queue.tables import operation
+from gateway.queue.tables import attempt, operation
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -32,6 +32,8 @@ BATCH_COUNT = 500
 WATCH_S = 0.5
 NO_WORKER_S = 20.0
 """Two of a worker's signs of life: a restarting one is not called absent."""
+_CALLED = ("sending", State.UNKNOWN.value, State.ACCEPTED.value)
+"""Outcomes of an attempt that say, even without an answer's status, that its call left."""
 WORKER_LEASE = "worker:"
 """Workers show that they live by a lease of this name and their own."""
 
@@ -195,11 +197,20 @@ def _by_state(conn: Connection, place_id: int) -> dict[str, int]:
 
 
 def _count(gateway: Gateway, place_id: int, since: datetime, problems: list[Problem]) -> Delivered:
+    # `sent_at` stands from before the calls: a batch that ended early, or a paused profile, marked rows that no call was
+    # made for. A call was made where the city answered, or may still have heard it.
+    called = select(attempt.c.id).where(
+        attempt.c.operation_id == operation.c.id, attempt.c.status.is_not(None) | attempt.c.outcome.in_(_CALLED)
+    )
+    was_sent = and_(operation.c.sent_at.is_not(None), called.exists())
+    changed = (
+        select(operation.c.state, case((was_sent, 1), else_=0).label("was_sent"))
+        .where(operation.c.place_id == place_id, operation.c.changed_at >= since)
+        .subquery()
+    )
     with gateway.store.read() as conn:
         rows = conn.execute(
-            select(operation.c.state, operation.c.sent_at.is_not(None), func.count())
-            .where(operation.c.place_id == place_id, operation.c.changed_at >= since)
-            .group_by(operation.c.state, operation.c.sent_at.is_not(None))
+            select(changed.c.state, changed.c.was_sent, func.count()).group_by(changed.c.state, changed.c.was_sent)
         ).all()
         paused = sorted(load_paused(conn, gateway.place.city))
         is_stopped = find_city_obstacle(conn, gateway.place.city) == STOPPED
@@ -209,7 +220,7 @@ def _count(gateway: Gateway, place_id: int, since: datetime, problems: list[Prob
     for state, _, count in rows:
         by_state[state] = by_state.get(state, 0) + count
     return Delivered(
-        sent=sum(count for state, was_sent, count in rows if was_sent and state != State.BY_HAND.value),
+        sent=sum(count for state, is_sent, count in rows if is_sent and state != State.BY_HAND.value),
         accepted=by_state.get(State.ACCEPTED.value, 0) + by_state.get(State.VERIFIED.value, 0),
         verified=by_state.get(State.VERIFIED.value, 0),
         parked=by_state.get(State.PARKED.value, 0),

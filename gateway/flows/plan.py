@@ -17,7 +17,7 @@ from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.domain.reasons import INCOMPLETE_READ, READER_LIMITED
-from gateway.domain.records import Group, LessonPlan
+from gateway.domain.records import Group, LessonPlan, Person
 from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.city_reads import CityReads, fetch_directory
 from gateway.flows.correlate import correlate
@@ -210,6 +210,10 @@ class _Planner:
         if known and not groups:
             raise ConfigurationError("Такого класса или предмета на портале нет: проверьте --class и --subject")
         with self._gateway.store.read() as conn:
+            if strangers := self._want.pupils - self._ground.who.pupils.keys():
+                people = load_records(conn, self._ground.place_id, Person)
+                if strangers - {person.ref for person in people}:
+                    raise ConfigurationError("Такого ученика на портале нет: проверьте --pupil, код вида user:3")
             faults = load_faults(conn, self._ground.place_id)
         for done, ref in enumerate(groups, start=1):
             self._plan_group(local[ref])

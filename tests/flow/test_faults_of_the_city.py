@@ -317,6 +317,7 @@ def test_a_token_that_dies_in_mid_run_pauses_its_profile_and_a_new_one_goes_on(s
         assert 0 < done < wanted
         assert stopped.exit_code == 5
         assert stopped.delivered.paused == ["main"]
+        assert stopped.delivered.sent == len(small.city.writes())  # what its batch had marked and nobody called is none
         assert "main" in stopped.sentence
         assert "токен" in stopped.sentence
         assert admin["token"] not in stopped.sentence
