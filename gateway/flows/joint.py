@@ -139,8 +139,7 @@ def _settle(
             things.append(words[ref][0])
             continue
         joined = join([Word(record=one) for one in words[ref]], ref, rules.sources, same=SAME_NAMES)
-        # of one type with what it was made of
-        things.append(joined.record)  # type: ignore[arg-type]
+        things.append(joined.record)  # type: ignore[arg-type]  # of one type with what it was made of
         conflicts.extend(joined.conflicts)
     return refs, things, conflicts
 

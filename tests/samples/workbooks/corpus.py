@@ -872,7 +872,7 @@ def write_million(path: Path, rows: int) -> frozenset[Planted]:
                 f"p{at}@example.org",
             ]
 
-    write_xlsx(path, [Page("Ученики", lines())], constant=True, shared=False)  # type: ignore[arg-type]
+    write_xlsx(path, [Page("Ученики", lines())], constant=True, shared=False)  # type: ignore[arg-type]  # rows come one by one: a million would not fit
     return frozenset(planted)
 
 

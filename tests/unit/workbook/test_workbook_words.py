@@ -52,7 +52,7 @@ def test_a_day_is_the_same_in_every_form_people_write(day: date) -> None:
         float((day - date(1899, 12, 30)).days),
     ]
 
-    assert {read_day(form, YEAR) for form in forms} == {day}  # type: ignore[arg-type]
+    assert {read_day(form, YEAR) for form in forms} == {day}  # type: ignore[arg-type]  # cells as a workbook gives them, of any type
 
 
 @given(DAYS)
@@ -103,7 +103,7 @@ def test_what_a_cell_says_is_read_back(marks: list[CellMark], absence: str | Non
 
     read = read_page_cell(separator.join(words))
 
-    assert read == (PageCell(tuple(marks), absence) if words else None)  # type: ignore[arg-type]
+    assert read == (PageCell(tuple(marks), absence) if words else None)  # type: ignore[arg-type]  # marks as the strategy made them
 
 
 @given(st.text(max_size=20))
