@@ -26,6 +26,7 @@ from gateway.cli.context import (
 from gateway.cli.words import guard_table, plan_table, problem_table, reason_table
 from gateway.domain.errors import GatewayError, PlanRefusedError
 from gateway.domain.reasons import REASONS
+from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.plan import make_plan
 from gateway.flows.runs import RunState, finish_run
@@ -141,6 +142,7 @@ def approve_plan(
         with_held=with_held,
         actor=gateway.actor,
     )
+    freshen(gateway, plan.id)
     released = release(gateway.store, gateway.audit, gateway.place, plan.id, lane="demand", actor=gateway.actor)
     if as_json:
         print_json({"plan_hash": plan.hash, "released": released})

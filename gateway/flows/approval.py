@@ -18,6 +18,7 @@ from gateway.access.tables import account
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.tables import plan_proposal
 from gateway.queue.approval import approve
@@ -148,6 +149,7 @@ def approve_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Approv
         originator=proposed_by or principal.originator,
         is_alone=is_alone,
     )
+    freshen(acting, found.id)
     released = release(acting.store, acting.audit, acting.place, found.id, lane="demand", actor=principal.actor)
     return Approved(plan_hash=found.hash, proposed_by=proposed_by, is_alone=is_alone, released=released)
 

@@ -17,6 +17,7 @@ from gateway.connectors.port import Want
 from gateway.domain.errors import GatewayError, Recovery
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.discrepancies import prove_discrepancies
+from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.hand_list import refresh_hand_list
 from gateway.flows.health import refuse_damaged
@@ -25,7 +26,7 @@ from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
 from gateway.flows.runs import RunState, finish_run, start_run
 from gateway.flows.turns import Beating, begin_run, forget_asked
-from gateway.queue.outbox import Released, release, release_approved
+from gateway.queue.outbox import Released, load_approved, release, release_approved
 from gateway.reconcile.plan import PlanState, hold_plan, load_plan
 
 
@@ -118,6 +119,9 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
     with _written_down(gateway, run_id):
         with gateway.store.write() as conn:
             place_id = gateway.place_id(conn)
+            approved = load_approved(conn, place_id)
+        for plan_id in approved:
+            freshen(gateway, plan_id)
         released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
         delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
         prove_discrepancies(gateway)

@@ -7,6 +7,7 @@ visibly and decided afresh by the next plan; nothing is forced (law 2), and what
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select
 from gateway.queue.states import IN_FLIGHT
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
-from gateway.reconcile.tables import base, decision, intended, shadow
+from gateway.reconcile.tables import base, decision, intended, plan, run, shadow
 from gateway.reconcile.triples import CLEARED, COMPARED, SENDABLE
 
 
@@ -28,6 +29,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         theirs: (kind, city id) → digest of what stands.
         owners: (kind, city id) → ref of the base that has it.
         free: (kind, object key, digest) of objects that no base has and no item of this plan adopts.
+        newcomers: (kind, object key) of cells in which such an object was first seen, or changed, after the plan was made:
+            somebody types there, whatever his value.
         busy: Records in flight.
     """
 
@@ -36,6 +39,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     theirs: Mapping[tuple[str, int], bytes]
     owners: Mapping[tuple[str, int], str]
     free: Collection[tuple[str, str, bytes]]
+    newcomers: Collection[tuple[str, str]]
     busy: Collection[tuple[str, str]]
 
     def still_holds(self, row: Row[Any]) -> bool:
@@ -48,7 +52,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         if row.category == Category.ADOPTED.value:
             return bool(shown == row.ours and self.owners.get((row.kind, row.city_id), row.ref) == row.ref)
         if row.op == "create":
-            return (row.kind, row.object_key, row.ours) not in self.free
+            cell = (row.kind, row.object_key)
+            return cell not in self.newcomers and (*cell, row.ours) not in self.free
         return bool(shown == row.base)
 
 
@@ -70,6 +75,9 @@ def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Ro
         .select_from(shadow.outerjoin(base, _same_object()))
         .where(shadow.c.place_id == place_id, shadow.c.city_id.in_(city_ids))
     ).all()
+    # what was read after the plan's run ended, nobody who was shown the plan could know of
+    shown_until = select(run.c.finished_at).join(plan, plan.c.run_id == run.c.id).where(plan.c.id == plan_id)
+    planned_at = conn.execute(shown_until).scalar_one_or_none()
     adopting = (
         select(decision.c.city_id)
         .where(
@@ -82,7 +90,7 @@ def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Ro
         .correlate(shadow)
     )
     free = conn.execute(
-        select(shadow.c.kind, shadow.c.object_key, shadow.c.digest)
+        select(shadow.c.kind, shadow.c.object_key, shadow.c.digest, shadow.c.seen_at)
         .select_from(shadow.outerjoin(base, _same_object()))
         .where(
             shadow.c.place_id == place_id,
@@ -90,7 +98,7 @@ def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Ro
             base.c.ref.is_(None),
             shadow.c.city_id.not_in(adopting),
         )
-    )
+    ).all()
     busy = conn.execute(
         select(operation.c.kind, operation.c.ref).where(
             operation.c.place_id == place_id, operation.c.ref.in_(refs), operation.c.state.in_(IN_FLIGHT)
@@ -102,6 +110,7 @@ def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Ro
         theirs={(row[0], row[1]): row[2] for row in theirs},
         owners={(row[0], row[1]): row[3] for row in theirs if row[3] is not None},
         free={(row[0], row[1], row[2]) for row in free},
+        newcomers={(row[0], row[1]) for row in free if planned_at is not None and row[3] > planned_at},
         busy={(row[0], row[1]) for row in busy},
     )
 
@@ -112,13 +121,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         wanted: (kind, record) → state and digest of what should stand.
         agreed: (kind, record) → digest of the base.
-        cells: (kind, object key) → objects there: city id, digest, whether a base has it.
+        cells: (kind, object key) → objects there: city id, digest, whether a base has it, when it was first seen so.
         shown: (kind, city id) → digest of what stands, of what is to be changed or deleted.
     """
 
     wanted: Mapping[tuple[str, str], tuple[str, bytes]]
     agreed: Mapping[tuple[str, str], bytes]
-    cells: Mapping[tuple[str, str], Sequence[tuple[int, bytes, bool]]]
+    cells: Mapping[tuple[str, str], Sequence[tuple[int, bytes, bool, datetime]]]
     shown: Mapping[tuple[str, int], bytes]
 
     def still_holds(self, row: Row[Any]) -> bool:
@@ -135,16 +144,19 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     def ids_in_cell(self, row: Row[Any]) -> list[int]:
         """Ids of what stands in the operation's cell."""
-        return sorted(city_id for city_id, _, _ in self.cells.get((row.kind, row.object_key), ()))
+        return sorted(city_id for city_id, _, _, _ in self.cells.get((row.kind, row.object_key), ()))
 
     def _stands(self, row: Row[Any]) -> bool:
         """Whether the object is as it was agreed: what a person changed since is never written over."""
         return bool(self.shown.get((row.kind, row.city_id)) == row.base_digest)
 
     def _is_typed_by_hand(self, row: Row[Any]) -> bool:
-        """Whether the very mark stands in the cell by now, belonging to no record of ours."""
+        """Whether the very mark, or one that came after the operation was let out, stands there and is no record's of ours."""
         cell = self.cells.get((row.kind, row.object_key), ())
-        return any(digest == row.intent_digest and not is_ours for _, digest, is_ours in cell)
+        return any(
+            not is_ours and (digest == row.intent_digest or seen_at > row.created_at)
+            for _, digest, is_ours, seen_at in cell
+        )
 
 
 def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
@@ -163,9 +175,9 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
             base.c.place_id == place_id, base.c.kind.in_(kinds), base.c.ref.in_(refs)
         )
     )
-    cells: dict[tuple[str, str], list[tuple[int, bytes, bool]]] = {}
+    cells: dict[tuple[str, str], list[tuple[int, bytes, bool, datetime]]] = {}
     for row in conn.execute(
-        select(shadow.c.kind, shadow.c.object_key, shadow.c.city_id, shadow.c.digest, base.c.ref)
+        select(shadow.c.kind, shadow.c.object_key, shadow.c.city_id, shadow.c.digest, base.c.ref, shadow.c.seen_at)
         .select_from(shadow.outerjoin(base, _same_object()))
         .where(
             shadow.c.place_id == place_id,
@@ -173,7 +185,7 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
             shadow.c.object_key.in_(sorted({row.object_key for row in rows})),
         )
     ):
-        cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None))
+        cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None, row[5]))
     shown = (
         conn.execute(
             select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(

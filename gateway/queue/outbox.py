@@ -99,18 +99,23 @@ def release(
         total = total.plus(chunk)
 
 
+def load_approved(conn: Connection, place_id: int) -> Sequence[int]:
+    """Load the plans that were approved and not released to their end."""
+    return (
+        conn.execute(
+            select(plan.c.id)
+            .where(plan.c.place_id == place_id, plan.c.state == PlanState.APPROVED, plan.c.epoch == get_epoch(conn))
+            .order_by(plan.c.id)
+        )
+        .scalars()
+        .all()
+    )
+
+
 def release_approved(store: Store, audit: AuditLog, place: Place, *, place_id: int, actor: Actor) -> Released:
     """Release what was approved and not released to its end: a crash came between the two."""
     with store.read() as conn:
-        plan_ids = (
-            conn.execute(
-                select(plan.c.id)
-                .where(plan.c.place_id == place_id, plan.c.state == PlanState.APPROVED, plan.c.epoch == get_epoch(conn))
-                .order_by(plan.c.id)
-            )
-            .scalars()
-            .all()
-        )
+        plan_ids = load_approved(conn, place_id)
     total = Released()
     for plan_id in plan_ids:
         total = total.plus(release(store, audit, place, plan_id, lane="demand", actor=actor))

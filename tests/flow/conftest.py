@@ -27,6 +27,7 @@ from gateway.connectors.port import Want
 from gateway.domain.clock import ShiftedClock, VirtualClock
 from gateway.domain.errors import UnavailableError
 from gateway.domain.identifiers import Kind
+from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.links import confirm_link
 from gateway.flows.runs import RunRow, load_runs, year_bounds
@@ -292,6 +293,7 @@ class Hand:
             with_held=with_held,
             actor=g.actor,
         )
+        freshen(g, plan_id)
         release(g.store, g.audit, g.place, plan_id, lane="demand", actor=g.actor)
 
     def deliver(self, **more: Any) -> Synced:

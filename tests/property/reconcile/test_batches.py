@@ -29,7 +29,9 @@ DAYS = {"from_on": date(2026, 9, 1), "to_on": date(2026, 12, 31)}
 DAY = date(2026, 11, 10)
 READ_AT = datetime.fromisoformat("2026-11-23T01:00:00+00:00")
 WIDE = Limits(minimum_count=10_000, change_ratio=1.0, delete_ratio=1.0, empty_source_ratio=0.0)
-in_a_store = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_store = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 books = st.dictionaries(st.integers(1, 3), st.sampled_from("345"), max_size=3)
 """Pupil → value; the cell is the pupil's, in the scope's own lesson."""

@@ -178,7 +178,7 @@ _THOROUGH = os.environ.get("GATEWAY_TEST_THOROUGH") == "1"
 in_one_store = settings(
     max_examples=2_000 if _THOROUGH else 200,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

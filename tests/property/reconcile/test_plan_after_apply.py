@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from gateway.reconcile.gone import Gone
 
-in_a_store = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_store = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 WRITES = ("create", "update", "delete")
 
 values = st.sampled_from("2345")

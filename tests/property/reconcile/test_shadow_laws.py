@@ -18,7 +18,9 @@ from gateway.domain.records import digest_of, xor_of
 from gateway.reconcile.shadow import scope_of, store_city_scope
 from gateway.reconcile.tables import shadow
 
-in_a_store = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_store = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 WHOLE = (date(2026, 9, 1), date(2026, 11, 30))
 NOVEMBER = (date(2026, 11, 1), date(2026, 11, 30))

@@ -20,7 +20,9 @@ from gateway.reconcile.gone import DELETABLE, PROOF_READS, Gone, gone_kind
 from gateway.reconcile.snapshot import ScopeCounts, load_records, mark_removed_scopes, store_scope
 from gateway.reconcile.tables import record, record_version, scope_state
 
-in_a_store = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_store = settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 READ_AT = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 FIVE = Scale(form="points", minimum=0.0, maximum=5.0)

@@ -18,7 +18,9 @@ from gateway.reconcile.resolve import Item, ScopeDecision
 from gateway.reconcile.tables import base, shadow
 from gateway.reconcile.triples import COMPARED, load_legs
 
-in_a_store = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_store = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 values = st.sampled_from("345")
 maybe = st.none() | values

@@ -1,0 +1,102 @@
+"""Freshen: the city is read again before a plan that was shown some time ago is let out.
+
+Between what was shown and its approval lies a person, and other people type in the city meanwhile. The city offers no
+precondition on a write, so the only way to see their hands is to look once more; what moved then drops out visibly
+(`queue.ground`). A group that can't be read now stays as it was last read: delivery would fail on it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, and_, func, or_, select
+
+from gateway.connectors.port import CityScope
+from gateway.domain.city import Intent
+from gateway.domain.errors import GatewayError
+from gateway.domain.identifiers import Kind
+from gateway.flows.city_reads import CityReads, find_whole_directory
+from gateway.flows.gateway import Gateway
+from gateway.reconcile.resolve import INTENT_TYPES
+from gateway.reconcile.shadow import store_city_scope
+from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.tables import decision, plan, scope_state
+
+FRESH_S = 5.0
+"""A group read so long ago or less is not read again: a plan that is let out at once stands on its own reads."""
+
+
+def freshen(gateway: Gateway, plan_id: int) -> int:
+    """Read those groups again in which a plan would write and which were not read within the last seconds.
+
+    Args:
+        gateway: The composed gateway.
+        plan_id: A sealed plan, about to be released.
+
+    Returns:
+        Groups (of a kind) that were read.
+    """
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        run_id = conn.execute(select(plan.c.run_id).where(plan.c.id == plan_id)).scalar_one()
+        directory = find_whole_directory(conn, place_id)
+        query: Any = (
+            select(
+                decision.c.scope,
+                decision.c.kind,
+                func.max(func.coalesce(decision.c.intent, decision.c.old)).label("body"),
+            )
+            .outerjoin(
+                scope_state,
+                and_(
+                    scope_state.c.place_id == place_id,
+                    scope_state.c.side == CITY_SIDE,
+                    scope_state.c.scope == decision.c.scope,
+                ),
+            )
+            .where(
+                decision.c.plan_id == plan_id,
+                decision.c.op.is_not(None),
+                decision.c.outcome.is_(None),
+                or_(
+                    scope_state.c.complete_at.is_(None),
+                    scope_state.c.complete_at < now - timedelta(seconds=FRESH_S),
+                ),
+            )
+            .group_by(decision.c.scope, decision.c.kind)
+            .order_by(decision.c.scope)
+        )
+        stale: Sequence[Row[Any]] = list(conn.execute(query))
+    if directory is None:
+        return 0
+    groups = {group.id: group for group in directory.groups}
+    reads = CityReads(gateway, place_id)
+    count = 0
+    for done, row in enumerate(stale, start=1):
+        intent: Intent = msgspec.json.decode(row.body, type=INTENT_TYPES[row.kind])
+        group = groups.get(intent.group_id)
+        if group is None:
+            continue
+        scope = CityScope(
+            kind=Kind(row.kind),
+            group_id=group.id,
+            subject_id=group.subject_id,
+            level=group.level,
+            from_on=directory.year.begins_on,
+            to_on=directory.year.ends_on,
+            is_read_twice=True,
+        )
+        try:
+            read = reads.fetch(scope)
+        except GatewayError:
+            break  # nobody answers: the rest would not either, and delivery says why
+        if read.problem is None:
+            with gateway.store.write() as conn:
+                store_city_scope(conn, place_id, read, run_id=run_id)
+            count += 1
+        gateway.progress("freshen", done, len(stale))
+    return count
