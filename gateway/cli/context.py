@@ -115,7 +115,7 @@ def opened(config: Path | None, *, is_quiet: bool = False, clock: Clock | None =
 
 
 def load(config: Path | None) -> GatewaySettings:
-    """Load the settings; relative paths in them count from the file's folder.
+    """Load the settings; relative paths in them count from the working folder, wherever the file lies.
 
     Raises:
         ConfigurationError: A wrong or missing file, or a wrong value.

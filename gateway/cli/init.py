@@ -19,7 +19,7 @@ SETTINGS_TEMPLATE = """\
 # Полный список с единицами и причинами: docs/reference/settings.md. Проверка: gateway check
 
 [database]
-url = "sqlite:///gateway.sqlite"        # или postgresql+psycopg://…
+url = "sqlite:///gateway.sqlite"        # или postgresql+psycopg://…; относительные пути — от папки, где запущена команда
 
 [portal]
 name = "portal"                         # имя портала во всех ключах; не меняется никогда

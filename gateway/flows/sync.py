@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.connectors.port import Want
 from gateway.domain.errors import GatewayError, Recovery
+from gateway.domain.reasons import GUARD_HOLD
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.discrepancies import prove_discrepancies
 from gateway.flows.freshen import freshen
@@ -210,11 +211,26 @@ def judge(result: Synced) -> tuple[RunState, Exit, str]:
         return (
             RunState.REMARKS,
             Exit.REMARKS,
-            f"Завершено с замечаниями: отложено {parked}, не прочитано областей {len(_problems(result))}",
+            f"Завершено с замечаниями: отложено {parked}, не прочитано областей {len(_problems(result))}{_asks(planned)}",
         )
+    if asks := _asks(planned):
+        return RunState.REMARKS, Exit.REMARKS, f"Завершено, нужен человек{asks}"
     if delivered is not None and not delivered.sent:
         return RunState.DONE, Exit.DONE, "Отправлять было нечего"
     return RunState.DONE, Exit.DONE, "Завершено"
+
+
+def _asks(planned: Planned | None) -> str:
+    """What of a plan waits for a person's word, as the end of a sentence; empty where nothing does."""
+    if planned is None or planned.plan.is_dry_run:
+        return ""
+    counts, words = planned.plan.by_reason, ""
+    if held := counts.get(GUARD_HOLD, 0):
+        approve = f"gateway plan approve {planned.plan.hash[:12]} --with-held --reason …"
+        words += f"; удержано {held}: gateway plan show; разрешить: {approve}"
+    if differing := counts.get("DRIFT", 0) + counts.get("CONFLICT", 0):
+        words += f"; расхождений {differing}: gateway discrepancies"
+    return words
 
 
 def _problems(result: Synced) -> list[Problem]:

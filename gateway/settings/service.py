@@ -13,7 +13,7 @@ from gateway.settings.group import Group
 
 class DatabaseSettings(Group):
     url: str = "sqlite:///gateway.sqlite"
-    """SQLAlchemy URL. The embedded default is a SQLite file beside the configuration; at scale `postgresql+psycopg://…`."""
+    """SQLAlchemy URL. The embedded default is a SQLite file in the working folder, like every relative path here: write it out whole where commands run from several folders; at scale `postgresql+psycopg://…`."""
     url_file: Path | None = None
     """File with the URL, where it holds a password; wins over `url`."""
 

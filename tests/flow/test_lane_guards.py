@@ -38,6 +38,9 @@ def test_too_many_changes_in_a_class_wait_for_a_second_look_and_nothing_else_doe
         assert plan.counters["update"] == 0
         assert plan.by_reason["GUARD_HOLD"] == changed
         assert {row.guard for row in plan.guards} >= {"lane_changes"}
+        assert held.exit_code == 3
+        assert f"удержано {changed}: " in held.sentence
+        assert f"gateway plan approve {plan.hash[:12]} --with-held" in held.sentence
         assert sum(plan.counters[name] for name in plan.counters if name != "read") == plan.counters["read"]
         assert len(small.city.ledger()) == before
         hand.approve(held, with_held=True)

@@ -61,7 +61,9 @@ def steps_of(hand: Any, number: int) -> list[str]:
 def test_ours_goes_out_by_the_next_plan_and_is_closed_by_its_read_back(delivered: Any) -> None:
     row = change_there(delivered, "2")
     ours = msgspec.json.decode(row.intent)["value"]
-    delivered.sync()
+    differing = delivered.sync()
+    assert differing.exit_code == 3
+    assert differing.sentence.endswith("расхождений 1: gateway discrepancies")
     (line,) = open_lines(delivered)
 
     settled = choose(delivered.gateway, [line.id], Choice.OURS, reason="учитель ошибся строкой")
