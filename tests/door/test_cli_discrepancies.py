@@ -23,7 +23,8 @@ def test_a_curator_settles_what_a_person_changed_in_the_city(school: School) -> 
     for row in changed:
         order = {"op": "change", "kind": "mark", "id": row["id"], "value": "2"}
         httpx.post(f"{school.city_url}/__sandbox/human", json=order, trust_env=False).raise_for_status()
-    school.run("sync")
+    differing = school.run("sync", expect=3)
+    assert "gateway discrepancies" in " ".join(differing.stdout.split())
 
     listed = school.json("discrepancies", *DIFFER)
     page = school.json("discrepancies", *DIFFER, "--limit", "2")
