@@ -341,6 +341,7 @@ def _our_seat(triple: Triple, position_of: Callable[[int], int | None]) -> Seat:
             pupil_id=intent.pupil_id,
             position=position_of(intent.lesson_id),
             value=intent.value,
+            form=intent.form_id,
         )
     if isinstance(intent, HomeworkIntent):
         return _homework_seat(triple.ref, triple.kind, key, digest, intent)
@@ -372,6 +373,7 @@ def _their_seat(
             pupil_id=item.pupil_id,
             position=position_of(item.lesson_id),
             value=getattr(atom, "value", item.value),
+            form=item.form_id,
         )
     if isinstance(item, CityHomework):
         return _homework_seat(str(city_id), kind, key, digest, item)

@@ -23,6 +23,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
         key: Our ref, or the city's id as text.
         pupil_id: 0 where the kind has no single pupil (homework).
         position: Ordinal of its lesson among the group's lessons in time; None where unknown.
+        form: Control form of a mark.
         is_empty: There is nothing in it that could be like anything (a lesson plan without lessons).
     """
 
@@ -33,6 +34,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     pupil_id: int = 0
     position: int | None = None
     value: str = ""
+    form: int | None = None
     on: date | None = None
     until: date | None = None
     is_empty: bool = False
@@ -136,6 +138,9 @@ def _distance(mine: Seat, other: Seat) -> tuple[int, float] | None:
         return None
     if mine.kind != "mark" or mine.value == other.value:
         return apart, 0.0
+    if apart == 0 and mine.form is not None and mine.form == other.form:
+        # the cell is what a mark is: another value of the same work is a correction, and hardly ever a second work
+        return apart, NEAR_VALUE
     try:
         difference = abs(float(mine.value) - float(other.value.rstrip("+-")))
     except ValueError:

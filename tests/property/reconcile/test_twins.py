@@ -25,6 +25,7 @@ def seat(key: str, pupil: int, lesson: int, value: str, form: int = 1) -> Seat:
         pupil_id=pupil,
         position=lesson,
         value=value,
+        form=form,
     )
 
 
@@ -138,3 +139,12 @@ def test_a_homework_is_recognised_by_either_day_and_another_pupils_mark_is_not()
     assert found.twin == {"o": "1"}
     assert stranger == Likeness(equal={}, twin={})
     assert other_pupil == Likeness(equal={}, twin={})
+
+
+def test_another_value_of_the_same_work_in_the_same_cell_is_held_however_far_it_is() -> None:
+    same_work = find_twins([seat("o", 1, 1, "5", form=1)], [seat("t", 1, 1, "2", form=1)])
+    other_work = find_twins([seat("o", 1, 1, "5", form=1)], [seat("t", 1, 1, "2", form=2)])
+    next_lesson = find_twins([seat("o", 1, 1, "5", form=1)], [seat("t", 1, 2, "2", form=1)])
+
+    assert same_work.twin == {"o": "t"}
+    assert (other_work.twin, next_lesson.twin) == ({}, {})
