@@ -44,12 +44,8 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
         now = gateway.store.now(conn)
         run_id = conn.execute(select(plan.c.run_id).where(plan.c.id == plan_id)).scalar_one()
         directory = find_whole_directory(conn, place_id)
-        query: Any = (
-            select(
-                decision.c.scope,
-                decision.c.kind,
-                func.max(func.coalesce(decision.c.intent, decision.c.old)).label("body"),
-            )
+        first = (
+            select(func.min(decision.c.seq))
             .outerjoin(
                 scope_state,
                 and_(
@@ -68,7 +64,12 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
                 ),
             )
             .group_by(decision.c.scope, decision.c.kind)
-            .order_by(decision.c.scope)
+        )
+        # one item of each group says which group it is
+        query: Any = (
+            select(decision.c.kind, func.coalesce(decision.c.intent, decision.c.old).label("body"))
+            .where(decision.c.plan_id == plan_id, decision.c.seq.in_(first))
+            .order_by(decision.c.seq)
         )
         stale: Sequence[Row[Any]] = list(conn.execute(query))
     if directory is None:
