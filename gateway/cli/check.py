@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ import typer
 from gateway.audit.read import EntryFilter, iter_entries
 from gateway.audit.sink_place import is_on_databases_disk
 from gateway.bootstrap import is_loopback
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, guarded, load, opened, print_json
 from gateway.cli.traffic import breaker_sentence
 from gateway.connectors.port import CheckLine, CheckState
 from gateway.domain.errors import GatewayError
@@ -31,6 +31,8 @@ from gateway.store.epoch import find_write_lock
 
 READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 BACKUP_AGE = timedelta(hours=26)  # a night and two hours for a slow one
+_NEEDED = ("portal.base_url", "mesh.base_url")
+"""Without these there is nothing to compose."""
 _SIGNS = {
     CheckState.OK: "[green]✓[/green]",
     CheckState.WARNING: "[yellow]![/yellow]",
@@ -49,17 +51,51 @@ def check_command(
     as_json: JsonOption = False,
 ) -> None:
     """Проверить настройки, связь и права; секреты не печатаются."""
+    with guarded():
+        unset = list(iter_unset(load(config)))
+    if any(line.subject in _NEEDED for line in unset):
+        # nothing can be composed, so nothing is opened or made either: only what is missing is said
+        _print(unset, as_json=as_json)
+        raise typer.Exit(Exit.USAGE)
     with opened(config) as gateway:
         if confirm_real_host is not None:
             confirm_host(gateway, typed_host=confirm_real_host, profile=profile)
         lines = [*_iter_file_lines(config or Path("gateway.toml")), *iter_lines(gateway)]
-        if as_json:
-            print_json({"ok": _is_ok(lines), "lines": lines})
-        else:
-            for line in lines:
-                OUT.print(f"{_SIGNS[line.state]} {line.subject}: {line.sentence}")
+        _print(lines, as_json=as_json)
         if not _is_ok(lines):
             raise typer.Exit(Exit.FAULT)
+
+
+def iter_unset(settings: GatewaySettings) -> Iterator[CheckLine]:
+    """Yield a line for each address and token that is not there at all; pure, and says nothing of what is there."""
+    mesh, portal = settings.mesh, settings.portal
+    has_profile = bool(mesh.profiles) or mesh.token is not None or mesh.token_file is not None
+    wanted = (
+        ("portal.base_url", bool(portal.base_url), "адрес портала школы"),
+        (
+            "portal.token",
+            portal.token is not None or portal.token_file is not None,
+            "токен портала (или portal.token_file)",
+        ),
+        (
+            "mesh.base_url",
+            bool(mesh.base_url) or mesh.kind == "file",
+            "адрес городского журнала; без настоящего: gateway sandbox city",
+        ),
+        ("mesh.folder", mesh.folder is not None or mesh.kind != "file", "папка выгруженных журналов"),
+        ("mesh.token", has_profile or mesh.kind == "file", "вход в журнал: mesh.token_file или [mesh.profiles.ИМЯ]"),
+    )
+    for name, is_there, what in wanted:
+        if not is_there:
+            yield CheckLine(subject=name, state=CheckState.MISSING, sentence=f"не задано: {what}")
+
+
+def _print(lines: Sequence[CheckLine], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"ok": _is_ok(lines), "lines": lines})
+        return
+    for line in lines:
+        OUT.print(f"{_SIGNS[line.state]} {line.subject}: {line.sentence}")
 
 
 def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
@@ -187,5 +223,5 @@ def _guarded_lines(subject: str, lines: Iterator[CheckLine]) -> Iterator[CheckLi
         yield CheckLine(subject=subject, state=CheckState.FAILED, sentence=error.sentence)
 
 
-def _is_ok(lines: list[CheckLine]) -> bool:
+def _is_ok(lines: Sequence[CheckLine]) -> bool:
     return all(line.state is not CheckState.FAILED for line in lines)

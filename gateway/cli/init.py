@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.context import OUT, guarded
+from gateway.cli.context import OUT, JsonOption, guarded, print_json
 from gateway.domain.errors import ConfigurationError
 from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
 
@@ -85,6 +85,7 @@ def write_settings(path: Path, text: str) -> None:
 def init_command(
     folder: Annotated[Path, typer.Argument(help="Папка; по умолчанию текущая.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Перезаписать существующие файлы.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Создать gateway.toml и mapping.toml с пояснениями."""
     with guarded():
@@ -98,5 +99,9 @@ def init_command(
                 write_settings(path, text)
             else:
                 path.write_text(text, encoding="utf-8")
+        if as_json:
+            print_json({"files": sorted(path.name for path in files)})
+            return
+        for path in files:
             OUT.print(f"Создан {path.name}")
         OUT.print("Дальше: впишите адреса и токены, затем gateway check")

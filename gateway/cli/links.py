@@ -48,9 +48,14 @@ def import_command(
 
 
 @links_app.command("template")
-def template_command(file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")]) -> None:
+def template_command(
+    file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")], as_json: JsonOption = False
+) -> None:
     """Записать пустой список для канцелярии."""
     write_template(file)
+    if as_json:
+        print_json({"file": file.name})
+        return
     OUT.print(f"Записан {file.name}")
 
 
@@ -59,10 +64,14 @@ def confirm_command(
     local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
     city_id: Annotated[int, typer.Argument(help="Номер ученика в городском журнале")],
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Подтвердить одну связь; существующая другая не перезаписывается."""
     with opened(config) as gateway:
         made = confirm_link(gateway, local_ref, city_id)
+        if as_json:
+            print_json({"confirmed": bool(made)})
+            return
         OUT.print("Связано" if made else "Эта связь уже есть")
 
 

@@ -78,9 +78,14 @@ def list_command(
 
 @queue_app.command("replay")
 def replay_command(
-    number: Annotated[int, typer.Argument(help="Номер отложенной операции.")], config: ConfigOption = None
+    number: Annotated[int, typer.Argument(help="Номер отложенной операции.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Вернуть отложенное: следующий план решит заново по сегодняшним данным."""
     with opened(config) as gateway:
         replay(gateway.store, gateway.ledger, number, actor=gateway.actor)
+        if as_json:
+            print_json({"replayed": number})
+            return
         OUT.print(f"Операция {number} снята с отложенных; решит следующий gateway sync")

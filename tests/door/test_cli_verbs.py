@@ -120,6 +120,24 @@ def test_an_unset_city_is_named_by_its_setting(tmp_path: Path) -> None:
     assert result.stdout == ""
 
 
+def test_check_of_a_new_folder_names_all_that_is_missing_and_makes_nothing(tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["init", str(tmp_path)])
+    before = sorted(tmp_path.iterdir())
+
+    shown = CliRunner().invoke(app, ["check", "--config", str(tmp_path / "gateway.toml")])
+    told = CliRunner().invoke(app, ["check", "--config", str(tmp_path / "gateway.toml"), "--json"])
+
+    assert (shown.exit_code, told.exit_code) == (2, 2)
+    assert [line["subject"] for line in json.loads(told.stdout)["lines"]] == [
+        "portal.base_url",
+        "portal.token",
+        "mesh.base_url",
+        "mesh.token",
+    ]
+    assert shown.stdout.count("не задано") == 4
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_check_says_a_line_each_and_never_a_secret(school: School) -> None:
     shown = school.run("check")
     told = school.json("check")
