@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from gateway.audit.read import EntryFilter, iter_entries
 from gateway.audit.sink_place import is_on_databases_disk
@@ -95,7 +96,7 @@ def _print(lines: Sequence[CheckLine], *, as_json: bool) -> None:
         print_json({"ok": _is_ok(lines), "lines": lines})
         return
     for line in lines:
-        OUT.print(f"{_SIGNS[line.state]} {line.subject}: {line.sentence}")
+        OUT.print(f"{_SIGNS[line.state]} {line.subject}: {escape(line.sentence)}")
 
 
 def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:

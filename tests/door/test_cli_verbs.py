@@ -135,6 +135,7 @@ def test_check_of_a_new_folder_names_all_that_is_missing_and_makes_nothing(tmp_p
         "mesh.token",
     ]
     assert shown.stdout.count("не задано") == 4
+    assert "[mesh.profiles.ИМЯ]" in shown.stdout
     assert sorted(tmp_path.iterdir()) == before
 
 
