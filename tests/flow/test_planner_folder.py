@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,21 +15,7 @@ from gateway.domain.records import Lesson, Mark, Person, Subject
 from gateway.mapping.tables import record_link
 from gateway.reconcile.snapshot import load_records
 from tests.flow.conftest import Hand, World
-
-SAMPLES = Path(__file__).parents[1] / "samples" / "workbooks"
-
-
-def load_formats() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("workbook_formats", SAMPLES / "formats.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["workbook_formats"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-FORMATS = load_formats()
+from tests.flow.office import write_book
 
 
 class Office:
@@ -53,8 +35,7 @@ class Office:
             return load_records(conn, self.hand.place_id(), cls)
 
     def write(self, name: str, rows: list[list[Any]]) -> None:
-        FORMATS.write_xlsx(self.folder / name, [FORMATS.Page("Лист", rows)])
-        os.utime(self.folder / name, (1_700_000_000, 1_700_000_000))
+        write_book(self.folder / name, Лист=rows)
 
     def write_directories(self) -> None:
         self.write(

@@ -15,17 +15,21 @@ from sqlalchemy import select
 
 from gateway.audit.deed import Actor
 from gateway.domain.errors import ConfigurationError, RecordError
-from gateway.domain.identifiers import Kind
+from gateway.domain.identifiers import Kind, source_of
+from gateway.domain.records import CurriculumHours, Guardian, LessonPlan, ProgrammeSection
 from gateway.domain.school_year import SchoolYear
 from gateway.flows.calendar import import_calendar
+from gateway.flows.joint import join_directory
 from gateway.flows.planner_push import receive_planner_batch
 from gateway.mapping.joint import join_lessons, join_scope
 from gateway.mapping.tables import record_link, source_conflict
+from gateway.reconcile.snapshot import load_records
 from gateway.sandbox.planner import DEFAULT_TOKEN, build_planner_app
 from gateway.sandbox.planner.books import FORMS
 from gateway.sandbox.planner.timetable import build_asc_xml
 from gateway.sandbox.school import School
 from gateway.sandbox.serve import serve_in_thread
+from tests.flow.office import SchoolOffice
 
 NOW = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)
 PLANNER = Actor(kind="service", name="planner", is_authenticated=True)
@@ -57,12 +61,17 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[Kind, str], Any]:
         found[Kind.LESSON, joint.lessons[0].group] = joint.lessons
         return joint
 
+    def directory(*args: Any, **more: Any) -> Any:
+        found[Kind.PERSON, ""] = join_directory(*args, **more)
+        return found[Kind.PERSON, ""]
+
+    monkeypatch.setattr("gateway.flows.correlate.join_directory", directory)
     monkeypatch.setattr("gateway.flows.joint.join_scope", scope)
     monkeypatch.setattr("gateway.flows.joint.join_lessons", lessons)
     return found
 
 
-def test_portal_planner_and_timetable_together_are_as_one_perfect_source(
+def test_portal_planner_workbooks_and_timetable_together_are_as_one_perfect_source(
     small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the school knows is what comes out: nothing missing, nothing twice, whichever source told it."""
@@ -70,24 +79,28 @@ def test_portal_planner_and_timetable_together_are_as_one_perfect_source(
     found = seen(monkeypatch)
     timetable = tmp_path / "timetable.xml"
     timetable.write_bytes(build_asc_xml(school, subjects_count=1))
+    folder = tmp_path / "planner"
+    folder.mkdir()
     year = SchoolYear(year="2026/27", from_on=date(2026, 9, 1), to_on=date(2027, 5, 26))
-    with both(small, timetable_file=timetable) as (hand, books):
+    with both(small, timetable_file=timetable, folder=folder, settle_s=0) as (hand, books):
         import_calendar(hand.gateway, year, Path("calendar.xlsx"))
-        assert [source.name for source in hand.gateway.sources] == ["portal", "planner", "timetable", "journal"]
+        office = SchoolOffice(school, books, folder)
+        office.write()
+        names = [source.name for source in hand.gateway.sources]
+        assert names == ["portal", "planner", "workbook", "timetable", "journal"]
 
         synced = hand.sync(is_dry_run=True)
 
         assert synced.pulled is not None
         assert not synced.pulled.problems
+        assert_people_and_groups(found[Kind.PERSON, ""], school)
         group = next(ref for kind, ref in found if kind is Kind.MARK)
-        past = list(school.iter_lessons(0, 0, is_past=True))
-        topics = {row["starts_at"]: row["topic"] for row in books.book("lessons", "7А-ALG")}
         told = {one.starts_at: one for one in found[Kind.LESSON, group]}
         assert len(told) == len(found[Kind.LESSON, group]) > 100
-        for slot in (*past, *school.iter_lessons(0, 0, is_past=False)):
+        for slot in office.slots:
             lesson = told[slot.starts_at]
-            assert (lesson.topic, lesson.ordinal) == (topics[slot.starts_at.isoformat()], slot.ordinal)
-        taught = {slot.day for slot in past}
+            assert (lesson.topic, lesson.ordinal) == (office.topics[slot.starts_at.isoformat()], slot.ordinal)
+        taught = {slot.day for slot in office.past}
         marks = [
             (one.pupil, one.item_number.rpartition("-")[2], one.raw_points)
             for one in found[Kind.MARK, group]
@@ -99,11 +112,12 @@ def test_portal_planner_and_timetable_together_are_as_one_perfect_source(
             for day in school.marked_days()
             if day in taught and (value := school.lesson_mark(number, 0, day)) is not None
         )
+        assert not [one.ref for one in found[Kind.MARK, group] if source_of(one.ref)]
         starts = {one.ref: one.starts_at for one in found[Kind.LESSON, group]}
         missed = [(one.pupil, starts[one.lesson], one.form) for one in found[Kind.ABSENCE, group]]
         assert sorted(missed) == sorted(
             (f"user:{1000 + number}", slot.starts_at, FORMS[letter])
-            for slot in past
+            for slot in office.past
             for number in range(3)
             if (letter := school.attendance(number, slot, 0)) in FORMS
         )
@@ -111,10 +125,41 @@ def test_portal_planner_and_timetable_together_are_as_one_perfect_source(
         assert sorted(tasks) == sorted(
             (row["title"], row["text"], row["prepared_for"]) for row in books.book("homework", "7А-ALG")
         )
+        assert_plans(hand, office)
 
 
-def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: Any, make_hand: Any) -> None:
-    with both(small) as (hand, _):
+def assert_people_and_groups(joint: Any, school: School) -> None:
+    pupils = [one for one in joint.persons if one.role == "pupil"]
+    known = [school.pupil(number) for number in range(3)]
+    assert not joint.waiting
+    assert sorted((one.last_name, one.first_name, one.class_name, one.person_id) for one in pupils) == sorted(
+        (one.last_name, one.first_name, "7А", one.person_id) for one in known
+    )
+    assert [one.ref for one in joint.group_records] == ["group:1"]
+
+
+def assert_plans(hand: Any, office: SchoolOffice) -> None:
+    """What only a workbook carries comes out as it was written."""
+    with hand.gateway.store.read() as conn:
+        plans, guardians, hours, sections = (
+            load_records(conn, hand.place_id(), cls)
+            for cls in (LessonPlan, Guardian, CurriculumHours, ProgrammeSection)
+        )
+    assert [(one.number, one.topic) for one in sorted(plans, key=lambda one: one.number)] == [
+        *enumerate(office.topics.values(), start=1)
+    ]
+    assert sorted(str(one.email) for one in guardians) == ["p0@example.org", "p1@example.org", "p2@example.org"]
+    assert [(one.level, one.hours, one.unit) for one in hours] == [(7, 4, "week")]
+    assert [(one.level, one.topic, one.hours) for one in sections] == [(7, "Степень", 10)]
+
+
+def test_portal_planner_and_workbooks_together_plan_what_the_portal_alone_does(
+    small: Any, make_hand: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "planner"
+    folder.mkdir()
+    with both(small, folder=folder, settle_s=0) as (hand, books):
+        SchoolOffice(School(pupils=3, seed=1, now=NOW), books, folder).write()
         alone = make_hand(small, replace(hand.gateway, sources=hand.gateway.sources[:1]), hand.city)
         wanted = alone.sync(is_dry_run=True)
         assert wanted.planned is not None
@@ -131,9 +176,13 @@ def test_portal_and_planner_together_plan_what_the_portal_alone_does(small: Any,
         assert (counters["create"], counters["update"], counters["delete"]) == (0, 0, 0)
         assert not set(again.planned.plan.by_reason) & {"SOURCES_DISAGREE", "SOURCE_UNREAD", "AMBIGUOUS_LINK"}
         with hand.gateway.store.read() as conn:
-            kinds = set(conn.execute(select(record_link.c.kind)).scalars())
+            paired = {(source_of(row.ref), row.kind) for row in conn.execute(select(record_link))}
             conflicts = conn.execute(select(source_conflict.c.field)).scalars().all()
-        assert kinds == {"person", "group", "lesson", "mark", "absence", "homework"}
+        assert paired == {
+            (source, kind)
+            for source in ("planner", "workbook")
+            for kind in ("person", "group", "lesson", "mark", "absence", "homework")
+        }
         assert set(conflicts) <= {"lesson.form"}
         assert again.pulled is not None
         assert not again.pulled.problems
