@@ -66,6 +66,7 @@ class Oracle:
     Attributes:
         is_bounded: Calls land within law 4's bound in this world; where not, duplicates are counted and not forbidden.
         untouchable_s: That bound, in seconds.
+        lag_s: How long the city's readers go on seeing the old state.
         year: The school year that is played; what is stored of others is not of this world.
     """
 
@@ -75,6 +76,7 @@ class Oracle:
     portal: SimPortal
     is_bounded: bool
     untouchable_s: float
+    lag_s: float = 0.0
     year: str = ""
     past: list[Effect] = field(default_factory=list)
     """Effects of the years before."""
@@ -233,7 +235,9 @@ class Oracle:
         operation_id, state, plan_id, seq, op, object_key, epoch, number, newest, year = rows[0]
         if year != self.year:
             raise Violation("I4", f"operation {operation_id} of the year {year} takes effect in {self.year}")
-        is_late = self.stage.elapsed_s - sending.at_s > self.untouchable_s
+        # a bounded world holds the bound by its making; in any other a write must be visible, not only made, within it
+        lag_s = 0.0 if self.is_bounded else self.lag_s
+        is_late = self.stage.elapsed_s - sending.at_s > self.untouchable_s - lag_s
         if is_late:
             self.tally.beyond_bound += 1
             self.loose.add(effect.key)
@@ -296,7 +300,7 @@ class Oracle:
             raise Violation("I4", f"{effect.op} in a place that nobody asked for: {effect.key[0]}")
         place = self.portal.school.by_key[effect.key]
         wanted, allowed = effect.value, causes.count(effect.value) + self._credits[effect.key]
-        is_loose = effect.key in self.loose or not self.is_bounded
+        is_loose = effect.key in self.loose
         if wanted is not None and causes.count(wanted) == 0:
             raise Violation("I4", f"{place.ref}: a value that the portal never held")
         if self._written[effect.key, wanted] + 1 > allowed and not is_loose:

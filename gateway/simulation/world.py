@@ -115,6 +115,7 @@ class World:
             self.portal,
             is_bounded=self.climate.is_bounded,
             untouchable_s=DEADLINE_S + SETTLE_S,  # law 4's, whatever the code under test makes of it
+            lag_s=self.climate.lag_s,
             year=self.place.year,
         )
         self.city.watcher = self.oracle.watch
