@@ -87,10 +87,22 @@ class Delivery:
         return {} if self._is_stopping() else self._work_off(self._claims.take(operation_ids))
 
     def deliver_beside(self, operation_id: int) -> dict[int, State]:
-        """As `deliver_many` for a batch of what stands first in the lane of an operation that was rung."""
-        if self._is_stopping():
-            return {}
-        return self._work_off(self._claims.take_beside(operation_id, self._terms.batch_count))
+        """As `deliver_many` for a batch of what stands first in the lane of an operation that was rung.
+
+        Who is rung is rung for a batch: where rows are taken one by one, because each of them is suspect, it goes on with
+        the next until as many are done. What is left would wait for the next round of the relay.
+        """
+        states: dict[int, State] = {}
+        left_count = self._terms.batch_count
+        while left_count > 0 and not self._is_stopping():
+            claimed = self._claims.take_beside(operation_id, left_count)
+            done = self._work_off(claimed)
+            states |= done
+            left_count -= len(done)
+            # a row given back means that something else than the rows is in the way: the relay rings when it is out of it
+            if len(claimed.rows) != 1 or State.READY in done.values():
+                break
+        return states
 
     def _work_off(self, claimed: Claimed) -> dict[int, State]:
         states = dict(claimed.ended)

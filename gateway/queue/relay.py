@@ -25,6 +25,7 @@ RING_AGAIN_S = 10.0
 EMPTY_AGAIN_S = 2.0
 """The same while the lane's queue is empty: it was flushed, or the ids are in a worker's hands."""
 LEASE_S = 10.0
+"""Longest lease of who rings. It is two of its rounds: a killed one's successor rings after that, not after ten seconds."""
 SWEEP_S = 2.0
 
 
@@ -38,6 +39,7 @@ class Relay:
         city: Key of the city, for its breaker and its hold.
         owner: Name of this worker in leases.
         batch_count: How many operations a thread takes for one id that it is rung with.
+        tick_s: How often `step` is called where nothing wakes its worker.
         monotonic: Clock of what was rung when, in seconds.
     """
 
@@ -50,6 +52,7 @@ class Relay:
         city: str,
         owner: str,
         batch_count: int = 1,
+        tick_s: float = LEASE_S / 2,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -58,6 +61,7 @@ class Relay:
         self._city = city
         self._owner = owner
         self._batch_count = batch_count
+        self._lease_s = min(LEASE_S, max(2 * tick_s, SWEEP_S))
         self._monotonic = monotonic
         self._rung_at: dict[Lane, dict[int, float]] = {lane: {} for lane in LANES}
         self._swept_at: float | None = None
@@ -68,7 +72,7 @@ class Relay:
         Returns:
             How many operations were rung for; 0 also where another worker rings.
         """
-        if not take_lease(self._store, f"relay:{self._place_id}", self._owner, seconds=LEASE_S):
+        if not take_lease(self._store, f"relay:{self._place_id}", self._owner, seconds=self._lease_s):
             for rung in self._rung_at.values():
                 rung.clear()
             return 0

@@ -97,6 +97,7 @@ class Worker:
             city=gateway.place.city,
             owner=self._owner,
             batch_count=gateway.terms.batch_count,
+            tick_s=self._settings.tick_s,
         )
         LOG.info("worker.started", worker=self._owner, thread_count=self._threads, place_id=place_id)
         readers = [

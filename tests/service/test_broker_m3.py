@@ -15,7 +15,7 @@ def test_what_a_killed_worker_held_is_delivered_again_within_thirty_seconds(flee
     fleet.queue(30)
     fleet.fault("slow", delay_s=0.3)
     victim = fleet.start_worker()
-    fleet.wait_for("accepted", 2)
+    fleet.wait_for_ledger(2)
 
     victim.kill()
     victim.wait()

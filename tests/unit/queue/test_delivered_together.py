@@ -20,6 +20,7 @@ from gateway.domain.errors import (
     RejectedError,
     SendingStoppedError,
     ThrottledError,
+    UnreachableError,
 )
 from gateway.queue.deliver import Delivery
 from gateway.queue.due import sweep
@@ -235,6 +236,31 @@ def test_a_row_whose_worker_was_killed_is_claimed_alone_and_never_charged_for_it
 
     assert set(first) == {ids[0], ids[2], ids[3]}
     assert set(second) == {ids[1]}
+
+
+def test_one_ring_works_off_a_batch_of_suspects_each_claimed_alone(desk: Any) -> None:
+    """After an hour without the city every row is suspect; one a ring made half an hour of thirty rows."""
+    ids = queue_marks(desk, 4)
+    for operation_id in ids:
+        desk.alter(operation_id, attempts=1)
+    held: list[int] = []
+    desk.sink.during = lambda: held.append(sum(row.state in (State.CLAIMED, State.SENDING) for row in desk.rows()))
+
+    states = build_worker(desk).deliver_beside(ids[0])
+
+    assert states == dict.fromkeys(ids, State.ACCEPTED)
+    assert held == [1, 1, 1, 1]
+
+
+def test_a_ring_ends_at_the_first_suspect_that_stays(desk: Any) -> None:
+    ids = queue_marks(desk, 3)
+    for operation_id in ids:
+        desk.alter(operation_id, attempts=1)
+    desk.sink.answers[0] = UnreachableError("нет связи")
+
+    states = build_worker(desk).deliver_beside(ids[0])
+
+    assert states == {ids[0]: State.READY}
 
 
 def test_a_fault_of_ours_costs_its_own_operation_and_no_other(desk: Any) -> None:
