@@ -14,6 +14,7 @@ from gateway.cli.calendar import calendar_app
 from gateway.cli.check import check_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
+from gateway.cli.emptied import emptied_command
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.guards import guards_app
 from gateway.cli.hand_list import hand_list_command
@@ -93,6 +94,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")
 app.command("passport")(passport_command)
 app.command("stop-sending")(stop_command)
+app.command("emptied")(emptied_command)
 app.command("support-bundle")(support_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)

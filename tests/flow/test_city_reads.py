@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.errors import ConfigurationError
+from gateway.domain.identifiers import Kind
+from gateway.flows.emptied import believe_emptied, find_emptied
+
 
 @pytest.fixture
 def delivered(build_world: Any) -> Any:
@@ -107,3 +111,45 @@ def test_a_known_row_that_one_reading_misses_is_looked_for_once_more(delivered: 
     assert synced.planned.problems == []
     assert counts(synced) == NOTHING
     assert "DRIFT" not in synced.planned.plan.by_reason
+
+
+def emptied_by_people(hand: Any) -> int:
+    """People delete every mark in the city; how many there were."""
+    marks = hand.city.standing("marks")
+    for row in marks:
+        hand.city.human("delete", "mark", id=row["id"])
+    return len(marks)
+
+
+def test_a_kind_that_people_have_emptied_is_refused_until_a_person_says_that_it_is_so(delivered: Any) -> None:
+    """Else a pilot's first marks, tidied up by hand in the city, would keep the kind unread for ever."""
+    count = emptied_by_people(delivered)
+    refused = delivered.sync()
+    assert {problem.reason for problem in refused.planned.problems} == {"INCOMPLETE_READ"}
+    ledger = delivered.city.ledger()
+    looked = find_emptied(delivered.gateway)
+    assert sum(one.known for one in looked.groups) == count
+    assert {one.kind for one in looked.groups} == {Kind.MARK}
+
+    believed = believe_emptied(delivered.gateway, reason="завуч стёр пробные отметки")
+
+    assert believed.groups == looked.groups
+    after = delivered.sync()
+    assert after.planned.problems == []
+    # what people deleted is theirs: it is shown to a person, and not written once more
+    assert counts(after) == NOTHING
+    assert after.planned.plan.by_reason["DRIFT"] == count
+    assert delivered.city.ledger() == ledger
+    assert find_emptied(delivered.gateway).groups == []
+
+
+@pytest.mark.row("A15")
+def test_what_a_person_believes_is_only_what_two_whole_reads_show(delivered: Any) -> None:
+    delivered.city.fault("500", path="/marks", method="GET")
+
+    found = believe_emptied(delivered.gateway, reason="не то")
+
+    assert found.groups == []
+    assert found.unread > 0
+    with pytest.raises(ConfigurationError):
+        believe_emptied(delivered.gateway, reason=" ")
