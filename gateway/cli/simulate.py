@@ -60,6 +60,7 @@ def _to_facts(summary: Summary) -> dict[str, object]:
         "passes": summary.passes,
         "quiet_s": round(summary.quiet_s, 1),
         "differing": summary.differing,
+        "kinds": summary.kinds,
         "labels": summary.labels,
     }
 
@@ -79,6 +80,7 @@ def _show(summary: Summary) -> None:
         ("запусков", str(counts["runs"])),
         ("вызовов города", str(counts["calls"])),
         ("записей в журнал города", str(counts["effects"])),
+        ("из них по видам", ", ".join(f"{name} {count}" for name, count in summary.kinds.items()) or "нет"),
         ("правок людьми в городе", str(counts["human_effects"])),
         ("восстановлений из копии", str(counts["restores"])),
         ("правок поверх не виденной правки человека", str(counts["blind_overwrites"])),

@@ -174,6 +174,7 @@ def decide_scope(
     lost = (
         load_lost(conn, place_id, scope) - {int(key) for key in likeness.equal.values()} if strangers else frozenset()
     )
+    lost -= {city_id for kind, city_id, _, _, body in strangers if city_id in lost and _is_empty(kind, body)}
     if lost:
         likeness = _beside_lost(fresh, strangers, lost, likeness)
     decided = [
@@ -357,6 +358,11 @@ def _homework_seat(ref: str, kind: str, key: str, digest: bytes, item: HomeworkI
 def _plan_seat(ref: str, kind: str, key: str, digest: bytes, item: TopicsIntent | CityTopics) -> Seat:
     """An empty plan is a place to write into and looks like nobody's work."""
     return Seat(key=ref, kind=kind, object_key=key, digest=digest, is_empty=not item.lessons)
+
+
+def _is_empty(kind: str, body: bytes) -> bool:
+    """An empty lesson plan is nobody's work: whatever a restore has lost, it was not this."""
+    return kind == Kind.TOPICS.value and not msgspec.json.decode(body, type=CityTopics).lessons
 
 
 def _their_seat(

@@ -14,7 +14,7 @@ from gateway.sandbox.city.state import Row
 from gateway.simulation.school import NaturalKey, SmallSchool, key_of_row, value_of_row
 from gateway.simulation.stage import Actor, Stage
 
-WRITTEN_KINDS = ("marks", "attendances", "homeworks")
+WRITTEN_KINDS = ("marks", "attendances", "homeworks", "lesson_comments", "final_marks")
 
 
 class Effect:
@@ -31,7 +31,7 @@ class Effect:
     def __init__(
         self, op: str, kind: str, before: Row | None, after: Row, *, at_s: float, is_human: bool, request_id: str
     ) -> None:
-        self.op = op
+        self.op = _op_of_plan(before, after) if kind == "lesson_plans" else op
         self.kind = kind
         self.before = before
         self.after = after
@@ -39,11 +39,18 @@ class Effect:
         self.is_human = is_human
         self.request_id = request_id
         self.key: NaturalKey = key_of_row(kind, after)
-        self.value = None if op == "delete" else value_of_row(kind, after)
+        self.value = None if self.op == "delete" else value_of_row(kind, after)
 
     @property
     def object_id(self) -> int:
         return int(self.after["id"])
+
+
+def _op_of_plan(before: Row | None, after: Row) -> str:
+    """A lesson plan always stands there: filling an empty one makes it, and emptying it takes it away."""
+    if not value_of_row("lesson_plans", after):
+        return "delete"
+    return "change" if before is not None and value_of_row("lesson_plans", before) else "create"
 
 
 class Watcher(Protocol):
@@ -95,7 +102,7 @@ class SimCity(City):
 
     def standing(self, kind: str) -> list[Row]:
         """What stands there now, whoever wrote it."""
-        return [row for row in self.state.iter_rows(kind) if row["deleted_at"] is None]
+        return [row for row in self.state.iter_rows(kind) if row.get("deleted_at") is None]
 
     def type_by_hand(self, request: Row) -> bool:
         """A person edits in the city's own pages; False where the city refuses him."""

@@ -31,7 +31,7 @@ class Climate:
         has_poison: Calls about one cell kill the worker that makes them, while faults are on.
         has_restore: The database is replaced by an older copy once.
         classes: How many classes the school has.
-        has_chosen: Final marks and lateness are sent as well.
+        has_chosen: Final marks, lateness, remarks and topics are sent as well.
     """
 
     p_crash: float

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 from gateway.audit.read import verify
 from gateway.domain.clock import MOSCOW
@@ -73,7 +74,9 @@ def _check_agreement(oracle: Oracle) -> Counter[str]:
             value_of_row(kind, row)
             for kind in (STATE_KINDS[place.kind],)
             for row in oracle.city.standing(kind)
-            if key_of_row(kind, row) == place.key and (wanted is not None or not _is_foreign(oracle, kind, row["id"]))
+            if key_of_row(kind, row) == place.key
+            and value_of_row(kind, row)  # an empty lesson plan is only where one would stand
+            and (wanted is not None or not _is_foreign(oracle, kind, row["id"]))
         ]
         if there == ([] if wanted is None else [wanted]) or (place.key in oracle.touched and wanted in there):
             continue
@@ -233,9 +236,17 @@ def _check_verified_values(oracle: Oracle) -> None:
         "SELECT id, kind, city_id, intent FROM operation WHERE state = 'verified' AND op <> 'delete'"
     ).fetchall():
         body = json.loads(intent)
-        value = str(body["reason_id"]) if kind == "absence" else body["value"] if "value" in body else body["text"]
+        value = _meant(kind, body)
         if (plural[kind], city_id, value) not in stood:
             raise Violation("I3", f"operation {operation_id} was verified and never stood there")
+
+
+def _meant(kind: str, body: dict[str, Any]) -> str:
+    if kind == "absence":
+        return str(body["reason_id"])
+    if kind == "topics":
+        return "\n".join(one["topic"] for one in body["lessons"])
+    return str(body["value"] if "value" in body else body["text"])
 
 
 def _check_silence(oracle: Oracle) -> None:

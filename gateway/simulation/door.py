@@ -21,11 +21,13 @@ from gateway.domain.city import (
     CityLesson,
     CityMark,
     CityObject,
+    CityTopics,
     CommentIntent,
     FinalIntent,
     HomeworkIntent,
     Intent,
     MarkIntent,
+    TopicsIntent,
 )
 from gateway.domain.clock import MOSCOW
 from gateway.domain.errors import (
@@ -40,8 +42,10 @@ from gateway.domain.errors import (
     UnreachableError,
 )
 from gateway.domain.identifiers import Kind
+from gateway.domain.records import PlannedLesson
 from gateway.sandbox.city.city import Order, RefusedError
 from gateway.sandbox.city.homeworks import change_homework, create_homework
+from gateway.sandbox.city.plans import change_lesson_plan, list_topics
 from gateway.sandbox.city.rules import Refusal
 from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
@@ -159,7 +163,7 @@ class SimDoor:
         objects = [
             _to_object(scope.kind, row, scope.group_id)
             for row in rows
-            if row["deleted_at"] is None and self._is_of_group(row, scope.group_id)
+            if row.get("deleted_at") is None and self._is_of_group(row, scope.group_id)
         ]
         if self._is_struck(self._weather.p_partial):
             part = [one for one in objects if self._stage.rng.random() < 0.5]
@@ -173,6 +177,8 @@ class SimDoor:
         """A final mark names no group: it is told with the pupils of the group that was asked for."""
         if "group_id" in row:
             return bool(row["group_id"] == group_id)
+        if "group_ids" in row:
+            return group_id in row["group_ids"]
         pupil = self._city.state.find("student_profiles", row["student_profile_id"])
         return pupil is not None and any(one["id"] == group_id for one in pupil["groups"])
 
@@ -205,7 +211,7 @@ class SimDoor:
             return self._send(create_remark, None, _comment_body(intent), request_id)
         if isinstance(intent, FinalIntent):
             return self._send(create_final, None, _final_body(intent), request_id)
-        raise RejectedError("КТП этот город не знает", reason="OP_NOT_ALLOWED", system="city", method="POST")
+        return self._put_plan(intent, request_id, is_new=True)
 
     def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Replace the object's attributes; see `CitySink`."""
@@ -214,7 +220,16 @@ class SimDoor:
         if isinstance(intent, HomeworkIntent):
             stored = self._city.state.find("homeworks", city_id)
             return self._send(change_homework, city_id, _homework_body(intent, stored), request_id)
+        if isinstance(intent, TopicsIntent):
+            return self._put_plan(intent, request_id)
         raise RejectedError("пропуск не меняют", reason="OP_NOT_ALLOWED", system="city", method="PUT")
+
+    def _put_plan(self, intent: TopicsIntent, request_id: str, *, is_new: bool = False) -> Accepted:
+        """The plan whole, as it stands there but for its content; its dates are of no matter here."""
+        stored = self._city.state.find("lesson_plans", intent.plan_id)
+        if is_new and stored is not None and list_topics(stored):
+            raise StaleError("КТП за это время заполнено", system="city", request_id=request_id)
+        return self._send(change_lesson_plan, intent.plan_id, _plan_body(intent, stored or {}), request_id)
 
     def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Delete the object; see `CitySink`."""
@@ -272,7 +287,8 @@ class SimDoor:
             )
         if self._is_struck(weather.p_unanswered):
             self._time_out(request_id)
-        return Accepted(city_id=answer.get("id"), request_id=request_id, status=200, profile=PROFILE)
+        told = answer.get("lesson_plan", answer)
+        return Accepted(city_id=told.get("id"), request_id=request_id, status=200, profile=PROFILE)
 
     def _post_late(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> None:
         waited_s = self._stage.elapsed_s - self._recorded_s[request_id]
@@ -335,6 +351,11 @@ _DELETES: dict[type[Intent], Callable[[Order], Row]] = {
 
 
 def _to_object(kind: Kind, row: Row, group_id: int) -> CityObject:
+    if kind is Kind.TOPICS:
+        lessons = tuple(
+            PlannedLesson(topic=str(one["name"]), module=str(one["module_name"] or "")) for one in list_topics(row)
+        )
+        return CityTopics(id=row["id"], group_id=group_id, name=row["name"], lessons=lessons)
     if kind is Kind.COMMENT:
         return CityComment(
             id=row["id"],
@@ -349,8 +370,8 @@ def _to_object(kind: Kind, row: Row, group_id: int) -> CityObject:
             pupil_id=row["student_profile_id"],
             group_id=group_id,
             subject_id=row["subject_id"],
-            form="period",
-            period_id=row["attestation_period_id"],
+            form="year" if row["is_year_mark"] else "period",
+            period_id=row["attestation_period_id"] or 0,
             value=row["value"],
         )
     if kind is Kind.MARK:
@@ -441,10 +462,25 @@ def _final_body(intent: FinalIntent) -> Row:
         "student_profile_id": intent.pupil_id,
         "subject_id": intent.subject_id,
         "academic_year_id": AID,
-        "attestation_period_id": str(intent.period_id),
+        "attestation_period_id": str(intent.period_id) if intent.form == "period" else None,
+        "is_year_mark": intent.form == "year",
         "value": intent.value,
         "grade_system_type": intent.grade_system,
     }
+
+
+def plan_modules(module: str, topics: Sequence[str]) -> list[Row]:
+    """The content of a lesson plan of one section; none = an empty one."""
+    rows = [
+        {"id": number, "name": topic, "ordinal": number, "lessons": [{"name": topic, "ordinal": 1}]}
+        for number, topic in enumerate(topics, start=1)
+    ]
+    return [{"id": 1, "name": module, "ordinal": 1, "topics": rows}] if rows else []
+
+
+def _plan_body(intent: TopicsIntent, stored: Row) -> Row:
+    module = next((one.module for one in intent.lessons), "")
+    return {**stored, "modules": plan_modules(module, [one.topic for one in intent.lessons])}
 
 
 def _homework_body(intent: HomeworkIntent, stored: Row | None) -> Row:

@@ -55,6 +55,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         passes: Runs after the last fault until nothing moved any more → seeds.
         quiet_s: Longest virtual time from the last fault to quiet.
         differing: Places that differed at the end, each of them listed by the last plan: reason → count.
+        kinds: What was written into the city → how often.
         labels: Kind of world → seeds.
     """
 
@@ -67,6 +68,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     passes: dict[str, int]
     quiet_s: float
     differing: dict[str, int]
+    kinds: dict[str, int]
     labels: dict[str, int]
     failures: list[Failure]
 
@@ -90,7 +92,7 @@ def play_many(
         seeds: Which, in any order.
         processes: How many at once; None = one a core, 1 = in this process, whose logs stay as they are.
         is_drill: A backup is put back in each (F18).
-        has_chosen: Final marks and lateness are sent as well.
+        has_chosen: Final marks, lateness, remarks and topics are sent as well.
         told: Called with (done, total) as it goes.
     """
     began = time.perf_counter()
@@ -131,8 +133,10 @@ def _play_chunk(seeds: list[int], *, one: Callable[..., Played]) -> list[Played]
 
 def _sum_up(played: Sequence[Played], real_s: float) -> Summary:
     differing: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     for one in played:
         differing.update(one.differing)
+        kinds.update(one.kinds)
     good = [one for one in played if not one.violation]
     return Summary(
         first_seed=played[0].seed if played else 0,
@@ -144,6 +148,7 @@ def _sum_up(played: Sequence[Played], real_s: float) -> Summary:
         passes={str(number): count for number, count in sorted(Counter(one.passes for one in good).items())},
         quiet_s=max((one.quiet_s for one in good), default=0.0),
         differing=dict(sorted(differing.items())),
+        kinds=dict(sorted(kinds.items())),
         labels=dict(sorted(Counter(one.label for one in played).items())),
         failures=[
             Failure(

@@ -120,10 +120,17 @@ class Oracle:
         """What the gateway has read of the portal so far, by its own records."""
         by_ref = {place.ref: place for place in self.portal.school.places}
         found: dict[NaturalKey, str | None] = {}
+        taught: dict[str, dict[str, str]] = {}
         for ref, body, gone in self.store.raw.execute(READ_OF_YEAR, (self.year,)).fetchall():
             place = by_ref.get(ref)
             if place is not None:
                 found[place.key] = _read_value(json.loads(body)) if gone is None else None if gone in CLEARED else LEFT
+            elif gone is None and (lesson := json.loads(body)).get("topic"):
+                taught.setdefault(lesson["group"], {})[lesson["starts_at"]] = lesson["topic"]
+        for group in self.portal.school.groups:  # no record of its own: a group's topics are its lessons'
+            topics = taught.get(group.ref, {})
+            if len(topics) == len(group.lessons):
+                found["topics", group.city_id, 0, 0] = "\n".join(topics[at] for at in sorted(topics))
         return found
 
     def note_planning(self, run_id: int) -> None:
@@ -255,9 +262,9 @@ class Oracle:
                 raise Violation("I5", f"operations {operation_id} and {others[0][0]} are in flight on one object")
         if epoch != self.epoch and self.is_bounded and not is_late:
             raise Violation("I5", f"operation {operation_id} of epoch {epoch} takes effect in epoch {self.epoch}")
-        self._judge_plan(operation_id, plan_id, seq, op, effect)
+        self._judge_plan(operation_id, plan_id, seq, op, effect, sending)
 
-    def _judge_plan(self, operation_id: int, plan_id: int, seq: int, op: str, effect: Effect) -> None:
+    def _judge_plan(self, operation_id: int, plan_id: int, seq: int, op: str, effect: Effect, sending: Sending) -> None:
         raw = self.store.raw
         found = raw.execute(
             "SELECT state, open_gates, is_dry_run, approved_at, hash FROM plan WHERE id = ?", (plan_id,)
@@ -279,7 +286,7 @@ class Oracle:
             )
         if gate in ("delete", "guard") and plan_id not in self.opened:
             raise Violation("I9", f"operation {operation_id} passes the gate {gate}, which no person has opened")
-        if planned_op != op or op != effect.op:
+        if planned_op != op or (op != effect.op and not self._is_filled_meanwhile(effect, sending)):
             raise Violation("I9", f"planned {planned_op}, queued {op}, done {effect.op}")
         if op == "delete" and (approved_at is None or "delete" not in json.loads(open_gates)):
             raise Violation("I9", f"operation {operation_id} deletes, and no person has said so")
@@ -287,6 +294,11 @@ class Oracle:
         is_first = all(self._scope_of(one) != scope for one in self.city.effects)
         if is_first and approved_at is None:
             raise Violation("I9", f"operation {operation_id} is the first of its group, and no person was asked")
+
+    def _is_filled_meanwhile(self, effect: Effect, sending: Sending) -> bool:
+        """Whether a person filled an empty lesson plan when our own was on its way: nothing in the call can refuse that."""
+        last = self.city.last_writer.get((effect.kind, effect.object_id))
+        return effect.kind == "lesson_plans" and last is not None and last.is_human and last.at_s >= sending.at_s
 
     def _scope_of(self, effect: Effect) -> tuple[str, int]:
         """Kind and group of an effect; a final mark of the city names no group but its pupil's."""
@@ -322,7 +334,12 @@ class Oracle:
                 raise Violation("I2", f"{place.ref}: a second one beside {twins[0]['id']}")
 
     def _ours_standing(self, kind: str) -> list[dict[str, Any]]:
-        return [row for row in self.city.standing(kind) if not self.city.last_writer[kind, row["id"]].is_human]
+        return [row for row in self.city.standing(kind) if not self._is_by_person(kind, row["id"])]
+
+    def _is_by_person(self, kind: str, city_id: int) -> bool:
+        """Whether the last word of an object is a person's; of a plan that stood there from the first, nobody's."""
+        writer = self.city.last_writer.get((kind, city_id))
+        return writer is None or writer.is_human
 
     def _judge_foreign(self, effect: Effect, sending: Sending) -> None:
         """I15: what a person typed there, and we had read, is never written over, deleted or doubled."""
@@ -330,10 +347,10 @@ class Oracle:
         if effect.op == "create":
             for (seen_kind, city_id), seen in sending.seen.items():
                 row = self.city.state.find(effect.kind, city_id) if seen_kind == kind else None
-                if row is None or row["deleted_at"] is not None or key_of_row(effect.kind, row) != effect.key:
+                if row is None or row.get("deleted_at") is not None or key_of_row(effect.kind, row) != effect.key:
                     continue
-                writer = self.city.last_writer[effect.kind, city_id]
-                if writer.is_human and seen[3] == effect.value and writer.value == effect.value:
+                writer = self.city.last_writer.get((effect.kind, city_id))
+                if writer is not None and writer.is_human and seen[3] == effect.value and writer.value == effect.value:
                     raise Violation(
                         "I15", f"created beside the same {kind} {city_id}, typed by a person and seen before"
                     )
@@ -362,6 +379,8 @@ class Oracle:
 
     def _judge_period(self, effect: Effect, sending: Sending) -> None:
         """I10: a period known to be closed, or whose last day of editing is over, takes no write of ours."""
+        if not self.portal.school.by_key[effect.key].is_dated:
+            return
         if sending.closed_known:
             raise Violation("I10", f"{effect.op} into a period that was known to be closed")
         if self.edit_until is not None and sending.day > self.edit_until:
@@ -373,7 +392,7 @@ def _read_value(body: dict[str, Any]) -> str:
     if "raw_points" in body:
         return f"{body['raw_points']:g}"
     if "form" in body:
-        return LATE if "text" in body else ABSENCE_VALUE
+        return ABSENCE_VALUE if "text" not in body else LATE if body["form"] == "late" else str(body["text"])
     return str(body["title"])
 
 
@@ -382,6 +401,8 @@ def _seen_of(kind: str, body: dict[str, Any]) -> tuple[str, int, int, str]:
         return (kind, body["form_id"], body["weight"], str(body["value"]))
     if kind == "absence":
         return (kind, 0, 0, str(body["reason_id"]))
+    if kind == "topics":
+        return (kind, 0, 0, "\n".join(one["topic"] for one in body["lessons"]))
     return (kind, 0, 0, str(body["value"] if kind == "final" else body["text"]))
 
 
@@ -390,6 +411,6 @@ def _row_as_seen(kind: str, row: dict[str, Any]) -> tuple[str, int, int, str]:
         return ("mark", row["control_form_id"], row["weight"], str(row["name"]))
     if kind == "attendances":
         return ("absence", 0, 0, str(row["absence_reason_id"]))
-    if kind in ("lesson_comments", "final_marks"):
+    if kind in ("lesson_comments", "final_marks", "lesson_plans"):
         return (SEEN_KINDS[kind], 0, 0, value_of_row(kind, row))
     return ("homework", 0, 0, "\n".join(str(entry["description"] or "") for entry in row["homework_entries"]))

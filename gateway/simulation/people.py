@@ -23,9 +23,10 @@ from gateway.reconcile.plan import find_plan_id, load_plan
 from gateway.reconcile.tables import decision
 from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
+from gateway.simulation.door import plan_modules
 from gateway.simulation.machines import let_out_approved
 from gateway.simulation.portal import ABSENCE_VALUE
-from gateway.simulation.school import LATE, STATE_KINDS, Place
+from gateway.simulation.school import LATE, LESSON_DAYS, STATE_KINDS, YEAR_PERIOD, Place, is_late, value_of_row
 from gateway.simulation.stage import Actor
 from gateway.simulation.world import CITY, World
 
@@ -34,7 +35,14 @@ MARKS = ("2", "3", "4", "5")
 FIRST_FILL_RATIO = 0.4
 PAGES = (("marks", "mark"), ("marks", "mark"), ("attendances", "attendance"))
 """What a person edits in the city's pages, by its name there and in a call."""
-CHOSEN_PAGES = (("final_marks", "final_mark"), ("lesson_comments", "lesson_comment"))
+CHOSEN_PAGES = (
+    ("final_marks", "final_mark"),
+    ("lesson_comments", "lesson_comment"),
+    ("lesson_plans", "lesson_plan"),
+)
+TOPICS = tuple(f"Тема {number}" for number in range(1, 5))
+REMARKS = ("молодец", "не готов", "без тетради")
+NEVER_CLEARED = (Kind.HOMEWORK, Kind.TOPICS)
 REPLAYED = ("POISON", "TOO_MANY_ATTEMPTS", "NOT_SEEN_AFTER_ACCEPT")
 """What an operator simply lets be decided afresh: no person's question stands behind it."""
 
@@ -62,7 +70,7 @@ class Teacher:
     def play(self) -> None:
         world, stage, rng = self._world, self._world.stage, self._world.stage.rng
         for place in world.school.places:
-            if rng.random() < FIRST_FILL_RATIO or place.kind is Kind.HOMEWORK:
+            if rng.random() < FIRST_FILL_RATIO or place.kind in NEVER_CLEARED:
                 world.portal.set(place, self._value(place))
         while True:
             stage.sleep(rng.expovariate(1.0 / world.climate.teacher_gap_s))
@@ -70,7 +78,7 @@ class Teacher:
                 return
             for _ in range(rng.choice((1, 1, 1, 2, 5))):
                 place = rng.choice(world.school.places)
-                is_clearing = place.kind is not Kind.HOMEWORK and rng.random() < 0.25
+                is_clearing = place.kind not in NEVER_CLEARED and rng.random() < 0.25
                 world.portal.set(place, None if is_clearing else self._value(place))
 
     def _value(self, place: Place) -> str:
@@ -78,8 +86,17 @@ class Teacher:
         if place.kind in (Kind.MARK, Kind.FINAL):
             return rng.choice(MARKS)
         if place.kind is Kind.COMMENT:
-            return LATE
+            return LATE if is_late(place) else rng.choice(REMARKS)
+        if place.kind is Kind.TOPICS:
+            return self._topics(place)
         return ABSENCE_VALUE if place.kind is Kind.ABSENCE else f"§ {rng.randrange(1, 6)}"
+
+    def _topics(self, place: Place) -> str:
+        """Another topic at one of the lessons; at first a topic at each."""
+        rng, now = self._world.stage.rng, self._world.portal.causes[place.key].now
+        topics = [rng.choice(TOPICS) for _ in LESSON_DAYS] if now is None else now.split("\n")
+        topics[rng.randrange(len(topics))] = rng.choice(TOPICS)
+        return "\n".join(topics)
 
 
 class Office:
@@ -145,27 +162,42 @@ class Stranger:
         return {"op": "change", "kind": singular, "id": row["id"], "value": rng.choice(MARKS)}
 
     def _edit_chosen(self, kind: str, singular: str) -> Row:
-        """Types, corrects or deletes a final mark; types or takes back a lateness."""
+        """Types, corrects or deletes a final mark or a remark; types or takes back a lateness; rewrites a lesson plan."""
+        if kind == "lesson_plans":
+            return self._edit_plan(singular)
         rng, school = self._world.stage.rng, self._world.school
         standing = self._world.city.standing(kind)
         if standing and rng.random() < 0.5:
             row = rng.choice(standing)
-            is_corrected = kind == "final_marks" and rng.random() < 0.6
-            value = {"value": rng.choice(MARKS)} if is_corrected else {}
-            return {"op": "change" if is_corrected else "delete", "kind": singular, "id": row["id"], **value}
+            is_fixed = kind == "lesson_comments" and row["comment"] == LATE
+            is_corrected = not is_fixed and rng.random() < 0.6
+            corrected = {"value": rng.choice(MARKS if kind == "final_marks" else REMARKS)} if is_corrected else {}
+            return {"op": "change" if is_corrected else "delete", "kind": singular, "id": row["id"], **corrected}
         place = rng.choice([one for one in school.places if STATE_KINDS[one.kind] == kind])
         if kind == "lesson_comments":
             cell = {"schedule_lesson_id": place.key[2]}
-            return {"op": "create", "kind": singular, "student_id": place.key[1], "cell": cell, "value": LATE}
+            value = LATE if is_late(place) else rng.choice(REMARKS)
+            return {"op": "create", "kind": singular, "student_id": place.key[1], "cell": cell, "value": value}
         return {
             "op": "create",
             "kind": singular,
             "student_profile_id": place.key[1],
             "subject_id": school.subject_id,
             "academic_year_id": AID,
-            "attestation_period_id": place.key[2],
+            "attestation_period_id": place.key[2] or None,
+            "is_year_mark": place.key[2] == YEAR_PERIOD,
             "value": rng.choice(MARKS),
         }
+
+    def _edit_plan(self, singular: str) -> Row:
+        """Writes another topic into a plan, or all of them into an empty one; now and then empties it."""
+        rng = self._world.stage.rng
+        row = rng.choice(self._world.city.standing("lesson_plans"))
+        standing = value_of_row("lesson_plans", row)
+        topics = standing.split("\n") if standing else [rng.choice(TOPICS) for _ in LESSON_DAYS]
+        topics[rng.randrange(len(topics))] = rng.choice(TOPICS)
+        modules = [] if standing and rng.random() < 0.1 else plan_modules("Раздел 1", topics)
+        return {"op": "change", "kind": singular, "id": row["id"], "modules": modules}
 
 
 class Weather:

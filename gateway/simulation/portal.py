@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -32,10 +32,12 @@ from gateway.simulation.school import (
     PROGRAMME,
     SUBJECT,
     SUBJECT_REF,
+    YEAR_PERIOD,
     NaturalKey,
     Place,
     SmallSchool,
     TaughtGroup,
+    is_late,
 )
 from gateway.simulation.stage import Stage
 
@@ -45,6 +47,7 @@ FORGOTTEN_OF = 4
 GRADED = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK, Kind.COMMENT, Kind.FINAL)
 """Kinds that teachers fill; the last two are asked for only where the world sends them."""
 FINAL_ITEM = "item:final"
+YEAR_ITEM = "item:year"
 
 
 @dataclass
@@ -119,12 +122,21 @@ class SimPortal:
 
     def records_of(self, group: TaughtGroup, kind: Kind) -> list[Record]:
         """The records of a group now."""
+        if kind is Kind.LESSON:
+            return _lessons_of(group, self.topics_of(group))
         found = [place for place in self.school.places if place.group is group and place.kind is kind]
         return [
             _to_record(place, value)
             for place in found
             if self.is_enrolled(place) and (value := self.causes[place.key].now) is not None
         ]
+
+    def topics_of(self, group: TaughtGroup) -> list[str | None]:
+        """What each of a group's lessons is about now, in order of their days."""
+        causes = self.causes.get(("topics", group.city_id, 0, 0))
+        if causes is None or causes.now is None:
+            return [None] * len(group.lessons)
+        return [*causes.now.split("\n")]
 
 
 class SimSource:
@@ -218,7 +230,7 @@ class SimSource:
         stage, portal = self._stage, self._portal
         scope = scope_key(kind, PROGRAMME, group.ref)
         read_at = stage.now()
-        records = portal.records_of(group, kind) if kind in GRADED else _lessons_of(group)
+        records = portal.records_of(group, kind)
         present = frozenset(pupil.ref for pupil in group.pupils if pupil.ref not in portal.absent_pupils)
         if self._is_struck(self._weather.p_incomplete):
             part = tuple(record for record in records if stage.rng.random() < 0.5)
@@ -258,11 +270,11 @@ def _items_of(group: TaughtGroup, kind: Kind) -> frozenset[str]:
     if kind is Kind.HOMEWORK:
         return frozenset({f"{group.ref}/homework:1"})
     if kind is Kind.FINAL:
-        return frozenset({FINAL_ITEM})
+        return frozenset({FINAL_ITEM, YEAR_ITEM})
     return frozenset(ref for ref, _ in group.lessons.values())
 
 
-def _lessons_of(group: TaughtGroup) -> list[Record]:
+def _lessons_of(group: TaughtGroup, topics: Sequence[str | None]) -> list[Record]:
     return [
         Lesson(
             ref=ref,
@@ -270,8 +282,9 @@ def _lessons_of(group: TaughtGroup) -> list[Record]:
             starts_at=datetime.combine(day, LESSON_AT, MOSCOW).astimezone(UTC),
             duration_min=45,
             ordinal=1,
+            topic=topic,
         )
-        for day, (ref, _) in group.lessons.items()
+        for (day, (ref, _)), topic in zip(sorted(group.lessons.items()), topics, strict=True)
     ]
 
 
@@ -291,16 +304,24 @@ def _to_record(place: Place, value: str) -> Record:
         return Absence(ref=place.ref, pupil=place.pupil.ref, lesson=lesson, group=place.group.ref, form="absent")
     if place.kind is Kind.COMMENT:
         lesson, _ = place.group.lessons[place.lesson_on]
-        return LessonComment(ref=place.ref, pupil=place.pupil.ref, lesson=lesson, group=place.group.ref, form="late")
+        return LessonComment(
+            ref=place.ref,
+            pupil=place.pupil.ref,
+            lesson=lesson,
+            group=place.group.ref,
+            form="late" if is_late(place) else "remark",
+            text="" if is_late(place) else value,
+        )
     if place.kind is Kind.FINAL:
+        is_year = place.key[2] == YEAR_PERIOD
         return Final(
             ref=place.ref,
             pupil=place.pupil.ref,
             group=place.group.ref,
-            item=FINAL_ITEM,
-            item_name="2 четверть",
-            form="period",
-            period="2",
+            item=YEAR_ITEM if is_year else FINAL_ITEM,
+            item_name="Год" if is_year else "2 четверть",
+            form="year" if is_year else "period",
+            period=None if is_year else "2",
             scale=Scale("points", 0.0, 5.0),
             raw_points=float(value),
         )

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from gateway.domain.identifiers import Kind
 from gateway.sandbox.city.city import LikeSchool
+from gateway.sandbox.city.plans import list_topics
 from gateway.sandbox.city.school import AID, School
 from gateway.sandbox.city.state import Row
 
@@ -70,9 +71,12 @@ STATE_KINDS = {
     Kind.HOMEWORK: "homeworks",
     Kind.COMMENT: "lesson_comments",
     Kind.FINAL: "final_marks",
+    Kind.TOPICS: "lesson_plans",
 }
 """Our kinds → the city's own names of them."""
 LATE = "О"  # what the city's settings tell lateness by
+YEAR_PERIOD = 0
+"""Third part of the key of a final mark that is of the whole year."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Place:
         key: Where it must stand in the city.
         lesson_on: Its lesson's day.
         form_id: Control form of a mark, 0 else.
+        is_dated: Of a day that a period may close over; a lesson plan and a mark of the year are not of the period that goes on.
     """
 
     ref: str
@@ -117,6 +122,7 @@ class Place:
     item: int = 0
     form_id: int = 0
     weight: int = 0
+    is_dated: bool = True
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ def build_school(
         pupils_a_class: How many children a class has.
         years_later: How many years after the first.
         last_year: The same children as they were then.
-        has_chosen: Final marks and lateness are sent as well: one of each a pupil.
+        has_chosen: The kinds a school chooses by name are sent as well: final marks, lateness, remarks, topics.
     """
     school = LaterSchool(years_later) if years_later else School()
     level = 7 + years_later
@@ -209,6 +215,8 @@ def build_school(
         group = school.add_group(f"{SUBJECT} {class_name}", SUBJECT, [class_unit], [teacher], school.quarters)
         subject_id = group["subject_id"]
         school.add_forms(group, FORMS)
+        if has_chosen:
+            school.add_lesson_plan(group, [], [])
         forms = {form[0]: school.get_form(group, form[0]) for form in FORMS}
         pupils: list[Pupil] = []
         for index in range(pupils_a_class):
@@ -292,9 +300,20 @@ def _places_of(group: TaughtGroup, forms: dict[str, Row], days: Sequence[date]) 
 
 
 def _chosen_places_of(group: TaughtGroup, period_id: int, day: date) -> list[Place]:
-    """A final mark of the period that goes on, and a lateness at the first lesson, of each pupil."""
+    """Of each pupil a final mark of the period that goes on and one of the year, a lateness and a remark; the group's topics."""
     lesson, lesson_id = group.lessons[day]
-    return [
+    second = sorted(group.lessons)[1]
+    second_lesson, second_id = group.lessons[second]
+    topics = Place(
+        ref=f"topics:{group.ref}",
+        kind=Kind.TOPICS,
+        group=group,
+        pupil=None,
+        key=("topics", group.city_id, 0, 0),
+        lesson_on=day,
+        is_dated=False,
+    )
+    return [topics] + [
         place
         for pupil in group.pupils
         for place in (
@@ -305,6 +324,23 @@ def _chosen_places_of(group: TaughtGroup, period_id: int, day: date) -> list[Pla
                 pupil=pupil,
                 key=("final", pupil.city_id, period_id, 0),
                 lesson_on=day,
+            ),
+            Place(
+                ref=f"{group.ref}/year/{pupil.ref}",
+                kind=Kind.FINAL,
+                group=group,
+                pupil=pupil,
+                key=("final", pupil.city_id, YEAR_PERIOD, 0),
+                lesson_on=day,
+                is_dated=False,
+            ),
+            Place(
+                ref=f"remark/{second_lesson}/{pupil.ref}",
+                kind=Kind.COMMENT,
+                group=group,
+                pupil=pupil,
+                key=("comment", pupil.city_id, second_id, 0),
+                lesson_on=second,
             ),
             Place(
                 ref=f"late/{lesson}/{pupil.ref}",
@@ -332,9 +368,16 @@ def key_of_row(kind: str, row: Row) -> NaturalKey:
     if kind == "lesson_comments":
         return ("comment", row["student_profile_id"], row["schedule_lesson_id"], 0)
     if kind == "final_marks":
-        return ("final", row["student_profile_id"], row["attestation_period_id"] or 0, 0)
+        return ("final", row["student_profile_id"], row["attestation_period_id"] or YEAR_PERIOD, 0)
+    if kind == "lesson_plans":
+        return ("topics", row["group_ids"][0], 0, 0)
     days = [date.fromisoformat(row[name]) for name in ("date_assigned_on", "date_prepared_for")]
     return homework_key(row["group_id"], *days)
+
+
+def is_late(place: Place) -> bool:
+    """Whether a remark's place is that of a lateness, which says its one letter and nothing else."""
+    return place.kind is Kind.COMMENT and place.ref.startswith("late/")
 
 
 def value_of_row(kind: str, row: Row) -> str:
@@ -347,4 +390,6 @@ def value_of_row(kind: str, row: Row) -> str:
         return str(row["comment"])
     if kind == "final_marks":
         return str(row["value"])
+    if kind == "lesson_plans":
+        return "\n".join(str(topic["name"]) for topic in list_topics(row))
     return "\n".join(str(entry["description"] or "") for entry in row["homework_entries"])

@@ -29,11 +29,12 @@ from gateway.simulation.store import StageStore
 
 CITY = "127.0.0.1:1/586"
 KINDS = frozenset(Kind) - {Kind.ATTEMPT, Kind.ASSIGNMENT, Kind.PERIOD}
+FINALS_BEFORE_DAYS = 300
+"""The period of the lessons is far from over, and the year more so: no school may say so much (60), a made-up one must."""
 CHOSEN_RULES: dict[str, Any] = {
-    "finals_before_days": 60,  # the period of the lessons is far from over
     "scope": [
         {"kind": kind, "create": "automatic", "change": "automatic", "delete": "approve"}
-        for kind in ("*", "comment", "final")
+        for kind in ("*", "comment", "final", "topics")
     ],
 }
 """Everything sent, as for any sandbox, and the chosen kinds by name."""
@@ -108,6 +109,8 @@ class World:
         )
         self.terms = build_terms(self.settings)
         self.rules = everything_on(build_rules(CHOSEN_RULES if self.climate.has_chosen else {}))
+        if self.climate.has_chosen:
+            self.rules = self.rules.model_copy(update={"finals_before_days": FINALS_BEFORE_DAYS})
         self.oracle = Oracle(
             self.stage,
             self.store,

@@ -173,6 +173,11 @@ def to_whole_plan(intent: TopicsIntent, stored: Mapping[str, object], year_id: i
     return {**stored, "academic_year_id": year_id, "id": intent.plan_id, "status": "published", "modules": modules}
 
 
+def has_lessons(plan: Mapping[str, object]) -> bool:
+    """Whether anything stands in a plan as the city shows it."""
+    return bool(_kept_lessons(plan))
+
+
 _NEW_TOPIC: dict[str, object] = {"id": None, "repeatable": False, "theme_frame_id": None, "color": None}
 _NEW_LESSON: dict[str, object] = {
     "theme_frame_ids": [],
@@ -207,6 +212,7 @@ def _parts(whole: _Part, name: str) -> list[_Part]:
 
 
 __all__ = [
+    "has_lessons",
     "to_new_absence",
     "to_new_comment",
     "to_new_final",

@@ -74,7 +74,7 @@ class MeshSink:
                 body = bodies.to_new_final(intent, self._client.get_year(intent.on).id)
                 return self._send("POST", "final_marks", intent, request_id, body=body, is_fine=is_final_there)
             case TopicsIntent():
-                return self._put_plan(intent, request_id)
+                return self._put_plan(intent, request_id, is_new=True)
             case _:
                 assert_never(intent)
 
@@ -107,15 +107,26 @@ class MeshSink:
             request_id=request_id,
         )
 
-    def _put_plan(self, intent: TopicsIntent, request_id: str) -> Accepted:
+    def _put_plan(self, intent: TopicsIntent, request_id: str, *, is_new: bool = False) -> Accepted:
         """Put the whole plan, then have its topics take the dates of the lessons.
 
+        Args:
+            is_new: It was planned for an empty plan: one that somebody has filled meanwhile is left alone.
+
         Raises:
+            StaleError: It is not empty any more; nothing was written.
             RejectedError: `DATES_NOT_BUILT`: the plan is written, and its dates are for a person to build.
             ConnectorError: As its type says.
         """
         accepted = self._send(
-            "PUT", "lesson_plans", intent, request_id, city_id=intent.plan_id, base=PLAN, answer_part="lesson_plan"
+            "PUT",
+            "lesson_plans",
+            intent,
+            request_id,
+            city_id=intent.plan_id,
+            base=PLAN,
+            answer_part="lesson_plan",
+            is_new=is_new,
         )
         if intent.calendar_id is None:
             return accepted
@@ -163,6 +174,7 @@ class MeshSink:
         base: str = CORE,
         query: Query | None = None,
         answer_part: str | None = None,
+        is_new: bool = False,
     ) -> Accepted:
         read_until, until = self._client.begin_write()
         profile = self._client.profiles.choose_writer(intent.teacher_id)
@@ -171,7 +183,7 @@ class MeshSink:
             raise ConfigurationError(f"Журнал: {obstacle}")
         year_id = self._client.get_year(day_of_intent(intent)).id
         if method == "PUT" and city_id is not None:
-            body = self._whole(city_id, intent, profile, year_id, request_id, read_until)
+            body = self._whole(city_id, intent, profile, year_id, request_id, read_until, is_new=is_new)
         is_legacy = resource in _MAYBE_LEGACY and self._settings.absence_path == "legacy"
         if is_legacy:
             query = {"pid": profile.profile_id}
@@ -199,7 +211,15 @@ class MeshSink:
         )
 
     def _whole(
-        self, city_id: int, intent: Intent, profile: Profile, year_id: int, request_id: str, until: float
+        self,
+        city_id: int,
+        intent: Intent,
+        profile: Profile,
+        year_id: int,
+        request_id: str,
+        until: float,
+        *,
+        is_new: bool = False,
     ) -> dict[str, object]:
         """Build the whole object of a PUT out of what stands in the city.
 
@@ -223,6 +243,8 @@ class MeshSink:
             plan = answer.get("lesson_plan", answer) if answer is not None else None
             if not isinstance(plan, dict) or plan.get("deleted_at"):
                 raise StaleError("Журнал: КТП там удалено", **asked.where(None))
+            if is_new and bodies.has_lessons(plan):
+                raise StaleError("Журнал: пустое КТП за это время заполнено", **asked.where(None))
             return bodies.to_whole_plan(intent, plan, year_id)
         if not isinstance(intent, MarkIntent):
             raise TypeError("only marks, homework and lesson plans have a whole object")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gateway.domain.city import CommentIntent, FinalIntent, TopicsIntent
-from gateway.domain.errors import LockedPeriodError, OutcomeUnknownError, RejectedError
+from gateway.domain.errors import LockedPeriodError, OutcomeUnknownError, RejectedError, StaleError
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import PlannedLesson
 from gateway.mapping.atoms import atom_of_city, atom_of_intent, object_key_of
@@ -76,7 +76,14 @@ def assert_stands(journal: Any, intent: Any, city_id: int) -> Any:
     return found
 
 
+def empty_plan(city: Any) -> None:
+    (stored,) = city.state()["lesson_plans"]
+    city.human("change", "lesson_plan", id=stored["id"], modules=[])
+
+
 def test_every_kind_is_created_once_and_read_back(any_city: Any, open_journal: Open) -> None:
+    empty_plan(any_city)
+    any_city.settle()
     journal = open_journal(any_city)
     written = [final(journal), comment(journal), topics(journal, ("Степени", "Степень"), ("Степени", "Свойства"))]
     before = any_city.request_count("final_marks")
@@ -87,7 +94,8 @@ def test_every_kind_is_created_once_and_read_back(any_city: Any, open_journal: O
     for intent, answer in zip(written, accepted, strict=True):
         assert_stands(journal, intent, answer.city_id)
     assert any_city.request_count("final_marks") == before + 1
-    kinds = [one["kind"] for one in any_city.ledger() if one["kind"] != "calendar_plan"]
+    ours = [one for one in any_city.ledger() if one["actor"] != "human"]
+    kinds = [one["kind"] for one in ours if one["kind"] != "calendar_plan"]
     assert kinds == ["final_mark", "lesson_comment", "lesson_plan"]
 
 
@@ -226,6 +234,16 @@ def test_a_plan_keeps_what_a_person_gave_its_topics(city: Any, open_journal: Ope
     assert [one["topic_name"] for one in taught[:5]] == ["Введение", *(name for _, name in names), None]
 
 
+def test_an_empty_plan_that_somebody_filled_meanwhile_is_left_alone(city: Any, open_journal: Open) -> None:
+    journal = open_journal(city)
+    intent = topics(journal, ("Степени", "Степень"))
+
+    with pytest.raises(StaleError):
+        journal.connector.create(intent, request_id="r1")
+
+    assert city.ledger() == []
+
+
 def test_a_plan_whose_dates_were_not_built_says_so(city: Any, open_journal: Open) -> None:
     journal = open_journal(city)
     intent = topics(journal, ("Степени", "Степень"))
@@ -270,9 +288,8 @@ def test_a_final_mark_of_a_period_that_names_none_discards_the_read(city: Any, o
 def test_shared_and_empty_plans_are_told(city: Any, open_journal: Open) -> None:
     journal = open_journal(city)
     group = journal.group(ALGEBRA)
-    (stored,) = city.state()["lesson_plans"]
 
-    city.human("change", "lesson_plan", id=stored["id"], modules=[])
+    empty_plan(city)
     (empty,) = journal.read(Kind.TOPICS, group).values()
 
     assert (empty.lessons, empty.is_shared) == ((), False)
