@@ -48,7 +48,7 @@ from gateway.flows.gateway import Gateway, Progress, silent
 from gateway.flows.journal import JournalSource
 from gateway.mapping.calendars import find_year
 from gateway.mapping.dictionaries import seed_dictionaries
-from gateway.mapping.rules import Rules, everything_on, load_rules
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML, Rules, everything_on, load_rules, read_mapping_file
 from gateway.queue.barrier import Watch
 from gateway.queue.breaker import BreakerTerms, GuardedCity
 from gateway.queue.pace import StorePace
@@ -99,11 +99,16 @@ def effective_rules(settings: GatewaySettings, folder: Path | None = None) -> Ru
     Raises:
         ConfigurationError: The file is wrong; names the place.
     """
+    rules = load_rules(find_mapping_file(settings, folder))
+    return everything_on(rules) if is_loopback(settings) else rules
+
+
+def find_mapping_file(settings: GatewaySettings, folder: Path | None = None) -> Path | None:
+    """Find the mapping file: the one named, else `mapping.toml` beside the configuration; None = built-in rules."""
     path = settings.school.mapping_file
     if path is None and folder is not None and (folder / "mapping.toml").exists():
-        path = folder / "mapping.toml"
-    rules = load_rules(path)
-    return everything_on(rules) if is_loopback(settings) else rules
+        return folder / "mapping.toml"
+    return path
 
 
 def open_store(settings: GatewaySettings, clock: Clock) -> Store:
@@ -176,6 +181,8 @@ def open_gateway(
         now = store.now()
         year = settings.school.year or school_year(moscow_day(now))
         place = Place(city=city_key(settings), portal=settings.portal.name, year=year)
+        mapping_file = find_mapping_file(settings, folder)
+        source = DEFAULT_MAPPING_TOML if mapping_file is None else read_mapping_file(mapping_file)
         rules = effective_rules(settings, folder)
         pace = build_pace(settings, store, place.city)
         terms = build_terms(settings)
@@ -217,6 +224,8 @@ def open_gateway(
             audit=audit,
             place=place,
             rules=rules,
+            mapping_source=source,
+            opens_scope=is_loopback(settings),
             sources=tuple(sources),
             inbox=inbox,
             city=GuardedCity(city, store, place.city, terms.breaker),

@@ -22,6 +22,7 @@ from gateway.cli.holds import holds_app
 from gateway.cli.init import init_command
 from gateway.cli.journal import journal_app
 from gateway.cli.links import links_app
+from gateway.cli.mapping import mapping_app
 from gateway.cli.passport import passport_command
 from gateway.cli.planner import planner_app
 from gateway.cli.plans import plan_app
@@ -73,6 +74,7 @@ def main_options(
 app.command("init")(init_command)
 app.command("check")(check_command)
 app.add_typer(links_app, name="links")
+app.add_typer(mapping_app, name="mapping")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(journal_app, name="journal")
 app.add_typer(sources_app, name="sources")

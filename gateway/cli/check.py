@@ -23,7 +23,9 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.hosts import confirm_host
 from gateway.flows.sync import Exit
 from gateway.flows.traffic import Traffic, load_traffic
+from gateway.mapping.dictionaries import load_subjects
 from gateway.mapping.rules import rule_version
+from gateway.mapping.versions import find_active, load_counting_rules
 from gateway.queue.barrier import find_stop
 from gateway.queue.breaker import BreakerState
 from gateway.queue.broker import Doorbell
@@ -109,10 +111,12 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
         state=CheckState.OK,
         sentence=f"город {gateway.place.city}, портал {gateway.place.portal}, год {gateway.place.year}",
     )
-    yield CheckLine(
-        subject="mapping", state=CheckState.OK, sentence=f"правила версии {rule_version(gateway.rules)[:12]}"
-    )
-    if not gateway.rules.scope:
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        rules, active = load_counting_rules(conn, place_id, gateway.rules), find_active(conn, place_id)
+        of_file = rule_version(load_subjects(conn, place_id, gateway.rules))
+    yield _tell_rules(rule_version(rules), None if active is None else active.number, of_file)
+    if not rules.scope:
         yield CheckLine(
             subject="mapping.scope",
             state=CheckState.MISSING,
@@ -126,6 +130,21 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
     for source in gateway.sources:
         yield from _guarded_lines(source.name, source.check())
     yield from _guarded_lines("mesh", gateway.city.check())
+
+
+def _tell_rules(counting: str, number: int | None, of_file: str) -> CheckLine:
+    """Which rules count, and whether the file says something else that counts for nothing until it is activated."""
+    if number is None:
+        return CheckLine(subject="mapping", state=CheckState.OK, sentence=f"правила версии {counting[:12]}, из файла")
+    if of_file != counting:
+        return CheckLine(
+            subject="mapping",
+            state=CheckState.WARNING,
+            sentence=f"действует версия правил {number}, файл от неё отличается и сам не действует: gateway mapping draft",
+        )
+    return CheckLine(
+        subject="mapping", state=CheckState.OK, sentence=f"действует версия правил {number} ({counting[:12]})"
+    )
 
 
 def _iter_file_lines(path: Path) -> Iterator[CheckLine]:

@@ -6,6 +6,7 @@ New certain links are stored, candidates are replaced, and what waits waits with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,9 +18,9 @@ from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.gateway import Gateway
 from gateway.flows.joint import JointDirectory, join_directory
 from gateway.mapping.correlate import Correlation, correlate_groups, correlate_people
-from gateway.mapping.dictionaries import load_subjects
 from gateway.mapping.links import load_links, load_machine_links, save_correlation
-from gateway.mapping.rules import rule_version
+from gateway.mapping.rules import Rules, rule_version
+from gateway.mapping.versions import load_counting_rules
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
 from gateway.store.transaction import upsert
@@ -54,38 +55,53 @@ def correlate(gateway: Gateway, directory: CityDirectory, run_id: int = 0) -> Wh
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-        now = gateway.store.now(conn)
         if not directory.is_partial or find_whole_directory(conn, place_id) is None:
             _store_directory(conn, place_id, directory, gateway)
-        subjects = {subject.ref: subject for subject in load_records(conn, place_id, Subject)}
-        rules = load_subjects(conn, place_id, gateway.rules)
-        linked = load_links(conn, place_id, Kind.PERSON)
-        linked_groups = load_links(conn, place_id, Kind.GROUP)
-        joint = join_directory(
-            conn,
-            place_id,
-            load_records(conn, place_id, Person),
-            load_records(conn, place_id, Group),
-            subjects,
-            directory=directory,
-            rules=rules,
-            linked=linked,
-            linked_groups=linked_groups,
-            rule_version=rule_version(rules),
-            now=now,
-            run_id=run_id,
-        )
-        people = [one for one in joint.persons if one.role == "pupil" and one.ref not in joint.waiting]
-        groups = [one for one in joint.group_records if one.ref not in joint.waiting]
-        by_machine = load_machine_links(conn, place_id, Kind.PERSON)
-        found = correlate_people(people, directory.pupils, linked, by_machine=by_machine)
-        save_correlation(conn, place_id, Kind.PERSON, _with(found, joint, joint.persons), now)
-        found_groups = correlate_groups(groups, subjects, directory, rules, linked_groups)
-        save_correlation(conn, place_id, Kind.GROUP, _with(found_groups, joint, joint.group_records), now)
-        known_pupils = {pupil.id for pupil in directory.pupils}
-        known_groups = {group.id for group in directory.groups}
-        pupils = load_links(conn, place_id, Kind.PERSON)
-        group_links = load_links(conn, place_id, Kind.GROUP)
+        rules = load_counting_rules(conn, place_id, gateway.rules)
+        return correlate_by(conn, place_id, directory, rules, now=gateway.store.now(conn), run_id=run_id)
+
+
+def correlate_by(
+    conn: Connection, place_id: int, directory: CityDirectory, rules: Rules, *, now: datetime, run_id: int = 0
+) -> WhoIsWho:
+    """Correlate by the given rules, in the caller's write transaction; one that only tries them rolls it back.
+
+    Args:
+        conn: A write transaction.
+        place_id: Where we are.
+        directory: The city's directory.
+        rules: Whose dictionaries of subjects and classes count.
+        now: Aware UTC.
+        run_id: The run it belongs to; 0 = none.
+    """
+    subjects = {subject.ref: subject for subject in load_records(conn, place_id, Subject)}
+    linked = load_links(conn, place_id, Kind.PERSON)
+    linked_groups = load_links(conn, place_id, Kind.GROUP)
+    joint = join_directory(
+        conn,
+        place_id,
+        load_records(conn, place_id, Person),
+        load_records(conn, place_id, Group),
+        subjects,
+        directory=directory,
+        rules=rules,
+        linked=linked,
+        linked_groups=linked_groups,
+        rule_version=rule_version(rules),
+        now=now,
+        run_id=run_id,
+    )
+    people = [one for one in joint.persons if one.role == "pupil" and one.ref not in joint.waiting]
+    groups = [one for one in joint.group_records if one.ref not in joint.waiting]
+    by_machine = load_machine_links(conn, place_id, Kind.PERSON)
+    found = correlate_people(people, directory.pupils, linked, by_machine=by_machine)
+    save_correlation(conn, place_id, Kind.PERSON, _with(found, joint, joint.persons), now)
+    found_groups = correlate_groups(groups, subjects, directory, rules, linked_groups)
+    save_correlation(conn, place_id, Kind.GROUP, _with(found_groups, joint, joint.group_records), now)
+    known_pupils = {pupil.id for pupil in directory.pupils}
+    known_groups = {group.id for group in directory.groups}
+    pupils = load_links(conn, place_id, Kind.PERSON)
+    group_links = load_links(conn, place_id, Kind.GROUP)
     lost = {ref: "LINK_LOST" for ref, city_id in pupils.items() if city_id not in known_pupils}
     lost_groups = {ref: "LINK_LOST" for ref, city_id in group_links.items() if city_id not in known_groups}
     return WhoIsWho(

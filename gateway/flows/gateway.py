@@ -16,7 +16,7 @@ from gateway.connectors.port import BatchInbox, CityPort, PortalSource
 from gateway.domain.clock import Clock
 from gateway.domain.identifiers import Place
 from gateway.mapping.links import get_place_id
-from gateway.mapping.rules import Rules
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML, Rules
 from gateway.queue.deeds import Ledger
 from gateway.queue.terms import Terms
 from gateway.reconcile.guard import Limits
@@ -44,6 +44,8 @@ class Gateway:
     Attributes:
         sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
         inbox: Understands what the planner pushes; None where nothing is accepted.
+        mapping_source: The text of the mapping file that `rules` were made of: the form of the first version.
+        opens_scope: The city is a sandbox of this machine: an empty scope table sends everything there.
         lane_limits: Limits over whole plans, where the school lets them hold; None = they are shown and hold nothing.
         pace: The pace of the city's calls; delivery waits for its turn before it marks an operation as sent.
         forget_pauses: Called when a profile was paused: what the connector remembers of pauses is old.
@@ -60,6 +62,8 @@ class Gateway:
     terms: Terms
     limits: Limits
     actor: Actor
+    mapping_source: str = DEFAULT_MAPPING_TOML
+    opens_scope: bool = False
     lane_limits: LaneLimits | None = None
     progress: Progress = silent
     pace: Pace = field(default_factory=Unpaced)

@@ -242,6 +242,12 @@ class GroupJoining:
         self._found.append((kind, joint.pairs, joint.conflicts))
         return list(joint.mapped)
 
+    def map_again(
+        self, conn: Connection, kind: Kind, records: Sequence[Sent], context: GroupContext, city_scope: str
+    ) -> Sequence[Mapped]:
+        """Say what should stand by other rules; what is found of the sources on the way is not kept. Reads only."""
+        return join_scope(kind, records, context, self._standing(conn, kind, city_scope)).mapped
+
     def iter_inputs(self, conn: Connection, kind: Kind, city_scope: str) -> Iterator[bytes]:
         """Yield what this kind is decided by beside the records themselves."""
         yield msgspec.json.encode(sorted(self._speaking))

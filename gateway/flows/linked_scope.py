@@ -6,7 +6,7 @@ is made once, and only when one of them is not skipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
 
@@ -27,6 +27,7 @@ from gateway.mapping.joint import rewrite
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
 from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
+from gateway.reconcile.bindings import BOUND_KINDS, drop_bindings, find_unbound, load_bindings
 from gateway.reconcile.corrections import Correction, apply_corrections, end_corrections
 from gateway.reconcile.holds import Hold
 from gateway.reconcile.shadow import city_scope, load_objects
@@ -42,6 +43,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         corrections: (kind, ref) → what a person decided about that record.
         holds: What people keep from being sent.
         speaking: Sources whose words count.
+        activation: Number of the last step that changed which rules count.
+        bound: Version → rules by which what it sent keeps its value.
         missed_by: A record must have been missed first before this moment for its absence to be proven.
         now_of: The store's moment, asked on a connection.
     """
@@ -59,6 +62,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     speaking: frozenset[str]
     rules: Rules
     rule_version: str
+    activation: int
+    bound: Mapping[str, Rules]
     absence_reason_id: int
     late_text: str
     missed_by: datetime
@@ -80,6 +85,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.json.encode(
             (
                 self.rule_version,
+                self.activation,
                 self.today,
                 (self.want.from_on, self.want.to_on),
                 sorted(self.who.pupils.items()),
@@ -229,13 +235,14 @@ def _build_joining(ground: Ground, group: Group) -> GroupJoining | None:
 class LinkedScope:
     """A kind of a linked group, with the city's side as read (`flows.scope_batch.ScopeToPlan`)."""
 
-    def __init__(self, linked: LinkedGroup, kind: Kind, read: CityRead, *, is_whole: bool) -> None:
+    def __init__(self, linked: LinkedGroup, kind: Kind, read: CityRead | None, *, is_whole: bool) -> None:
         self._linked = linked
         self._kind = kind
         self._ground = linked.ground
-        self.read: CityRead | None = read
+        self.read = read
         self.is_whole = is_whole
         self._ended: Mapping[tuple[str, str], Correction] = {}
+        self._unbound: Collection[str] = ()
         self.scope = city_scope(kind.value, linked.city_group.id)
         self.count = self._ground.count(linked.group, kind)
         names = (linked.subject, linked.city_group.subject_name)
@@ -261,25 +268,61 @@ class LinkedScope:
         state.update(shown)
         return state.digest()
 
+    @property
+    def kind(self) -> Kind:
+        """Kind of its records."""
+        return self._kind
+
+    def load(self, conn: Connection) -> tuple[Sequence[Record], GroupContext]:
+        """Load its records, and what mapping needs to know of the group."""
+        if self._kind is Kind.TOPICS:
+            return self._linked.load_topics(conn, self.scope)
+        records = self._ground.load(conn, self._linked.group, self._kind)
+        return records, self._linked.load_context(conn, self._kind, records)
+
     def map_records(self, conn: Connection) -> Sequence[Mapped]:
         """What should stand in the city for each record of ours, what people decided about it laid over."""
-        joining = self._linked.joining
-        records: Sequence[Record]
-        if self._kind is Kind.TOPICS:
-            records, context = self._linked.load_topics(conn, self.scope)
-            joining = None
-        else:
-            records = self._ground.load(conn, self._linked.group, self._kind)
-            context = self._linked.load_context(conn, self._kind, records)
+        records, context = self.load(conn)
+        joining = None if self._kind is Kind.TOPICS else self._linked.joining
         sent = [item for item in records if isinstance(item, Sent)]
         mapped = (
             [map_record(item, context) for item in sent]
             if joining is None
             else joining.map_scope(conn, self._kind, sent, context, self.scope)
         )
+        if self._ground.bound and self._kind in BOUND_KINDS:
+            mapped = self._keep_values(conn, sent, context, mapped)
         corrected = apply_corrections(self._ground.corrections, records, mapped)
         self._ended = corrected.ended
         return corrected.mapped
+
+    def _keep_values(
+        self, conn: Connection, sent: Sequence[Sent], context: GroupContext, mapped: Sequence[Mapped]
+    ) -> list[Mapped]:
+        """What an earlier version of the rules has sent keeps its value, unless its record moved or it is to be corrected."""
+        ground, kind = self._ground, self._kind
+        local = [one.scope for one in ground.scopes.get(self._linked.group.ref, ()) if one.kind is kind]
+        bindings = load_bindings(conn, ground.place_id, kind, local)
+        kept: dict[str, Mapped] = {}
+        for version, rules in ground.bound.items():
+            if version == ground.rule_version:
+                continue  # it says what the active rules have just said
+            refs = {
+                ref
+                for ref, one in bindings.items()
+                if one.rule_version == version and not one.is_moved and one.correction_id is None
+            }
+            if refs:
+                by_then = msgspec.structs.replace(context, rules=rules)
+                kept |= {one.ref: one for one in self._map(conn, sent, by_then) if one.ref in refs}
+        self._unbound = find_unbound(conn, ground.place_id, kind, bindings, mapped)
+        return [kept.get(one.ref, one) for one in mapped]
+
+    def _map(self, conn: Connection, sent: Sequence[Sent], context: GroupContext) -> Sequence[Mapped]:
+        joining = self._linked.joining
+        if joining is None:
+            return [map_record(one, context) for one in sent]
+        return joining.map_again(conn, self._kind, sent, context, self.scope)
 
     def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
         """Keep what this mapping came to: lessons chosen, records of several sources found to be one, corrections over."""
@@ -289,6 +332,7 @@ class LinkedScope:
         if self._linked.joining is not None:
             self._linked.joining.store_found(conn, now)
         end_corrections(conn, ground.place_id, self._ended, now)
+        drop_bindings(conn, ground.place_id, self._kind, self._unbound)
 
 
 class WaitingScope:

@@ -7,7 +7,7 @@ which nothing waits, is counted from its memo and not looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 import msgspec
@@ -17,26 +17,27 @@ from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayError
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.domain.reasons import INCOMPLETE_READ, READER_LIMITED
-from gateway.domain.records import Group, LessonPlan, Person
+from gateway.domain.records import Group, Person
 from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.city_reads import CityReads, fetch_directory
 from gateway.flows.correlate import correlate
 from gateway.flows.discrepancies import follow_discrepancies
 from gateway.flows.gateway import Gateway
+from gateway.flows.ground import load_ground
 from gateway.flows.holds import classes_of_scopes
-from gateway.flows.joint import speaking_sources
 from gateway.flows.linked_scope import Ground, LinkedGroup, LinkedScope, WaitingScope
 from gateway.flows.pull import Problem
 from gateway.flows.scope_batch import ScopeBatch
-from gateway.flows.scopes import load_faults, load_scopes
+from gateway.flows.scopes import load_faults
 from gateway.flows.turns import find_kept_plans
-from gateway.mapping.dictionaries import load_subjects, save_rule_set
+from gateway.mapping.dictionaries import save_rule_set
+from gateway.mapping.versions import load_counting_rules
 from gateway.queue.by_hand import has_by_hand, settle_by_hand
 from gateway.queue.late import settle_late
 from gateway.queue.outbox import load_busy
+from gateway.reconcile.bindings import load_correcting
 from gateway.reconcile.compare import Category
-from gateway.reconcile.corrections import load_corrections
-from gateway.reconcile.holds import keep_back, load_holds
+from gateway.reconcile.holds import keep_back
 from gateway.reconcile.lanes import OP_OF_GUARD, LaneLimits, judge_impact, judge_lanes
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
 from gateway.reconcile.plan_lanes import load_impacts, load_lane_scopes, load_lane_shares
@@ -74,28 +75,10 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         epoch = get_epoch(conn)
-        rules = load_subjects(conn, place_id, gateway.rules)
+        rules = load_counting_rules(conn, place_id, gateway.rules)
         version = save_rule_set(conn, rules, gateway.store.now(conn))
     with gateway.store.read() as conn:
-        ground = Ground(
-            place_id=place_id,
-            want=want,
-            today=today,
-            run_id=run_id,
-            directory=directory,
-            who=who,
-            scopes=load_scopes(conn, place_id, canonical=who.joint.groups, groups=who.local_groups),
-            lesson_plans=load_records(conn, place_id, LessonPlan) if Kind.TOPICS in rules.sent_kinds else (),
-            corrections=load_corrections(conn, place_id),
-            holds=load_holds(conn, place_id, now=gateway.store.now(conn)),
-            speaking=speaking_sources(source.name for source in gateway.sources),
-            rules=rules,
-            rule_version=version,
-            absence_reason_id=gateway.settings.mesh.absence_reason_id,
-            late_text=gateway.settings.mesh.late_text,
-            missed_by=gateway.store.now(conn) - timedelta(hours=gateway.settings.school.delete_grace_hours),
-            now_of=gateway.store.now,
-        )
+        ground = load_ground(gateway, conn, place_id, directory, who, rules, want=want, today=today, run_id=run_id)
 
     def run_planner(drifted: frozenset[Kind]) -> tuple[_Planner, PlanDraft]:
         draft = PlanDraft(
@@ -294,8 +277,26 @@ class _Planner:
         )
 
     def _narrow_down(self, decided: ScopeDecision) -> ScopeDecision:
-        """Leave of a decision what was asked for, and let wait what people hold back."""
-        return keep_back(self._narrow(decided), self._ground.holds, self._classes)
+        """Leave of a decision what was asked for, and let wait what people hold back or have to let out."""
+        kept = keep_back(self._narrow(decided), self._ground.holds, self._classes)
+        return self._gate_corrections(kept) if self._ground.bound else kept
+
+    def _gate_corrections(self, decided: ScopeDecision) -> ScopeDecision:
+        """What another version of the rules corrects goes out only when a person has seen it in a plan."""
+        changes = [item.triple.ref for item in decided.items if item.decision.op == "change" and item.gate == "none"]
+        if not changes:
+            return decided
+        with self._gateway.store.read() as conn:
+            correcting = load_correcting(conn, self._ground.place_id, changes)
+        items = [
+            msgspec.structs.replace(item, gate="approval")
+            if item.gate == "none"
+            and item.decision.op == "change"
+            and (item.triple.kind, item.triple.ref) in correcting
+            else item
+            for item in decided.items
+        ]
+        return msgspec.structs.replace(decided, items=items)
 
     def _narrow(self, decided: ScopeDecision) -> ScopeDecision:
         """Keep only the wanted pupils and days; what is not looked at is not counted.

@@ -19,6 +19,7 @@ from gateway.domain.reasons import YEAR_OVER
 from gateway.flows.gateway import Gateway
 from gateway.flows.scopes import load_owed_marks
 from gateway.mapping.rules import Rules
+from gateway.mapping.versions import load_counting_rules
 from gateway.queue.last_year import park_earlier_years
 from gateway.reconcile.snapshot import (
     ScopeCounts,
@@ -65,7 +66,9 @@ def pull(gateway: Gateway, want: Want, run_id: int) -> Pulled:
     Raises:
         ConnectorError: Of the portal nothing could be read at all.
     """
-    reading = _Reading(gateway, asked_of_sources(want, gateway.rules), run_id)
+    with gateway.store.write() as conn:
+        rules = load_counting_rules(conn, gateway.place_id(conn), gateway.rules)
+    reading = _Reading(gateway, asked_of_sources(want, rules), run_id)
     reading.problems.extend(_park_earlier_years(gateway))
     first_error: ConnectorError | None = None
     for number, source in enumerate(gateway.sources):

@@ -337,16 +337,33 @@ def load_rules(path: Path | None) -> Rules:
     Raises:
         ConfigurationError: The file can't be read or a rule is wrong; names the place (`items.3.pattern`), not the value.
     """
-    if path is None:
-        return Rules()
+    return Rules() if path is None else parse_rules(read_mapping_file(path), path.name)
+
+
+def read_mapping_file(path: Path) -> str:
+    """Read the text of a mapping TOML.
+
+    Raises:
+        ConfigurationError: It can't be read, or is not in UTF-8.
+    """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except OSError as exc:
         raise ConfigurationError(f"Файл правил не читается: {path.name}") from exc
     except UnicodeDecodeError as exc:  # an editor that saves in cp1251
         raise ConfigurationError(f"Файл правил {path.name} не в UTF-8: сохраните в UTF-8") from exc
+
+
+def parse_rules(text: str, name: str) -> Rules:
+    """Make rules of the text of a mapping TOML; `name` is told where it can't be.
+
+    Raises:
+        ConfigurationError: As `load_rules`.
+    """
+    try:
+        tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError(f"Файл правил {path.name} не разобран: {exc}") from exc
+        raise ConfigurationError(f"Файл правил {name} не разобран: {exc}") from exc
     return build_rules(tree)
 
 
@@ -399,6 +416,8 @@ __all__ = [
     "build_rules",
     "everything_on",
     "load_rules",
+    "parse_rules",
+    "read_mapping_file",
     "rule_version",
     "rules_body",
 ]

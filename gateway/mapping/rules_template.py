@@ -5,6 +5,7 @@ Loaded, it gives exactly the built-in rules (a test says so), so that nothing ch
 
 DEFAULT_MAPPING_TOML = r"""# Правила соответствия портала и городского журнала.
 # Пишет школа. Проверка: gateway check. Любая правка меняет версию правил, она видна в каждом плане.
+# После первого gateway mapping draft файл — форма следующего черновика, а действует включённая версия.
 
 version = 1                # номер редакции, ведёт школа
 

@@ -1,5 +1,5 @@
-"""Tables of correlation: places, links, candidates, dictionaries, rule sets, the lesson chosen for a mark, what
-several sources of the school have in common, and the school's own calendar.
+"""Tables of correlation: places, links, candidates, dictionaries, rule sets and the life of their versions, the lesson
+chosen for a mark, what several sources of the school have in common, and the school's own calendar.
 
 `place_id` stands for (city, portal, school year) and belongs to every key (law 15).
 """
@@ -77,6 +77,80 @@ rule_set = Table(
     Column("version", String(64), primary_key=True),
     Column("body", Text, nullable=False),
     Column("first_used_at", UtcDateTime, nullable=False),
+)
+
+mapping_version = Table(
+    "mapping_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    # Numbered within the place, from 1.
+    Column("number", Integer, nullable=False),
+    # What `rule_version` says of its rules; their body stands in `rule_set`.
+    Column("version", String(64), nullable=False),
+    Column("state", String(12), nullable=False),
+    # The TOML as the school wrote it, comments and all.
+    Column("source", Text, nullable=False),
+    Column("drafted_by", String(200), nullable=False),
+    Column("drafted_at", UtcDateTime, nullable=False),
+    Column("proposed_by", String(200)),
+    Column("activated_at", UtcDateTime),
+    Column("backtest", Json),
+    UniqueConstraint("place_id", "number"),
+)
+
+mapping_step = Table(
+    "mapping_step",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version_id", Integer, ForeignKey("mapping_version.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("step", String(20), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("since", UtcDateTime),
+    Column("note_id", Integer),
+    Index("ix_mapping_step_version", "version_id", "id"),
+)
+
+mapping_case = Table(
+    "mapping_case",
+    metadata,
+    Column("version_id", Integer, ForeignKey("mapping_version.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("ref", String(200), nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("old_reason", String(40), nullable=False),
+    Column("new_reason", String(40), nullable=False),
+    Column("old", LargeBinary),
+    Column("new", LargeBinary),
+    Column("is_delivered", Boolean, nullable=False),
+)
+
+rule_binding = Table(
+    "rule_binding",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("ref", String(200), primary_key=True),
+    # Rules that made what the city holds, and the digest of the record that they made it of.
+    Column("rule_version", String(64), nullable=False),
+    Column("facts", Digest, nullable=False),
+    # Activation that is to correct it; empty = it keeps its version's value.
+    Column("correction_id", Integer),
+    Index("ix_rule_binding_correction", "correction_id"),
+)
+
+unmapped_value = Table(
+    "unmapped_value",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("scope", String(200), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("local_value", String(300), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 mark_lesson = Table(

@@ -19,9 +19,11 @@ from gateway.audit.log import AuditLog
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
 from gateway.mapping.tables import place as place_table
+from gateway.mapping.versions import find_active
 from gateway.queue.ground import load_ground
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
+from gateway.reconcile.bindings import load_versions_of
 from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, load_plan
 from gateway.reconcile.resolve import Busy
@@ -135,6 +137,13 @@ def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:
         raise PlanRefusedError("План устарел: после него построен новый")
     if found.state not in (PlanState.USED, PlanState.APPROVED) and found.expires_at < store.now(conn):
         raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
+    active = find_active(conn, found.place_id)
+    if (
+        active is not None
+        and active.version != found.rule_version
+        and found.state not in (PlanState.USED, PlanState.APPROVED)
+    ):
+        raise PlanRefusedError("План построен по прежним правилам: постройте новый")
     epoch = conn.execute(select(plan.c.epoch).where(plan.c.id == plan_id)).scalar_one()
     if epoch != get_epoch(conn):
         raise PlanRefusedError("План построен до восстановления базы из копии: постройте новый")
@@ -168,6 +177,7 @@ def _release_chunk(
 ) -> Released:
     found = load_plan(conn, plan_id)
     ground = load_ground(conn, found.place_id, plan_id, rows)
+    made_by = load_versions_of(conn, found.place_id, [(row.kind, row.ref) for row in rows])
     queued: list[dict[str, object]] = []
     adopted: list[Row[Any]] = []
     outcomes: list[dict[str, object]] = []
@@ -178,7 +188,8 @@ def _release_chunk(
             adopted.append(row)
             outcomes.append({"b_seq": row.seq, "b_outcome": "adopted"})
         else:
-            queued.append(_operation(found.place_id, found.run_id, plan_id, found.rule_version, row, lane, now, conn))
+            version = made_by.get((row.kind, row.ref), found.rule_version)
+            queued.append(_operation(found.place_id, found.run_id, plan_id, version, row, lane, now, conn))
             outcomes.append({"b_seq": row.seq, "b_outcome": "queued"})
     # An adoption needs no write any more: what still waits to write the same mark would write it twice.
     _supersede(conn, found.place_id, [(str(one["kind"]), str(one["ref"])) for one in queued], now)

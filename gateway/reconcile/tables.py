@@ -333,6 +333,26 @@ apart = Table(
     Index("ix_apart_scope", "place_id", "scope"),
 )
 
+precedent = Table(
+    "precedent",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("pattern", _REF, nullable=False),
+    Column("choice", String(20), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("backtest", Json),
+    Column("tested_at", UtcDateTime),
+    Column("switched_on_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("used_count", Integer, nullable=False),
+    Column("note_id", Integer),
+    Index("ix_precedent_state", "place_id", "state"),
+)
+
 hold = Table(
     "hold",
     metadata,

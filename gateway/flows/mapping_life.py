@@ -1,0 +1,339 @@
+"""The life of the school's rules as people move it: drafted, proposed, back-tested, activated, rolled back.
+
+The mapping file counts by itself until the first draft; what counted then becomes version 1, so that there is always
+something to roll back to. Each act is one audit entry with its reason. Activation changes what counts and nothing that
+stands: what was sent keeps its version's value, or is corrected by a plan that a person lets out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, literal, select, update
+
+from gateway.audit.deed import Deed
+from gateway.audit.notes import Note, write_note
+from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.flows.gateway import Gateway
+from gateway.mapping.dictionaries import load_subjects
+from gateway.mapping.rules import Rules, everything_on, parse_rules, rule_version
+from gateway.mapping.tables import mapping_version, rule_binding
+from gateway.mapping.versions import (
+    Version,
+    VersionState,
+    add_step,
+    add_version,
+    find_active,
+    find_former,
+    get_version,
+    move_version,
+)
+from gateway.queue.states import IN_FLIGHT
+from gateway.queue.tables import operation
+from gateway.reconcile.bindings import BOUND_KINDS, bind_delivered
+from gateway.reconcile.plan import PlanState
+from gateway.reconcile.tables import plan, record
+
+
+class Activated(msgspec.Struct, frozen=True, kw_only=True):
+    """What an activation did.
+
+    Attributes:
+        number: The version that counts now.
+        former: The one that counted before.
+        correcting: Records that the next plan proposes to correct, each after a person has let it out.
+    """
+
+    number: int
+    version: str
+    former: int
+    correcting: int
+
+
+def draft_version(gateway: Gateway, source: str, *, name: str, reason: str) -> Version:
+    """Store a draft; the first one makes what counts today version 1, and the file a form for drafts from then on.
+
+    Args:
+        gateway: The composed gateway.
+        source: The TOML.
+        name: What to call it in an error, e.g. the file's name.
+        reason: What it changes and why, as typed.
+
+    Returns:
+        The draft; the active version where the text says what counts anyway.
+
+    Raises:
+        ConfigurationError: The rules are wrong, or a version of them is in its life already.
+        PlanRefusedError: No reason.
+    """
+    return store_draft(gateway, source, parse_rules(source, name), reason=reason)
+
+
+def store_draft(gateway: Gateway, source: str, rules: Rules, *, reason: str) -> Version:
+    """Store rules as a draft with the text that stands for them.
+
+    Raises:
+        ConfigurationError: A version of exactly these rules is in its life already.
+        PlanRefusedError: No reason.
+    """
+    _require(reason)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        active = _start(conn, gateway, place_id)
+        meant = load_subjects(conn, place_id, everything_on(rules) if gateway.opens_scope else rules)
+        now = gateway.store.now(conn)
+        if active.version == rule_version(meant):
+            return active
+        note = write_note(conn, reason, now=now)
+        drafted = add_version(conn, place_id, meant, source, actor=gateway.actor.name, note_id=note.id, now=now)
+        gateway.audit.append(conn, _deed(gateway, drafted, action="mapping.drafted", note=note))
+        return drafted
+
+
+def propose_version(gateway: Gateway, number: int, *, reason: str) -> Version:
+    """Put a draft before those who may activate it.
+
+    Raises:
+        PlanRefusedError: No reason, or it is no draft.
+        ConfigurationError: There is no such version.
+    """
+    _require(reason)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        found = get_version(conn, place_id, number)
+        if found.state is not VersionState.DRAFT:
+            raise PlanRefusedError(f"Предлагают черновик, а версия {number} уже {found.state.value}")
+        note = write_note(conn, reason, now=now)
+        move_version(conn, found.id, VersionState.PROPOSED, proposed_by=gateway.actor.name)
+        add_step(conn, found.id, "proposed", actor=gateway.actor.name, note_id=note.id, now=now)
+        gateway.audit.append(conn, _deed(gateway, found, action="mapping.proposed", note=note))
+        return get_version(conn, place_id, number)
+
+
+def withdraw_version(gateway: Gateway, number: int, *, reason: str) -> Version:
+    """End a draft or a proposal that will not be activated.
+
+    Raises:
+        PlanRefusedError: No reason, or it is active or over.
+    """
+    _require(reason)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        found = get_version(conn, place_id, number)
+        if found.state not in (VersionState.DRAFT, VersionState.PROPOSED):
+            raise PlanRefusedError(f"Версия {number} {found.state.value}: снимают черновик или предложение")
+        note = write_note(conn, reason, now=now)
+        move_version(conn, found.id, VersionState.DEPRECATED)
+        add_step(conn, found.id, "withdrawn", actor=gateway.actor.name, note_id=note.id, now=now)
+        gateway.audit.append(conn, _deed(gateway, found, action="mapping.withdrawn", note=note))
+        return get_version(conn, place_id, number)
+
+
+def activate_version(
+    gateway: Gateway, number: int, *, reason: str, since: datetime | None = None, with_refused: bool = False
+) -> Activated:
+    """Let a proposed version count.
+
+    Args:
+        gateway: The composed gateway.
+        number: A proposed version with a fresh back-test of exactly its rules against those that count.
+        reason: Why, as typed.
+        since: What was sent at or after this moment is corrected; None = it counts for new records only.
+        with_refused: Also where records that go today would be refused.
+
+    Raises:
+        PlanRefusedError: No reason, not proposed, no fresh back-test, or newly refused records that were not named.
+        SecondPersonError: An account activates its own proposal and the school has several approvers.
+    """
+    _require(reason)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        found = get_version(conn, place_id, number)
+        active = _start(conn, gateway, place_id)
+        _refuse_early(gateway, found, active, now=now, with_refused=with_refused)
+    return _switch(gateway, place_id, found, active, action="mapping.activated", reason=reason, since=since)
+
+
+def roll_back(gateway: Gateway, *, reason: str, since: datetime | None = None) -> Activated:
+    """Let the version count again that was active before: at once, without a back-test, as it has proven itself.
+
+    Args:
+        gateway: The composed gateway.
+        reason: Why, as typed.
+        since: As for `activate_version`: what was sent since is corrected.
+
+    Raises:
+        PlanRefusedError: No reason, or nothing was active before.
+    """
+    _require(reason)
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        active, former = find_active(conn, place_id), find_former(conn, place_id)
+        if active is None or former is None:
+            raise PlanRefusedError("Возвращаться не к чему: прежних действовавших версий правил нет")
+    return _switch(gateway, place_id, former, active, action="mapping.rolled_back", reason=reason, since=since)
+
+
+def _start(conn: Connection, gateway: Gateway, place_id: int) -> Version:
+    """The active version; made of what counts today where there is none."""
+    active = find_active(conn, place_id)
+    if active is not None:
+        return active
+    rules = load_subjects(conn, place_id, gateway.rules)
+    now = gateway.store.now(conn)
+    started = add_version(
+        conn,
+        place_id,
+        rules,
+        gateway.mapping_source,
+        actor=gateway.actor.name,
+        note_id=None,
+        now=now,
+        is_active=True,
+    )
+    gateway.audit.append(conn, _deed(gateway, started, action="mapping.started"))
+    return started
+
+
+def _switch(
+    gateway: Gateway,
+    place_id: int,
+    found: Version,
+    active: Version,
+    *,
+    action: str,
+    reason: str,
+    since: datetime | None,
+) -> Activated:
+    # before it counts: until then a binding only says what is so anyway
+    correcting = bind_delivered(
+        gateway.store, place_id, active.version, correct=found.id if since is not None else None, since=since
+    )
+    with gateway.store.write() as conn:
+        now = gateway.store.now(conn)
+        _bind_in_flight(conn, place_id, active.version)
+        ended = conn.execute(
+            update(mapping_version)
+            .where(mapping_version.c.id == active.id, mapping_version.c.state == VersionState.ACTIVE.value)
+            .values(state=VersionState.DEPRECATED.value)
+        ).rowcount
+        if not ended:
+            raise PlanRefusedError("Правила только что сменил другой человек: gateway mapping list")
+        move_version(conn, found.id, VersionState.ACTIVE, activated_at=now)
+        conn.execute(
+            update(plan)
+            .where(
+                plan.c.place_id == place_id,
+                plan.c.state.in_((PlanState.WAITING, PlanState.READY)),
+                plan.c.rule_version != found.version,
+            )
+            .values(state=PlanState.STALE)
+        )
+        note = write_note(conn, reason, now=now)
+        add_step(
+            conn, found.id, action.partition(".")[2], actor=gateway.actor.name, note_id=note.id, since=since, now=now
+        )
+        counts = {"number": found.number, "former": active.number, "correcting": correcting}
+        gateway.audit.append(conn, _deed(gateway, found, action=action, note=note, counts=counts))
+    return Activated(number=found.number, version=found.version, former=active.number, correcting=correcting)
+
+
+def _bind_in_flight(conn: Connection, place_id: int, former: str) -> None:
+    """What is out in the city and not yet proven there was made by the rules that end now."""
+    flying = (
+        select(
+            operation.c.place_id,
+            operation.c.kind,
+            operation.c.ref,
+            literal(former).label("rule_version"),
+            record.c.digest.label("facts"),
+        )
+        .select_from(
+            operation.join(
+                record,
+                (record.c.place_id == operation.c.place_id)
+                & (record.c.kind == operation.c.kind)
+                & (record.c.ref == operation.c.ref),
+            ).outerjoin(
+                rule_binding,
+                (rule_binding.c.place_id == operation.c.place_id)
+                & (rule_binding.c.kind == operation.c.kind)
+                & (rule_binding.c.ref == operation.c.ref),
+            )
+        )
+        .where(
+            operation.c.place_id == place_id,
+            operation.c.kind.in_([kind.value for kind in BOUND_KINDS]),
+            operation.c.op != "delete",
+            operation.c.state.in_([state.value for state in IN_FLIGHT]),
+            rule_binding.c.ref.is_(None),
+        )
+        .distinct()
+    )
+    conn.execute(rule_binding.insert().from_select(["place_id", "kind", "ref", "rule_version", "facts"], flying))
+
+
+def _refuse_early(gateway: Gateway, found: Version, active: Version, *, now: datetime, with_refused: bool) -> None:
+    if found.state is not VersionState.PROPOSED:
+        raise PlanRefusedError(
+            f"Версия {found.number} не предложена ({found.state.value}): gateway mapping propose {found.number}"
+        )
+    tested = found.backtest
+    ask = f"gateway mapping backtest {found.number}"
+    if tested is None or tested["version"] != found.version:
+        raise PlanRefusedError(f"Версия {found.number} не проверена на записях: {ask}")
+    if tested["against"] != active.version:
+        raise PlanRefusedError(f"Проверка была против других действующих правил: {ask}")
+    if datetime.fromisoformat(tested["at"]) < now - timedelta(hours=gateway.settings.school.backtest_fresh_hours):
+        raise PlanRefusedError(f"Проверка устарела: {ask}")
+    if tested["unread"]:
+        raise PlanRefusedError(f"Проверка неполная: {tested['unread']} групп города не прочитано; {ask}")
+    if tested["newly_refused"] and not with_refused:
+        raise PlanRefusedError(
+            f"Перестанут уходить записей: {tested['newly_refused']} (gateway mapping show {found.number}); "
+            "всё равно включить: --with-refused"
+        )
+    is_own = gateway.actor.kind == "person" and gateway.actor.name == found.proposed_by
+    if is_own and not gateway.settings.school.single_approver:
+        raise SecondPersonError("Своё предложение включает другой человек")
+
+
+def _require(reason: str) -> None:
+    if not reason.strip():
+        raise PlanRefusedError("Правила без причины не меняют: --reason")
+
+
+def _deed(
+    gateway: Gateway,
+    version: Version,
+    *,
+    action: str,
+    note: Note | None = None,
+    counts: dict[str, int] | None = None,
+) -> Deed:
+    return Deed(
+        action=action,
+        actor=gateway.actor,
+        place=gateway.place,
+        object_type="mapping",
+        object_id=f"mapping:{version.number}",
+        rule_version=version.version,
+        outcome="decided",
+        counts=counts,
+        note=note,
+    )
+
+
+__all__ = [
+    "Activated",
+    "activate_version",
+    "draft_version",
+    "propose_version",
+    "roll_back",
+    "store_draft",
+    "withdraw_version",
+]

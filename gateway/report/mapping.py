@@ -1,0 +1,128 @@
+"""The life of the rules as people see it: what a version would change, and how far a correction has come. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from gateway.mapping.tables import mapping_case, mapping_version, rule_binding
+from gateway.reconcile.resolve import INTENT_TYPES
+from gateway.reconcile.tables import base, intended, shadow
+
+
+class CaseLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One record that a back-tested version would treat otherwise; values are the city's, empty where nothing goes."""
+
+    seq: int
+    kind: str
+    ref: str
+    outcome: str
+    old: str
+    new: str
+    old_reason: str
+    new_reason: str
+    is_delivered: bool
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """What an activation corrects of what was sent.
+
+    Attributes:
+        number: The version whose activation corrects.
+        left: Records that do not yet stand as it says.
+        pupils: The city's ids of the pupils they are of.
+        edited: Refs of those that a person has changed or removed in the city since: never written over, each a discrepancy.
+    """
+
+    number: int
+    left: int
+    pupils: Sequence[int]
+    edited: Sequence[str]
+
+
+def load_cases(
+    conn: Connection, version_id: int, *, after: int = 0, limit: int = 50, outcome: str | None = None
+) -> list[CaseLine]:
+    """Load one page of what a back-test found to differ."""
+    query = select(mapping_case).where(mapping_case.c.version_id == version_id, mapping_case.c.seq > after)
+    if outcome is not None:
+        query = query.where(mapping_case.c.outcome == outcome)
+    return [_to_line(row) for row in conn.execute(query.order_by(mapping_case.c.seq).limit(limit))]
+
+
+def load_correction(conn: Connection, place_id: int) -> Correction | None:
+    """Load how far the newest correction is; None where nothing is being corrected."""
+    newest = conn.execute(
+        select(func.max(rule_binding.c.correction_id)).where(rule_binding.c.place_id == place_id)
+    ).scalar_one_or_none()
+    if newest is None:
+        return None
+    number = conn.execute(select(mapping_version.c.number).where(mapping_version.c.id == newest)).scalar_one()
+    rows = conn.execute(
+        select(rule_binding.c.ref, base.c.object_key, base.c.digest, shadow.c.digest.label("theirs"))
+        .select_from(
+            rule_binding.join(base, _same_record(base))
+            .outerjoin(intended, _same_record(intended))
+            .outerjoin(
+                shadow,
+                and_(
+                    shadow.c.place_id == base.c.place_id,
+                    shadow.c.kind == base.c.kind,
+                    shadow.c.city_id == base.c.city_id,
+                ),
+            )
+        )
+        .where(
+            rule_binding.c.place_id == place_id,
+            rule_binding.c.correction_id.is_not(None),
+            or_(intended.c.digest.is_(None), intended.c.digest != base.c.digest),
+        )
+        .order_by(rule_binding.c.ref)
+    ).all()
+    return Correction(
+        number=number,
+        left=len(rows),
+        pupils=sorted({int(row.object_key.split("/")[1]) for row in rows}),
+        edited=[row.ref for row in rows if row.theirs != row.digest],
+    )
+
+
+def _same_record(other: Any) -> Any:
+    return and_(
+        other.c.place_id == rule_binding.c.place_id,
+        other.c.kind == rule_binding.c.kind,
+        other.c.ref == rule_binding.c.ref,
+    )
+
+
+def _to_line(row: Row[Any]) -> CaseLine:
+    return CaseLine(
+        seq=row.seq,
+        kind=row.kind,
+        ref=row.ref,
+        outcome=row.outcome,
+        old=_words(row.kind, row.old),
+        new=_words(row.kind, row.new),
+        old_reason=row.old_reason,
+        new_reason=row.new_reason,
+        is_delivered=row.is_delivered,
+    )
+
+
+def _words(kind: str, body: bytes | None) -> str:
+    """A value in few words: the mark and its weight; of what has none, that there is something."""
+    if body is None:
+        return ""
+    intent = msgspec.json.decode(body, type=INTENT_TYPES[kind])
+    value = getattr(intent, "value", None)
+    if value is None:
+        return "есть"
+    weight = getattr(intent, "weight", None)
+    form = getattr(intent, "form_id", None)
+    return str(value) if weight is None else f"{value}, вес {weight}, форма {form}"
+
+
+__all__ = ["CaseLine", "Correction", "load_cases", "load_correction"]

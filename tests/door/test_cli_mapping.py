@@ -1,0 +1,45 @@
+"""gateway mapping: a version from a draft to what counts, as a deputy head types it."""
+
+from __future__ import annotations
+
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML
+from tests.door.test_cli_verbs import School, school
+
+__all__ = ["school"]
+
+WHY = ("--reason", "решение методсовета")
+
+
+def test_a_version_is_drafted_tested_activated_and_taken_back(school: School) -> None:
+    school.run("pull")
+    school.run("plan", expect=4)
+    file = school.folder / "mapping.toml"
+    file.write_text(DEFAULT_MAPPING_TOML, encoding="utf-8")
+    first = school.json("mapping", "draft", *WHY)["version"]
+    file.write_text(DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 9'), encoding="utf-8")
+    checked = school.run("check").stdout
+    second = school.json("mapping", "draft", *WHY)["version"]
+    shown = school.run("mapping", "preview", "2", "--different", "--sample", "1").stdout
+    school.run("mapping", "activate", "2", *WHY, expect=4)
+    school.run("mapping", "propose", "2", *WHY)
+    tested = school.json("mapping", "backtest", "2")["version"]["backtest"]
+    cases = school.json("mapping", "show", "2", "--outcome", "changed")["cases"]
+    told = school.run("mapping", "activate", "2", "--from", "new", *WHY).stdout
+    listed = school.run("mapping", "list").stdout
+    text = school.run("mapping", "show", "2", "--toml").stdout
+    back = school.json("mapping", "rollback", *WHY)["activated"]
+
+    assert (first["number"], first["state"], second["number"], second["state"]) == (1, "active", 2, "draft")
+    assert "сам не действует" in " ".join(checked.split())
+    assert "вес 9" in shown
+    assert "значение" in shown
+    assert tested["changed"] == len(cases) > 0
+    assert tested["newly_refused"] == 0
+    assert "остаётся как есть" in " ".join(told.split())
+    assert "действует" in listed
+    assert "weight = 9" in text
+    assert (back["number"], back["former"]) == (1, 2)
+    assert school.json("mapping", "correction") == {"correction": None}
+    assert school.json("audit", "verify")["chain_ok"] is True
+    school.run("mapping", "show", "7", expect=2)
+    school.run("mapping", "activate", "2", "--from", "new", "--since", "2026-11-01", *WHY, expect=2)

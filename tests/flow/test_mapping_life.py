@@ -1,0 +1,244 @@
+"""Versions of the rules: what was sent keeps its value, a correction is one plan a person lets out, the way back is instant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.flows.mapping_life import (
+    activate_version,
+    draft_version,
+    propose_version,
+    roll_back,
+    withdraw_version,
+)
+from gateway.flows.mapping_trial import backtest_version, preview_version
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML
+from gateway.mapping.tables import mapping_case
+from gateway.mapping.versions import VersionState, find_active, load_versions
+from gateway.report.mapping import load_cases, load_correction
+from gateway.sandbox.portal.school_course import FIRST_COURSE
+
+HEAVIER = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7').replace(
+    'form = "Домашнее задание"', 'form = "Домашнее задание"\nweight = 7'
+)
+NO_HOMEWORK = re.sub(r'form = "Домашнее задание"', "send = false", DEFAULT_MAPPING_TOML)
+
+
+def proposed(hand: Any, source: str = HEAVIER) -> int:
+    draft = draft_version(hand.gateway, source, name="mapping.toml", reason="веса по новому положению")
+    return propose_version(hand.gateway, draft.number, reason="решение методсовета").number
+
+
+def activated(hand: Any, source: str = HEAVIER, **more: Any) -> Any:
+    number = proposed(hand, source)
+    backtest_version(hand.gateway, number)
+    return activate_version(hand.gateway, number, reason="с понедельника", **more)
+
+
+def weights(hand: Any) -> dict[str, int]:
+    return {row.ref: msgspec.json.decode(row.intent)["weight"] for row in hand.base_rows() if row.kind == "mark"}
+
+
+def heavier_by(hand: Any, number: int) -> set[str]:
+    """Refs of the marks that a version's back-test found to change."""
+    with hand.gateway.store.read() as conn:
+        version = next(one for one in load_versions(conn, hand.place_id_now) if one.number == number)
+        return {one.ref for one in load_cases(conn, version.id, limit=5000) if one.outcome == "changed"}
+
+
+@contextmanager
+def sent_to(world: Any) -> Iterator[Any]:
+    with world.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        hand.place_id_now = hand.place_id()
+        yield hand
+
+
+@pytest.fixture
+def sent(small: Any) -> Iterator[Any]:
+    """Everything of a small school is in the city."""
+    with sent_to(small) as hand:
+        yield hand
+
+
+@pytest.fixture
+def sent_anywhere(build_world: Any, database_url: str) -> Iterator[Any]:
+    """The same on either database."""
+    with sent_to(build_world(pupils=3, database_url=database_url)) as hand:
+        yield hand
+
+
+def test_new_rules_change_nothing_that_was_sent_and_count_for_what_moves(sent: Any) -> None:
+    before = weights(sent)
+    ledger = len(sent.city.ledger())
+    done = activated(sent)
+    planned = sent.sync().planned
+    moved = heavier_by(sent, done.number)
+    user, item = next(
+        (user, item)
+        for user, item in sent.world.portal.cells(FIRST_COURSE)
+        if item["itemmodule"] == "quiz" or item["itemmodule"] == "assign"
+    )
+    value = 5 if round(item["graderaw"]) != 5 else 3
+    sent.world.portal.edit("set_grade", courseid=FIRST_COURSE, itemid=item["id"], userid=user, grade=value)
+    sent.through()
+    after = weights(sent)
+    changed = {ref for ref in before if after[ref] != before[ref]}
+
+    assert moved
+    assert (planned.plan.counters["update"], planned.plan.counters["create"]) == (0, 0)
+    assert planned.plan.rule_version == done.version
+    assert [entry["op"] for entry in sent.city.ledger()[ledger:]] == ["change"]
+    assert len(changed) == 1
+    assert changed <= moved
+    assert {after[ref] for ref in changed} == {7}
+    assert sent.operations()[-1].rule_version == done.version
+    sent.assert_sound()
+
+
+def test_a_correction_is_one_plan_of_updates_and_leaves_what_a_person_edited(sent_anywhere: Any) -> None:
+    sent = sent_anywhere
+    edited = next(row for row in sent.city.standing("marks") if row["name"] != "2")
+    ledger_before = len(sent.city.machine_ledger())
+    sent.city.human("change", "mark", id=edited["id"], value="2")
+    since = sent.gateway.now() - timedelta(days=1)
+    done = activated(sent, since=since)
+    moved = heavier_by(sent, done.number)
+    synced = sent.sync()
+    with sent.gateway.store.read() as conn:
+        shown = load_correction(conn, sent.place_id_now)
+    sent_unasked = sent.city.machine_ledger()[ledger_before:]
+    sent.approve(synced, with_held=True)
+    sent.deliver()
+    again = sent.sync().planned.plan
+    with sent.gateway.store.read() as conn:
+        left = load_correction(conn, sent.place_id_now)
+    written = sent.city.machine_ledger()[ledger_before:]
+    refs_edited = {row.ref for row in sent.base_rows() if row.city_id == edited["id"]}
+
+    assert done.correcting >= len(moved) > 1
+    assert sent_unasked == []
+    assert shown is not None
+    assert (shown.left, set(shown.edited)) == (len(moved | refs_edited & moved), refs_edited & moved)
+    assert shown.pupils
+    assert {entry["op"] for entry in written} == {"change"}
+    assert len(written) == len(moved - refs_edited)
+    assert {weights(sent)[ref] for ref in moved - refs_edited} == {7}
+    assert again.counters["update"] == 0
+    assert (left.left if left else 0) == len(moved & refs_edited)
+
+
+def test_the_way_back_is_instant_and_sends_nothing(sent: Any) -> None:
+    before = weights(sent)
+    done = activated(sent)
+    back = roll_back(sent.gateway, reason="ошибка в положении")
+    planned = sent.sync().planned.plan
+    with sent.gateway.store.read() as conn:
+        active = find_active(conn, sent.place_id_now)
+
+    assert (done.former, back.number, back.former) == (1, 1, 2)
+    assert active is not None
+    assert (active.number, active.version) == (1, planned.rule_version)
+    assert planned.counters["update"] == 0
+    assert weights(sent) == before
+    assert [one.action for one in sent.actions() if one.action.startswith("mapping.")] == [
+        "mapping.started",
+        "mapping.drafted",
+        "mapping.proposed",
+        "mapping.backtested",
+        "mapping.activated",
+        "mapping.rolled_back",
+    ]
+
+
+def test_only_a_freshly_tested_proposal_is_activated_and_a_loss_is_named(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        g = hand.gateway
+        draft = draft_version(g, NO_HOMEWORK, name="x.toml", reason="не передаём домашние")
+        for early in (draft.number, 99):
+            with pytest.raises((PlanRefusedError, ConfigurationError)):
+                activate_version(g, early, reason="рано")
+        propose_version(g, draft.number, reason="так решили")
+        with pytest.raises(PlanRefusedError, match="не проверена"):
+            activate_version(g, draft.number, reason="рано")
+        tested = backtest_version(g, draft.number)
+        with pytest.raises(PlanRefusedError, match="Перестанут"):
+            activate_version(g, draft.number, reason="рано")
+        small.clock.advance(25 * 3600)
+        with pytest.raises(PlanRefusedError, match="устарела"):
+            activate_version(g, draft.number, reason="поздно", with_refused=True)
+        backtest_version(g, draft.number)
+        waiting = hand.sync()
+        activate_version(g, draft.number, reason="решено", with_refused=True)
+        with pytest.raises(PlanRefusedError):
+            hand.approve(waiting)
+        planned = hand.sync().planned.plan
+        with g.store.read() as conn:
+            cases = conn.execute(select(mapping_case)).all()
+
+    counts = tested.backtest
+    assert counts is not None
+    assert counts["newly_refused"] == len(cases) > 0
+    assert (counts["newly_accepted"], counts["changed"], counts["unread"]) == (0, 0, 0)
+    assert counts["records"] == counts["same"] + counts["newly_refused"]
+    assert {(row.outcome, row.old_reason, row.new_reason) for row in cases} == {("newly_refused", "", "OUT_OF_SCOPE")}
+    assert waiting.planned.plan.counters["create"] - planned.counters["create"] == counts["newly_refused"]
+
+
+def test_the_file_counts_until_the_first_draft_and_is_a_form_afterwards(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        by_file = hand.sync().planned.plan.rule_version
+        same = draft_version(hand.gateway, DEFAULT_MAPPING_TOML, name="mapping.toml", reason="завести версии")
+        draft = draft_version(hand.gateway, HEAVIER, name="mapping.toml", reason="веса")
+        with pytest.raises(ConfigurationError, match="уже есть"):
+            draft_version(hand.gateway, HEAVIER, name="mapping.toml", reason="ещё раз")
+        with pytest.raises(ConfigurationError, match="items"):
+            draft_version(hand.gateway, "[[items]]\npattern = '('", name="mapping.toml", reason="плохой")
+        still = hand.sync().planned.plan.rule_version
+        withdraw_version(hand.gateway, draft.number, reason="передумали")
+        with pytest.raises(PlanRefusedError):
+            propose_version(hand.gateway, draft.number, reason="поздно")
+        with hand.gateway.store.read() as conn:
+            versions = load_versions(conn, hand.place_id())
+
+    assert (same.number, same.state, same.version) == (1, VersionState.ACTIVE, by_file)
+    assert still == by_file
+    assert [(one.number, one.state) for one in versions] == [(2, VersionState.DEPRECATED), (1, VersionState.ACTIVE)]
+
+
+def test_a_preview_shows_the_steps_by_both_rules(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        draft = draft_version(hand.gateway, HEAVIER, name="mapping.toml", reason="веса")
+        shown = preview_version(hand.gateway, draft.number, sample=3, only_different=True)
+        again = preview_version(hand.gateway, draft.number, ref=shown[0].ref)
+        everything = preview_version(hand.gateway, draft.number, sample=6)
+        with pytest.raises(ConfigurationError):
+            preview_version(hand.gateway, draft.number, ref="mark:none")
+
+    assert len(shown) == 3
+    assert again == [shown[0]]
+    assert all(one.is_different for one in shown)
+    assert {one.proposed.output["weight"] for one in shown if one.proposed.output} == {7}
+    assert [step.name for step in shown[0].proposed.steps] == [
+        "что передаётся",
+        "вид работы",
+        "форма контроля",
+        "значение",
+        "день",
+    ]
+    assert 1 <= len(everything) <= 6
