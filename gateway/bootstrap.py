@@ -228,6 +228,7 @@ def open_gateway(
             opens_scope=is_loopback(settings),
             sources=tuple(sources),
             inbox=inbox,
+            protocols=portal,
             city=GuardedCity(city, store, place.city, terms.breaker),
             terms=terms,
             limits=build_limits(settings),

@@ -32,6 +32,9 @@ UNUSED_WORDS = {
 
 # names that other libraries and the portal chose
 FOREIGN_NAMES = {
+    "handle_starttag",
+    "handle_endtag",
+    "handle_data",
     "process_bind_param",
     "process_result_value",
     "get_extra_info",

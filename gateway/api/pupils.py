@@ -1,4 +1,4 @@
-"""Routes of pupils: who, marks, attendance, homework, and who looked at them. Each look is written before the answer."""
+"""Routes of pupils: who, marks, attendance, homework, protocols of tests, and who looked at them. Each look is written before the answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from gateway.access.looks import Look, load_looks
 from gateway.access.policy import Action
 from gateway.api.bodies import After, AfterRef, Limit, Ref
 from gateway.api.desk import Ask, Asked
-from gateway.api.shapes import page_of, send_page
+from gateway.api.shapes import page_of, send, send_page, shape_of
+from gateway.report.protocols import ProtocolView, WholeProtocol, get_protocol, load_protocols
 from gateway.report.pupils import (
     AbsenceView,
     HomeworkView,
@@ -80,6 +81,26 @@ def list_pupil_homework(
         found = load_homework(conn, asked.scope, asked.place_id, pupil_ref=pupil, after=after, limit=limit)
         asked.note_looks(conn, {pupil}, "homework")
     return send_page(found, found[-1].ref if len(found) == limit else None)
+
+
+@routes.get("/pupils/{pupil}/protocols", response_model=page_of(ProtocolView))
+def list_pupil_protocols(
+    pupil: Ref, asked: Annotated[Asked, Depends(Ask(Action.PROTOCOLS_READ))], after: AfterRef = "", limit: Limit = 50
+) -> Response:
+    """Попытки ученика на тестах: баллы и время, насколько их показывает тест, и почему чего-то нет."""
+    with asked.gateway.store.write() as conn:
+        found = load_protocols(conn, asked.scope, asked.place_id, pupil_ref=pupil, after=after, limit=limit)
+        asked.note_looks(conn, {pupil}, "protocol")
+    return send_page(found, found[-1].ref if len(found) == limit else None)
+
+
+@routes.get("/protocols/{attempt}", response_model=shape_of(WholeProtocol))
+def show_protocol(attempt: Ref, asked: Annotated[Asked, Depends(Ask(Action.PROTOCOLS_READ))]) -> Response:
+    """Одна попытка: вопросы, ответы, результат и баллы, насколько их показывает тест."""
+    with asked.gateway.store.write() as conn:
+        found = get_protocol(conn, asked.scope, asked.place_id, attempt)
+        asked.note_looks(conn, {found.protocol.pupil}, "protocol")
+    return send(found)
 
 
 @routes.get("/pupils/{pupil}/looks", response_model=page_of(Look))

@@ -26,6 +26,7 @@ from gateway.cli.mapping import mapping_app
 from gateway.cli.passport import passport_command
 from gateway.cli.planner import planner_app
 from gateway.cli.plans import plan_app
+from gateway.cli.protocol import protocol_app
 from gateway.cli.queue import queue_app
 from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
@@ -94,6 +95,7 @@ app.add_typer(holds_app, name="holds")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")
+app.add_typer(protocol_app, name="protocol")
 app.command("passport")(passport_command)
 app.command("stop-sending")(stop_command)
 app.command("emptied")(emptied_command)

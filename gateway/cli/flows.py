@@ -20,6 +20,7 @@ from gateway.cli.context import (
     opened,
     print_json,
 )
+from gateway.cli.protocol import kept_sentence
 from gateway.cli.words import delivery_table, guard_table, plan_table, problem_table, pull_table, reason_table
 from gateway.domain.errors import AlreadyRunningError, GatewayError
 from gateway.flows.gateway import Gateway
@@ -150,6 +151,10 @@ def report(result: Synced, *, as_json: bool) -> None:
     if result.held is not None:
         due = result.held.due_at.isoformat(timespec="minutes")
         OUT.print(f"Удержано {result.held.count}, решится заново в {due}")
+    if result.kept is not None:
+        if result.kept.protocols is not None:
+            OUT.print(kept_sentence(result.kept.protocols))
+        _print_if(problem_table(result.kept.problems))
     OUT.print(f"Запуск {result.run_id}: {result.sentence}")
 
 
@@ -168,6 +173,8 @@ def to_json(result: Synced) -> dict[str, object]:
         tree["delivery"] = delivery_counts(result.delivered)
         tree["open"] = result.delivered.open_count
         tree["next_at"] = result.delivered.next_at
+    if result.kept is not None and result.kept.protocols is not None:
+        tree["protocols"] = result.kept.protocols
     return tree
 
 

@@ -32,6 +32,8 @@ from gateway.domain.city import (
 )
 from gateway.domain.errors import ConnectorError, RecordError
 from gateway.domain.identifiers import Kind
+from gateway.domain.protocols import Protocol as TestProtocol
+from gateway.domain.protocols import Review
 from gateway.domain.records import Record
 
 
@@ -147,6 +149,53 @@ class PortalSource(Protocol):
 
         Raises:
             ConnectorError: Nothing can be read at all (unreachable, token dead, capability gone).
+        """
+        ...
+
+
+class Reviews(msgspec.Struct, frozen=True, kw_only=True):
+    """The tests of some programmes.
+
+    Attributes:
+        shown: Review settings by test; None where the source does not show them now.
+    """
+
+    shown: dict[str, Review | None]
+
+
+class ProtocolSource(Protocol):
+    """A source of what was asked and answered in a test, attempt by attempt."""
+
+    def may_read_protocols(self) -> bool:
+        """Tell whether the source gives protocols at all.
+
+        Raises:
+            ConnectorError: It can't be asked.
+        """
+        ...
+
+    def fetch_reviews(self, programmes: Sequence[str]) -> Reviews:
+        """Read the tests of these programmes with what they show to their pupils.
+
+        Raises:
+            ConnectorError: Nothing of the answer may be used.
+        """
+        ...
+
+    def stands_when_closed(self, review: Review, pupil: str) -> bool:
+        """Tell whether settings that were seen before the test closed are still what a pupil is shown.
+
+        Raises:
+            ConnectorError: It can't be asked.
+        """
+        ...
+
+    def fetch_protocol(self, attempt: str, activity: str, programme: str) -> TestProtocol:
+        """Read the whole protocol of a finished attempt, what its pupil may not see included.
+
+        Raises:
+            RecordError: It can't be understood, or the attempt is no such one.
+            ConnectorError: Nothing of the answer may be used.
         """
         ...
 
@@ -329,7 +378,9 @@ __all__ = [
     "CitySink",
     "CitySource",
     "PortalSource",
+    "ProtocolSource",
     "PushedBook",
+    "Reviews",
     "ScopeRead",
     "Stored",
     "Want",

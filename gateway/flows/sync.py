@@ -23,6 +23,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.hand_list import refresh_hand_list
 from gateway.flows.health import refuse_damaged
 from gateway.flows.held import Held, note_held
+from gateway.flows.kept import KeptLocally, keep_locally
 from gateway.flows.plan import Planned, make_plan
 from gateway.flows.pull import Problem, Pulled, pull
 from gateway.flows.runs import RunState, finish_run, start_run
@@ -51,6 +52,7 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
     released: Released | None = None
     delivered: Delivered | None = None
     held: Held | None = None
+    kept: KeptLocally | None = None
     state: RunState = RunState.DONE
     exit_code: Exit = Exit.DONE
     sentence: str = ""
@@ -90,7 +92,7 @@ def sync(
         refuse_damaged(gateway, want)
         pulled = pull(gateway, want, run_id)
         planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
-        released, delivered, held = None, None, None
+        released, delivered, held, kept = None, None, None, None
         if asks_first:
             with gateway.store.write() as conn:
                 hold_plan(conn, planned.plan.id)
@@ -107,7 +109,10 @@ def sync(
             held = note_held(gateway, planned.plan.id, want, mode="approve" if asks_first else "automatic")
             delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
             prove_discrepancies(gateway)
-    result = Synced(run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held)
+            kept = keep_locally(gateway, want)
+    result = Synced(
+        run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held, kept=kept
+    )
     if not is_dry_run:
         forget_asked(gateway, run_id)
     return finish_sync(gateway, result)
@@ -241,6 +246,8 @@ def _problems(result: Synced) -> list[Problem]:
         found.extend(result.planned.problems)
     if result.delivered is not None:
         found.extend(result.delivered.problems)
+    if result.kept is not None:
+        found.extend(result.kept.problems)
     return found
 
 
@@ -258,6 +265,8 @@ def _counters(result: Synced) -> dict[str, object]:
         counters["held"] = {"count": result.held.count, "due_at": result.held.due_at.isoformat()}
     if result.delivered is not None:
         counters["delivery"] = delivery_counts(result.delivered)
+    if result.kept is not None and result.kept.protocols is not None:
+        counters["protocols"] = msgspec.to_builtins(result.kept.protocols)
     return counters
 
 

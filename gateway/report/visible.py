@@ -126,6 +126,40 @@ class Seen:
             case _:
                 return false()
 
+    def covers_columns(
+        self, *, pupil: ColumnElement[Any], group: ColumnElement[Any] | None, programme: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
+        """Whether the scope may be shown a row that is a pupil's and keeps whose it is in columns.
+
+        Args:
+            pupil: Ref of the pupil.
+            group: Ref of his group in the row's subject; None where such rows know no group, but only a programme.
+            programme: Ref of the programme; NULL in a row that belongs to none.
+        """
+        match self._scope.reach:
+            case Reach.SCHOOL | Reach.PSEUDONYMS | Reach.GLASS:
+                return true()
+            case Reach.SELF | Reach.OWN_CHILD:
+                return pupil.in_(self._scope.tied_refs())
+            case Reach.OWN_CLASS:
+                return pupil.in_(self.pupil_refs())
+            case Reach.OWN_GROUP if group is not None:
+                return group.in_(self.group_refs())
+            case Reach.OWN_GROUP:
+                return and_(pupil.in_(self.pupil_refs()), programme.in_(self._programmes_of(self.group_refs())))
+            case Reach.OWN_PROGRAMME if group is not None:
+                return or_(group.in_(self.group_refs()), and_(group.is_(None), programme.in_(self._scope.tied_refs())))
+            case Reach.OWN_PROGRAMME:
+                return and_(pupil.in_(self.pupil_refs()), programme.in_(self._scope.tied_refs()))
+            case _:
+                return false()
+
+    def _programmes_of(self, groups: Select[Any]) -> Select[Any]:
+        group = record.alias()
+        return select(body_field(group.c.body, "programme")).where(
+            self._live(group, Kind.GROUP), group.c.ref.in_(groups)
+        )
+
     def scopes_of(self, kind: Kind, form: str, refs: Select[Any]) -> Select[Any]:
         """The scopes that hold records of a kind of these pupils, groups or programmes, and perhaps a few more."""
         share = scope_share.alias()

@@ -83,6 +83,12 @@ class PortalSettings(Group):
     """Total time of one call in seconds; a gradebook of a class takes under a second, a slow site ten."""
     parallel: int = Field(default=2, ge=1, le=8)
     """Calls at once."""
+    protocols: bool = True
+    """Keep a protocol of each finished attempt at a test: question, answer, result, points and time, as far as the test's review settings show them to the pupil. Never sent to the city."""
+    protocol_days: int = Field(default=400, ge=1)
+    """How long a protocol is kept after the attempt, in days: a school year and the summer after it."""
+    protocols_per_run: int = Field(default=2000, ge=0)
+    """Most protocols asked for in one run; the rest waits for the next. 2000 take a portal two minutes."""
     canary_users: tuple[str, ...] = ()
     """idnumbers of users that must be found: most lost rights are silent."""
 

@@ -227,6 +227,8 @@ class World:
     stack: ExitStack
     serve_city: Callable[..., CitySide]
     settings_changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    protocols: bool = False
+    """Off where they are not what a test is about: each costs a call."""
 
     def settings(self, city: CitySide | None = None, **mesh: Any) -> GatewaySettings:
         """Settings for one city; the school admin's profile unless `profiles` are given."""
@@ -246,7 +248,7 @@ class World:
             fields.pop("token")
         groups = {
             "database": {"url": self.database_url},
-            "portal": {"base_url": self.portal.base_url, "token": DEFAULT_TOKEN},
+            "portal": {"base_url": self.portal.base_url, "token": DEFAULT_TOKEN, "protocols": self.protocols},
             "mesh": fields,
             **self.settings_changes,
         }

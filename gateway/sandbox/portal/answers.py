@@ -26,8 +26,15 @@ class Function:
     answer: Callable[[Book, Row, Note], Any]
 
 
-def answer(name: str, arguments: dict[str, Any], *, book: Book, note: Note) -> Any:
+NOW = "__now__"
+"""The portal's own moment (Unix seconds), beside the arguments of a call."""
+
+
+def answer(name: str, arguments: dict[str, Any], *, book: Book, note: Note, now: int | None = None) -> Any:
     """Answer one call.
+
+    Args:
+        now: Unix seconds; None = the moment of the book's content.
 
     Raises:
         PortalRefusalError: As the portal would.
@@ -36,7 +43,8 @@ def answer(name: str, arguments: dict[str, Any], *, book: Book, note: Note) -> A
     if function is None:
         note(f"external_functions:{name}")
         raise missing_record("external_functions")
-    return function.answer(book, checked(arguments, function.spec), note)
+    args = checked(arguments, function.spec)
+    return function.answer(book, {**args, NOW: book.latest_moment() if now is None else now}, note)
 
 
 def _course(book: Book, courseid: int, note: Note) -> CourseRows:
@@ -235,6 +243,17 @@ def _per_assignment(kind: str, key: str) -> Callable[[Book, Row, Note], Row]:
     return rows_since
 
 
+def _is_closed(quiz: Row, now: int) -> bool:
+    return bool(quiz["timeclose"]) and quiz["timeclose"] <= now
+
+
+def _as_listed(quiz: Row, now: int) -> Row:
+    """A closed quiz keeps everybody out, and then the portal leaves its review settings out, whoever asks."""
+    if not _is_closed(quiz, now):
+        return quiz
+    return {name: value for name, value in quiz.items() if not name.startswith("review")}
+
+
 def _quizzes(book: Book, args: Row, note: Note) -> Row:
     quizzes: list[Row] = []
     warnings = []
@@ -244,7 +263,7 @@ def _quizzes(book: Book, args: Row, note: Note) -> Row:
             note(f"course_quizzes:{courseid}")
             warnings.append(_warning("course", courseid, "1", "No access rights in course context"))
         else:
-            quizzes += rows.quizzes
+            quizzes += [_as_listed(quiz, args[NOW]) for quiz in rows.quizzes]
     return {"quizzes": quizzes, "warnings": warnings}
 
 
@@ -265,11 +284,38 @@ def _attempts(book: Book, args: Row, note: Note) -> Row:
 
 def _review(book: Book, args: Row, note: Note) -> Row:
     rows = _owner(book, "attempt", args["attemptid"], note, "quiz_attempts")
-    review = rows.reviews.get(args["attemptid"])
+    review = rows.find_review(args["attemptid"])
     if review is None:
         note(f"quiz_attempt_review:{args['attemptid']}")
         raise missing_record("quiz_attempts")
     return review
+
+
+_BIT_OPEN, _BIT_CLOSED = 0x00100, 0x00010
+
+
+def _review_options(book: Book, args: Row, note: Note) -> Row:
+    """What a pupil is shown of a quiz now; the attempt itself and right or wrong are not among it, as at the real one."""
+    rows = _owner(book, "quiz", args["quizid"], note, "quiz")
+    quiz = next((row for row in rows.quizzes if row["id"] == args["quizid"]), None)
+    if quiz is None:
+        note(f"quiz:{args['quizid']}")
+        raise missing_record("quiz")
+    bit = _BIT_CLOSED if _is_closed(quiz, args[NOW]) else _BIT_OPEN
+    marks = 0
+    if quiz["reviewmaxmarks"] & bit:
+        marks = 2 if quiz["reviewmarks"] & bit else 1
+    options = [
+        {"name": name, "value": int(bool(quiz[field] & bit))}
+        for name, field in (
+            ("feedback", "reviewspecificfeedback"),
+            ("generalfeedback", "reviewgeneralfeedback"),
+            ("rightanswer", "reviewrightanswer"),
+            ("overallfeedback", "reviewoverallfeedback"),
+        )
+    ]
+    options.append({"name": "marks", "value": marks})
+    return {"someoptions": options, "alloptions": options, "warnings": []}
 
 
 _OPTIONS = [{"name": "text", "value": "text"}]
@@ -316,5 +362,6 @@ FUNCTIONS: dict[str, Function] = {
     "mod_quiz_get_user_attempts": Function(
         {"quizid": "int", "userid?": "int", "status?": "text", "includepreviews?": "bool"}, _attempts
     ),
+    "mod_quiz_get_combined_review_options": Function({"quizid": "int", "userid?": "int"}, _review_options),
     "mod_quiz_get_attempt_review": Function({"attemptid": "int", "page?": "int"}, _review),
 }

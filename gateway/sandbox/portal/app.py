@@ -102,7 +102,7 @@ class PortalSandbox:
         def note(missing: str) -> None:
             self.misses.append({"function": function, "missing": missing})
 
-        body = answer(function, arguments, book=self.book, note=note)
+        body = answer(function, arguments, book=self.book, note=note, now=int(self.now().timestamp()))
         return body if fault is None else spoil(fault, body)
 
 

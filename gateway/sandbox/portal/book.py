@@ -6,7 +6,7 @@ Two books exist: a recorded one (`recording.py`) and a made-up school (`gateway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ class CourseRows:
         sessions: Attendance instance id → its sessions.
         attempts: (quiz id, user id) → attempts; a pair that was never asked for is absent.
         reviews: Attempt id → its review.
+        make_review: Makes the review of an attempt that has none in `reviews`; None where only recorded ones exist.
     """
 
     course: Row
@@ -40,6 +41,17 @@ class CourseRows:
     quizzes: list[Row] = field(default_factory=list)
     attempts: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
     reviews: dict[int, Row] = field(default_factory=dict)
+    make_review: Callable[[Row], Row] | None = None
+
+    def find_review(self, attemptid: int) -> Row | None:
+        """The review of an attempt that is there; None where it is not known."""
+        if attemptid in self.reviews or self.make_review is None:
+            return self.reviews.get(attemptid)
+        for attempts in self.attempts.values():
+            for attempt in attempts:
+                if attempt["id"] == attemptid:
+                    return self.make_review(attempt)
+        return None
 
 
 class Book(Protocol):

@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway.sandbox.portal.book import CourseRows, Row
+from gateway.sandbox.portal.questions import AFTER_IT, ALWAYS_SHOWN, REVIEW_FIELDS, build_question
 from gateway.sandbox.school import CLASS_SIZE, LESSON_S, SUBJECTS, LessonSlot, School
 
 FIRST_COURSE = 2
@@ -76,6 +77,7 @@ class CourseBuilder:
         rows.quizzes = [self._quiz()]
         self._add_tasks(rows, userids)
         rows.attempts = {(self._quizid, userid): self._attempts(userid) for userid in userids}
+        rows.make_review = self._review
         rows.contents = self._contents(rows)
         return rows
 
@@ -319,6 +321,8 @@ class CourseBuilder:
             "grademethod": 1,
             "sumgrades": _QUIZ_SUM,
             "grade": _QUIZ_GRADE,
+            **dict.fromkeys(REVIEW_FIELDS, ALWAYS_SHOWN),
+            "reviewoverallfeedback": AFTER_IT,
         }
 
     def _attempts(self, userid: int) -> list[Row]:
@@ -340,6 +344,16 @@ class CourseBuilder:
             }
             for place, points in enumerate(self.school.quiz_sums(userid - FIRST_PUPIL, self.subject))
         ]
+
+    def _review(self, attempt: Row) -> Row:
+        right = int(attempt["sumgrades"] or 0)
+        # which questions were answered well differs from pupil to pupil
+        questions = [
+            build_question(place, is_right=(place + attempt["userid"]) % _QUIZ_SUM < right, attempt=attempt["uniqueid"])
+            for place in range(1, _QUIZ_SUM + 1)
+        ]
+        grade = _plain(attempt["sumgrades"] * _QUIZ_GRADE / _QUIZ_SUM) if attempt["sumgrades"] is not None else None
+        return {"grade": grade, "attempt": attempt, "questions": questions, "warnings": []}
 
     def _contents(self, rows: CourseRows) -> list[Row]:
         def module(cmid: int, instance: int, modname: str, name: str) -> Row:

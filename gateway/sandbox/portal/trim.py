@@ -1,7 +1,7 @@
 """Cut a recorded whole read of a Moodle portal down to what ships with the package.
 
 Works on a JSON-lines recording (a line a call: `{wsfunction, params, status, body}`) and keeps only the fields named in
-`KEPT`: no HTML, no tokens or private keys, no addresses of a machine, no remarks of attendance (health). A third of the
+`KEPT`: no HTML but that of a test's question as the pupil saw it, no tokens or private keys, no addresses of a machine, no remarks of attendance (health). A third of the
 pupils lose their external id on purpose, so that people have to be correlated by a confirmed link as well.
 
 Run as `python -m gateway.sandbox.portal.trim IN.jsonl OUT.jsonl.gz`.
@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from gateway.sandbox.portal.questions import REVIEW_FIELDS
 
 Json = Any  # a decoded JSON value has no narrower honest type
 Shape = Mapping[str, Any]  # field → nested shape, or None for "keep the value whole"
@@ -218,6 +220,7 @@ KEPT: Mapping[str, Shape] = {
             "grademethod": None,
             "sumgrades": None,
             "grade": None,
+            **dict.fromkeys(REVIEW_FIELDS),
         },
         "warnings": _WARNINGS,
     },
@@ -225,7 +228,7 @@ KEPT: Mapping[str, Shape] = {
     "mod_quiz_get_attempt_review": {
         "grade": None,
         "attempt": _ATTEMPT,
-        "questions": {"slot": None, "type": None, "state": None, "mark": None, "maxmark": None},
+        "questions": dict.fromkeys(("slot", "type", "questionnumber", "html", "state", "mark", "maxmark")),
         "warnings": _WARNINGS,
     },
 }
@@ -237,6 +240,13 @@ _TAG = re.compile(r"<[^>]*>")
 def to_text(value: Json) -> Json:
     """Take the markup out of a formatted string; anything else stays."""
     return _TAG.sub("", value) if isinstance(value, str) else value
+
+
+def question_block(html: str) -> str:
+    """What stands before the pupil in a question's page: from `formulation` to the feedback, without addresses."""
+    start = html.find('<div class="formulation')
+    ends = [end for name in ("outcome", "comment", "history") if (end := html.find(f'<div class="{name}', start)) > 0]
+    return html[start : min(ends, default=len(html))] if start >= 0 else ""
 
 
 def _cut(value: Json, shape: Shape) -> Json:
@@ -276,6 +286,9 @@ def trim_line(line: dict[str, Json], called: frozenset[str]) -> dict[str, Json]:
     body = _cut(line["body"], KEPT[function])
     if function == "core_webservice_get_site_info":
         body["functions"] = [each for each in body["functions"] if each["name"] in called]
+    if function == "mod_quiz_get_attempt_review":
+        for place, question in enumerate(line["body"]["questions"]):
+            body["questions"][place]["html"] = question_block(question["html"])
     if function in {"core_user_get_users_by_field", "core_enrol_get_enrolled_users"}:
         for person in body:
             if loses_external_id(person["id"]):

@@ -32,6 +32,7 @@ from gateway.connectors.port import ScopeRead
 from gateway.domain.city import MarkIntent
 from gateway.domain.clock import VirtualClock
 from gateway.domain.identifiers import Kind, Place, scope_key
+from gateway.domain.protocols import Part, Protocol, Question, Why
 from gateway.domain.records import (
     Absence,
     Group,
@@ -51,6 +52,7 @@ from gateway.mapping.links import confirm, get_place_id
 from gateway.queue.tables import operation
 from gateway.reconcile.snapshot import store_scope
 from gateway.reconcile.tables import decision, discrepancy, plan, run
+from gateway.report.protocols import Fresh, store_fresh
 from gateway.settings import GatewaySettings, load_settings
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -222,6 +224,30 @@ def store_discrepancies(conn: Connection, place_id: int, records: dict[Kind, lis
         )  # fmt: skip
 
 
+PROTOCOLS = {"attempt:1": ("user:1", "group:1"), "attempt:2": ("user:2", "group:1"),
+             "attempt:3": ("user:5", "group:3"), "attempt:4": ("user:1", "group:4"),
+             "attempt:101": ("user:101", "group:3")}  # fmt: skip
+"""Attempts by their pupil and group; the last one is the second school's alone."""
+
+
+def store_protocols(conn: Connection, place_id: int, surnames: dict[str, str]) -> None:
+    """A protocol for each attempt whose pupil is of this school; the texts name him."""
+    fresh = [
+        Fresh(
+            ref=ref, pupil=pupil, group_ref=group, programme=GROUPS[group][0], activity="quiz:1", finished_at=NOW,
+            attempt_digest=bytes(16),
+            protocol=Protocol(
+                ref=ref, activity="quiz:1", programme=GROUPS[group][0], pupil=pupil, number=1, finished_at=NOW,
+                questions=(Question(number="1", form="essay", text="Кто ты?", answer=surnames[pupil]),),
+                absent={Part.GRADE: Why.HIDDEN},
+            ),
+        )
+        for ref, (pupil, group) in PROTOCOLS.items()
+        if pupil in surnames
+    ]  # fmt: skip
+    store_fresh(conn, place_id, fresh, now=NOW)
+
+
 class Caller:
     """One logged-in account in the browser's place."""
 
@@ -314,6 +340,7 @@ def store_schools(conn: Connection, gateway: Gateway) -> None:
         store_school(conn, place_id, records)
         store_plan(conn, place_id, records, number)
         store_discrepancies(conn, place_id, records, number)
+        store_protocols(conn, place_id, surnames)
     confirm(conn, mine, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=NOW)
 
 

@@ -75,6 +75,7 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
     return {
         "pupil": ("user:1", "user:101" if role in WHOLE else "user:5", "user:999"),
         "group": ("group:1", "group:99" if role in WHOLE else "group:3", "group:999"),
+        "attempt": ("attempt:1", "attempt:101" if role in WHOLE else "attempt:3", "attempt:999"),
         "plan": ("1", "2", "999"),
         "operation": (
             str(operations["mark:1:user:1"]),
@@ -200,6 +201,20 @@ def test_a_teacher_sees_his_groups_marks_of_a_pupil_and_no_other_subjects(
     assert groups(Role.CURATOR) == {"group:1"}
     assert groups(Role.CLASS_TEACHER) == groups(Role.PARENT) == groups(Role.PUPIL) == {"group:1", "group:4"}
     assert groups(Role.DIRECTOR) == {"group:1", "group:4"}
+
+
+def test_a_teacher_sees_protocols_of_his_group_and_no_other_subjects(
+    shared_school: Any, callers: dict[Role, Any]
+) -> None:
+    def seen(role: Role) -> set[str]:
+        return {one["ref"] for one in callers[role].get("/pupils/user:1/protocols").json()["items"]}
+
+    assert seen(Role.TEACHER) == seen(Role.CURATOR) == {"attempt:1"}
+    assert seen(Role.CLASS_TEACHER) == seen(Role.PARENT) == seen(Role.PUPIL) == {"attempt:1", "attempt:4"}
+    assert seen(Role.DIRECTOR) == {"attempt:1", "attempt:4"}
+    # another subject's attempt of his own pupil is not the teacher's
+    assert callers[Role.TEACHER].get("/protocols/attempt:4").status_code == 404
+    assert callers[Role.PARENT].get("/protocols/attempt:4").status_code == 200
 
 
 def test_the_table_typed_by_hand_has_every_route_and_no_other(shared_school: Any) -> None:

@@ -7,6 +7,7 @@ answer is held against what was asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from gateway.connectors.paging import Page, iter_pages
@@ -14,6 +15,7 @@ from gateway.connectors.portal.moodle import wire
 from gateway.connectors.portal.moodle.client import SYSTEM, MoodleClient
 from gateway.connectors.portal.moodle.errors import incomplete, require_answered, require_unique
 from gateway.connectors.portal.moodle.form import Argument
+from gateway.domain.errors import IncompleteReadError
 
 ENROLLED_PAGE_SIZE = 200
 """Rows of a page: each row carries its groups' descriptions, about 5 KB."""
@@ -37,6 +39,8 @@ ASSIGNMENTS = "mod_assign_get_assignments"
 QUIZZES = "mod_quiz_get_quizzes_by_courses"
 ATTEMPTS = "mod_quiz_get_user_attempts"
 ATTEMPTS_SINCE_5 = "mod_quiz_get_user_quiz_attempts"
+REVIEW = "mod_quiz_get_attempt_review"
+REVIEW_OPTIONS = "mod_quiz_get_combined_review_options"
 
 REQUIRED = (
     *(SITE_INFO, COURSES, CATEGORIES, COHORTS, COHORT_MEMBERS, GROUPS, GROUP_MEMBERS, ENROLLED, USERS, GRADES),
@@ -181,6 +185,33 @@ class MoodleCalls:
         rows = self._client.fetch(QUIZZES, {"courseids": [courseid]}, wire.QUIZZES).quizzes
         require_unique([row.id for row in rows], system=SYSTEM, function=QUIZZES)
         return rows
+
+    def fetch_quizzes_of(self, courseids: Sequence[int]) -> list[wire.Quiz]:
+        """Quizzes of many courses in a few calls; a course that is not there, or not to be seen, has none."""
+        found: list[wire.Quiz] = []
+        for start in range(0, len(courseids), IDS_AT_ONCE):
+            part = list(courseids[start : start + IDS_AT_ONCE])
+            try:
+                found += self._client.fetch(QUIZZES, {"courseids": part}, wire.QUIZZES).quizzes
+            except IncompleteReadError:
+                # one lost course spoils the answer about all
+                for courseid in part:
+                    with suppress(IncompleteReadError):
+                        found += self.fetch_quizzes(courseid)
+        require_unique([row.id for row in found], system=SYSTEM, function=QUIZZES)
+        return found
+
+    def fetch_review(self, attemptid: int) -> wire.AttemptReview:
+        """All questions of an attempt, as a teacher sees them."""
+        review = self._client.fetch(REVIEW, {"attemptid": attemptid, "page": -1}, wire.REVIEW)
+        if review.attempt.id != attemptid:
+            raise incomplete("Просмотр чужой попытки", system=SYSTEM, function=REVIEW)
+        require_unique([row.slot for row in review.questions], system=SYSTEM, function=REVIEW)
+        return review
+
+    def fetch_review_options(self, quizid: int, userid: int) -> wire.ReviewOptions:
+        """What a pupil is shown of his attempts at a quiz just now."""
+        return self._client.fetch(REVIEW_OPTIONS, {"quizid": quizid, "userid": userid}, wire.REVIEW_OPTIONS)
 
     def fetch_attempts(self, quizid: int, userid: int, *, function: str = ATTEMPTS) -> list[wire.QuizAttempt]:
         """Attempts of one pupil at one quiz, unfinished ones too; there is no bulk form."""

@@ -14,6 +14,7 @@ from gateway.connectors.portal.moodle.calls import (
     ATTEMPTS_SINCE_5,
     COURSES,
     REQUIRED,
+    REVIEW,
     SESSIONS,
     USERS,
     MoodleCalls,
@@ -42,6 +43,11 @@ def attempts_function(site: wire.SiteInfo) -> str:
 def may_read_attendance(site: wire.SiteInfo) -> bool:
     """Whether the attendance plugin is there and in the service."""
     return any(function.name == SESSIONS for function in site.functions)
+
+
+def may_read_protocols(site: wire.SiteInfo) -> bool:
+    """Whether the function that gives an attempt's review is in the service."""
+    return any(function.name == REVIEW for function in site.functions)
 
 
 def require_capable(calls: MoodleCalls, site: wire.SiteInfo, canary_users: Sequence[str]) -> None:
@@ -90,6 +96,12 @@ def iter_check(calls: MoodleCalls, canary_users: Sequence[str], *, person_id_fie
             subject="portal.attendance",
             state=CheckState.WARNING,
             sentence=f"Нет функции {SESSIONS}: посещаемость и уроки из неё не читаются",
+        )
+    if not may_read_protocols(site):
+        yield CheckLine(
+            subject="portal.protocols",
+            state=CheckState.WARNING,
+            sentence=f"Нет функции {REVIEW}: протоколы тестов не хранятся, попытки и баллы читаются",
         )
     if missing:
         return

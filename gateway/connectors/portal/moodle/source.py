@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gateway.connectors.http import HttpDoor
 from gateway.connectors.pace import Pace, Unpaced
-from gateway.connectors.port import CheckLine, ScopeRead, Stored, Want
+from gateway.connectors.port import CheckLine, Reviews, ScopeRead, Stored, Want
 from gateway.connectors.portal.moodle import wire
 from gateway.connectors.portal.moodle.calls import CATEGORIES, MoodleCalls
-from gateway.connectors.portal.moodle.capability import iter_check, require_capable
+from gateway.connectors.portal.moodle.capability import iter_check, may_read_protocols, require_capable
 from gateway.connectors.portal.moodle.client import SYSTEM, MoodleClient, Token
 from gateway.connectors.portal.moodle.errors import incomplete
 from gateway.connectors.portal.moodle.reading import Reading
+from gateway.connectors.portal.moodle.reviews import agrees_when_closed, quiz_ref, to_protocol, to_review
 from gateway.connectors.retry import Retry
 from gateway.domain.clock import Clock
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import ConfigurationError, RecordError
+from gateway.domain.protocols import Protocol, Review
 from gateway.settings import PortalSettings
 
 
 class MoodleSource:
-    """Reads a Moodle site; implements `gateway.connectors.port.PortalSource`."""
+    """Reads a Moodle site; implements `gateway.connectors.port.PortalSource` and `ProtocolSource`."""
 
     def __init__(self, client: MoodleClient, settings: PortalSettings, *, clock: Clock) -> None:
         self.name = settings.name
         self._client = client
-        self._client = client
         self._calls = MoodleCalls(client)
         self._settings = settings
         self._clock = clock
+        self._quizzes: dict[int, wire.Quiz] = {}
 
     def close(self) -> None:
         """Close the connections."""
@@ -59,6 +61,28 @@ class MoodleSource:
             stored=stored,
         )
         yield from reading.iter_scopes()
+
+    def may_read_protocols(self) -> bool:
+        """Tell whether the token's service has the function that gives reviews."""
+        return may_read_protocols(self._calls.fetch_site())
+
+    def fetch_reviews(self, programmes: Sequence[str]) -> Reviews:
+        """Read the quizzes of these courses; what is fetched is remembered for `fetch_protocol`."""
+        quizzes = self._calls.fetch_quizzes_of([int(one.partition(":")[2]) for one in programmes])
+        self._quizzes = {quiz.id: quiz for quiz in quizzes}
+        return Reviews(shown={quiz_ref(quiz.id): to_review(quiz) for quiz in quizzes})
+
+    def stands_when_closed(self, review: Review, pupil: str) -> bool:
+        """Ask what a pupil is shown of a closed quiz, whose settings the portal no longer gives."""
+        quizid, userid = (int(ref.partition(":")[2]) for ref in (review.activity, pupil))
+        return agrees_when_closed(review, self._calls.fetch_review_options(quizid, userid))
+
+    def fetch_protocol(self, attempt: str, activity: str, programme: str) -> Protocol:
+        """Read an attempt's review; the quiz must have been among those of the last `fetch_reviews`."""
+        quiz = self._quizzes.get(int(activity.partition(":")[2]))
+        if quiz is None:
+            raise RecordError("Теста этой попытки на портале нет", where=attempt)
+        return to_protocol(quiz, programme, self._calls.fetch_review(int(attempt.partition(":")[2])))
 
     def _fetch_courses(self) -> list[wire.Course]:
         courses = self._calls.fetch_courses()

@@ -234,7 +234,11 @@ class Assignments(Wire):
 
 
 class Quiz(Wire):
-    """`grademethod`: 1 highest, 2 average, 3 first, 4 last; `sumgrades` is in question points, `grade` the quiz's scale."""
+    """`grademethod`: 1 highest, 2 average, 3 first, 4 last; `sumgrades` is in question points, `grade` the quiz's scale.
+
+    The review settings are bits of moments; all of them are left out for whom the quiz's access rules keep out, as they do
+    with everybody after it has closed. `reviewmaxmarks` is there since 4.3.
+    """
 
     id: int
     course: int
@@ -242,6 +246,10 @@ class Quiz(Wire):
     grademethod: int | None = None
     sumgrades: float | None = None
     grade: float | None = None
+    reviewattempt: int | None = None
+    reviewcorrectness: int | None = None
+    reviewmarks: int | None = None
+    reviewmaxmarks: int | None = None
 
 
 class Quizzes(Wire):
@@ -264,6 +272,38 @@ class Attempts(Wire):
     attempts: list[QuizAttempt]
 
 
+class ReviewQuestion(Wire):
+    """One question of a review; `mark` is a formatted number in the site's language, empty where there is none."""
+
+    slot: int
+    type: str
+    number: int | str | None = None
+    questionnumber: str | None = None
+    html: str = ""
+    state: str | None = None
+    mark: str | float | None = None
+    maxmark: float | None = None
+
+
+class AttemptReview(Wire):
+    """The whole attempt as the service account sees it, whatever the pupil may see."""
+
+    attempt: QuizAttempt
+    questions: list[ReviewQuestion]
+
+
+class ReviewOption(Wire):
+    name: str
+    value: NumberText
+
+
+class ReviewOptions(Wire):
+    """What a pupil is shown now: `someoptions` in one of his attempts at least, `alloptions` in all of them."""
+
+    someoptions: list[ReviewOption]
+    alloptions: list[ReviewOption]
+
+
 SITE_INFO = TypeAdapter(SiteInfo)
 CATEGORIES = TypeAdapter(list[Category])
 COURSES = TypeAdapter(list[Course])
@@ -280,3 +320,5 @@ EVENTS = TypeAdapter(Events)
 ASSIGNMENTS = TypeAdapter(Assignments)
 QUIZZES = TypeAdapter(Quizzes)
 ATTEMPTS = TypeAdapter(Attempts)
+REVIEW = TypeAdapter(AttemptReview)
+REVIEW_OPTIONS = TypeAdapter(ReviewOptions)
