@@ -284,3 +284,22 @@ def test_a_real_host_is_confirmed_by_its_typed_name_once_and_audited(school: Sch
     assert "не совпадает" in mistyped.stderr
     entries = school.json("audit", "list", "--action", "host.confirmed")["entries"]
     assert [entry["object_id"] for entry in entries] == ["127.0.0.1/main"]
+
+
+def test_protocols_of_tests_are_pulled_shown_and_checked(school: School) -> None:
+    school.run("pull")
+    kept = school.json("protocol", "pull")["protocols"]
+    # the recording has the reviews of twelve attempts; those it does not give are left aside
+    assert (kept["read"], kept["waiting"]) == (12, 0)
+    assert kept["refused"] > 0
+
+    [one] = school.json("protocol", "show", "attempt:1")["protocols"]
+    assert [asked["answer"] for asked in one["questions"]] == ["True", "False", "True", "False"]
+    assert [asked["result"] for asked in one["questions"]] == ["right", "right", "right", "wrong"]
+    assert (one["protocol"]["points"], one["protocol"]["maximum"]) == (7.5, 10)
+    shown = school.run("protocol", "show", "user:3").stdout
+    assert "Утверждение 1 верно?" in shown
+    assert "неверно" in shown
+    assert set(school.json("protocol", "check")["counts"]) == {"agrees"}
+    assert "дают ту же оценку" in school.run("protocol", "check").stdout
+    school.run("protocol", "show", "attempt:999999", expect=2)

@@ -41,7 +41,7 @@ class CourseRows:
     quizzes: list[Row] = field(default_factory=list)
     attempts: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
     reviews: dict[int, Row] = field(default_factory=dict)
-    make_review: Callable[[Row], Row] | None = None
+    make_review: Callable[[Row], Row] | None = field(default=None, compare=False)
 
     def find_review(self, attemptid: int) -> Row | None:
         """The review of an attempt that is there; None where it is not known."""
