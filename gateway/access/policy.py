@@ -32,6 +32,7 @@ class Action(StrEnum):
     LOOKS_READ = "looks.read"  # who looked at this child
 
     RUNS_READ = "runs.read"
+    RUNS_UNDO = "runs.undo"  # a plan that takes a run back; it goes out by approval like any other
     SYNC_START = "sync.start"
     PLANS_READ = "plans.read"  # counters, guards, state
     ITEMS_READ = "items.read"  # lines of a plan
@@ -115,6 +116,7 @@ ROWS: tuple[Row, ...] = (
 
     Row(action=Action.RUNS_READ, operator=True, teacher=DEEDS, class_teacher=DEEDS, curator=DEEDS,
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.RUNS_UNDO, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.SYNC_START, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.PLANS_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,

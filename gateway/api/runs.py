@@ -1,4 +1,4 @@
-"""Routes of runs: what was done, and starting a sync that reaches no farther than its requester."""
+"""Routes of runs: what was done, starting a sync that reaches no farther than its requester, and taking a run back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gateway.domain.errors import GatewayError
 from gateway.flows.asked import SyncAsked, build_limited_want
 from gateway.flows.sync import sync
 from gateway.flows.turns import begin_run
+from gateway.flows.undo import begin_undo, undo_run
 from gateway.report.overview import RunView, get_seen_run, load_seen_runs
 from gateway.telemetry import get_logger
 
@@ -64,9 +65,41 @@ def start_sync(
                 LOG.warning("request.run_failed", run_id=run_id, reason=error.reason_code)
 
         asked.desk.begin(go)
-        href = request.url_for("show_run", number=str(run_id)).path
-        answer = send({"run": run_id, "href": href}, 202)
-        answer.headers["Location"] = href
-        return answer
+        return _begun(request, run_id)
 
     return do_once(asked, request, key, body, work)
+
+
+@routes.post("/runs/{number}/undo", status_code=202, response_model=RunBegun)
+def undo(
+    number: Number,
+    request: Request,
+    key: IdempotencyKey,
+    asked: Annotated[Asked, Depends(Ask(Action.RUNS_UNDO))],
+) -> Response:
+    """Построить план, отменяющий запуск: ничего не отправляется, номер плана стоит в счётчиках начатого запуска."""
+
+    def work() -> Response:
+        gateway = asked.gateway
+        with gateway.store.read() as conn:
+            get_seen_run(conn, asked.scope, asked.place_id, number)
+        run_id = begin_undo(gateway, number)
+
+        def go() -> None:
+            try:
+                undo_run(gateway, number, run_id)
+            except GatewayError as error:
+                # the run has its sentence already; nobody waits for this thread
+                LOG.warning("request.run_failed", run_id=run_id, reason=error.reason_code)
+
+        asked.desk.begin(go)
+        return _begun(request, run_id)
+
+    return do_once(asked, request, key, None, work)
+
+
+def _begun(request: Request, run_id: int) -> Response:
+    href = request.url_for("show_run", number=str(run_id)).path
+    answer = send({"run": run_id, "href": href}, 202)
+    answer.headers["Location"] = href
+    return answer

@@ -6,15 +6,19 @@ from datetime import UTC, datetime, time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import typer
 from rich.markup import escape
 
 from gateway.audit.notes import get_note
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import KIND_WORDS, dense_table
+from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind
 from gateway.flows.holds import lift_hold, place_hold
+from gateway.flows.undone import lift_undone
 from gateway.reconcile.holds import Hold, load_holds
+from gateway.reconcile.undone import load_undone_runs
 
 holds_app = typer.Typer(help="Задержки: что человек не даёт отправлять.", invoke_without_command=True)
 OP_WORDS = {"create": "создание", "change": "изменение", "delete": "удаление"}
@@ -28,12 +32,17 @@ def list_command(context: typer.Context, config: ConfigOption = None, as_json: J
         return
     with opened(config) as gateway:
         with gateway.store.write() as conn:
-            found = load_holds(conn, gateway.place_id(conn), now=gateway.store.now(conn))
-            notes = {one.id: get_note(conn, one.note_id) if one.note_id is not None else None for one in found}
+            place_id = gateway.place_id(conn)
+            found = load_holds(conn, place_id, now=gateway.store.now(conn))
+            undone = load_undone_runs(conn, place_id)
+            noted = {number for number in (*(one.note_id for one in found), *(one.note_id for one in undone)) if number}
+            texts = {number: get_note(conn, number) for number in noted}
+        notes = {one.id: texts.get(one.note_id or 0) for one in found}
         if as_json:
-            print_json({"holds": found, "notes": {str(number): note for number, note in notes.items()}})
+            shown = [{**msgspec.to_builtins(one), "note": texts.get(one.note_id or 0)} for one in undone]
+            print_json({"holds": found, "notes": {str(key): note for key, note in notes.items()}, "undone": shown})
             return
-        if not found:
+        if not found and not undone:
             OUT.print("Ничего не удержано")
             return
         zone = ZoneInfo(gateway.settings.school.timezone)
@@ -43,6 +52,11 @@ def list_command(context: typer.Context, config: ConfigOption = None, as_json: J
         for one in found:
             until = f"{one.until.astimezone(zone):%d.%m.%Y}"
             table.add_row(str(one.id), escape(_what(one)), until, escape(one.owner), escape(notes[one.id] or ""))
+        for undo in undone:
+            what = f"отмена запуска {undo.run_id}: записей {undo.count}"
+            table.add_row(
+                "—", what, "правки на портале", escape(undo.owner), escape(texts.get(undo.note_id or 0) or "")
+            )
         OUT.print(table)
 
 
@@ -82,12 +96,26 @@ def add_command(
 
 @holds_app.command("lift")
 def lift_command(
-    number: Annotated[int, typer.Argument(help="Номер задержки.")], reason: ReasonOption, config: ConfigOption = None
+    reason: ReasonOption,
+    number: Annotated[int | None, typer.Argument(help="Номер задержки.")] = None,
+    run: Annotated[int | None, typer.Option("--run", help="Всё, что удержано отменой этого запуска.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Снять задержку: следующий план решит о записях как обычно."""
-    with opened(config) as gateway:
-        lift_hold(gateway, number, reason=reason)
-        OUT.print(f"Задержка {number} снята")
+    """Снять задержку или всё удержанное отменой запуска: следующий план решит о записях как обычно."""
+    with opened(config, is_quiet=as_json) as gateway:
+        if (number is None) == (run is None):
+            raise ConfigurationError("Назовите одно: номер задержки или --run с номером отменённого запуска")
+        if run is not None:
+            count = lift_undone(gateway, run, reason=reason)
+            words = f"Удержание отменой запуска {run} снято: записей {count}"
+        else:
+            lift_hold(gateway, number or 0, reason=reason)
+            count, words = 1, f"Задержка {number} снята"
+        if as_json:
+            print_json({"lifted": count})
+        else:
+            OUT.print(words)
 
 
 def _what(one: Hold) -> str:

@@ -407,4 +407,13 @@ DECISION_TEXTS: tuple[Row, ...] = (
         "A person holds this record back.",
         "Lift the hold when its cause is gone.",
     ),
+    (
+        "IN_FLIGHT",
+        "waiting",
+        "admin",
+        "Операция с этой записью ещё в пути; решать о ней рано.",
+        "Ничего делать не нужно: её решит следующий план.",
+        "An operation on this record is on its way; it is too early to decide.",
+        "Nothing to do: the next plan decides.",
+    ),
 )

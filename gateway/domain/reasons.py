@@ -12,6 +12,7 @@ from gateway.domain.reason_texts import DECISION_TEXTS, MAPPING_TEXTS, ReasonCat
 from gateway.domain.reason_texts_chosen import CHOSEN_TEXTS
 from gateway.domain.reason_texts_delivery import DELIVERY_TEXTS, FAULT_TEXTS
 from gateway.domain.reason_texts_sources import SOURCE_TEXTS
+from gateway.domain.reason_texts_undo import UNDO_TEXTS
 from gateway.domain.reason_texts_workbook import WORKBOOK_TEXTS
 
 
@@ -47,6 +48,7 @@ REASONS: dict[str, Reason] = {
         *MAPPING_TEXTS,
         *SOURCE_TEXTS,
         *DECISION_TEXTS,
+        *UNDO_TEXTS,
         *DELIVERY_TEXTS,
         *FAULT_TEXTS,
         *CHOSEN_TEXTS,
@@ -119,6 +121,14 @@ GUARD_HOLD = "GUARD_HOLD"
 LEFT_TO_CITY = "LEFT_TO_CITY"
 MARKED_HOLD = "MARKED_HOLD"
 NO_CITY_CALL = "NO_CITY_CALL"
+IN_FLIGHT = "IN_FLIGHT"
+
+# What undoing a run says of its operations.
+UNDO = "UNDO"
+UNDONE = "UNDONE"
+UNDO_MOVED = "UNDO_MOVED"
+UNDO_SUPERSEDED = "UNDO_SUPERSEDED"
+UNDO_UNPROVEN = "UNDO_UNPROVEN"
 
 # What delivery meets.
 BASE_MOVED = "BASE_MOVED"

@@ -153,8 +153,11 @@ class CityReads:
             canary = self._find_canary(scope)
             if canary is None:
                 return None
+            known = self._load_known(canary)
+            if not known:
+                return None  # what stood there we have just deleted: it can't say anything
             read = self._gateway.city.fetch_scope(canary)
-            self._shown[scope.kind] = read.is_complete and bool(_ids(read) & self._load_known(canary))
+            self._shown[scope.kind] = read.is_complete and bool(_ids(read) & known)
         return self._shown[scope.kind]
 
     def _find_canary(self, scope: CityScope) -> CityScope | None:

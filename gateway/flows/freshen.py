@@ -7,15 +7,15 @@ precondition on a write, so the only way to see their hands is to look once more
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, and_, func, or_, select
 
-from gateway.connectors.port import CityScope
-from gateway.domain.city import Intent
+from gateway.connectors.port import CityDirectory, CityScope
+from gateway.domain.city import CityGroup, Intent
 from gateway.domain.errors import GatewayError
 from gateway.domain.identifiers import Kind
 from gateway.flows.city_reads import CityReads, find_whole_directory
@@ -78,19 +78,9 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
     reads = CityReads(gateway, place_id)
     count = 0
     for done, row in enumerate(stale, start=1):
-        intent: Intent = msgspec.json.decode(row.body, type=INTENT_TYPES[row.kind])
-        group = groups.get(intent.group_id)
-        if group is None:
+        scope = find_scope(directory, groups, row.kind, row.body)
+        if scope is None:
             continue
-        scope = CityScope(
-            kind=Kind(row.kind),
-            group_id=group.id,
-            subject_id=group.subject_id,
-            level=group.level,
-            from_on=directory.year.begins_on,
-            to_on=directory.year.ends_on,
-            is_read_twice=True,
-        )
         try:
             read = reads.fetch(scope)
         except GatewayError:
@@ -101,3 +91,20 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
             count += 1
         gateway.progress("freshen", done, len(stale))
     return count
+
+
+def find_scope(directory: CityDirectory, groups: Mapping[int, CityGroup], kind: str, intent: bytes) -> CityScope | None:
+    """The whole year of the group that an intent belongs to; None where the city has no such group any more."""
+    found: Intent = msgspec.json.decode(intent, type=INTENT_TYPES[kind])
+    group = groups.get(found.group_id)
+    if group is None:
+        return None
+    return CityScope(
+        kind=Kind(kind),
+        group_id=group.id,
+        subject_id=group.subject_id,
+        level=group.level,
+        from_on=directory.year.begins_on,
+        to_on=directory.year.ends_on,
+        is_read_twice=True,
+    )

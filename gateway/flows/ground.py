@@ -23,6 +23,7 @@ from gateway.reconcile.bindings import load_bound_versions, value_rules
 from gateway.reconcile.corrections import load_corrections
 from gateway.reconcile.holds import load_holds
 from gateway.reconcile.snapshot import load_records
+from gateway.reconcile.undone import load_undone
 
 
 def load_ground(
@@ -64,6 +65,7 @@ def load_ground(
         lesson_plans=load_records(conn, place_id, LessonPlan) if Kind.TOPICS in rules.sent_kinds else (),
         corrections=load_corrections(conn, place_id),
         holds=load_holds(conn, place_id, now=gateway.store.now(conn)),
+        undone=load_undone(conn, place_id),
         speaking=speaking_sources(source.name for source in gateway.sources),
         rules=rules,
         rule_version=rule_version(rules),

@@ -42,6 +42,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         lesson_plans: The rows of all lesson plans, where topics are sent.
         corrections: (kind, ref) → what a person decided about that record.
         holds: What people keep from being sent.
+        undone: (kind, ref) of what an undo keeps undone.
         speaking: Sources whose words count.
         activation: Number of the last step that changed which rules count.
         bound: Version → rules by which what it sent keeps its value.
@@ -59,6 +60,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     lesson_plans: Sequence[LessonPlan]
     corrections: Mapping[tuple[str, str], Correction]
     holds: Sequence[Hold]
+    undone: Collection[tuple[str, str]]
     speaking: frozenset[str]
     rules: Rules
     rule_version: str

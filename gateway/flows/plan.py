@@ -6,7 +6,7 @@ which nothing waits, is counted from its memo and not looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
 
@@ -30,6 +30,7 @@ from gateway.flows.pull import Problem
 from gateway.flows.scope_batch import ScopeBatch
 from gateway.flows.scopes import load_faults
 from gateway.flows.turns import find_kept_plans
+from gateway.flows.undone import end_moved_undone
 from gateway.mapping.dictionaries import save_rule_set
 from gateway.mapping.versions import load_counting_rules
 from gateway.queue.by_hand import has_by_hand, settle_by_hand
@@ -69,6 +70,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         ConnectorError: The city's directory can't be read: nothing can be decided.
     """
     await_late_writes(gateway)
+    end_moved_undone(gateway)
     today = moscow_day(gateway.now())
     directory = fetch_directory(gateway, today)
     who = correlate(gateway, directory, run_id)
@@ -118,11 +120,19 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     return Planned(plan=sealed, problems=problems, skipped_scopes=planner.skipped)
 
 
-def hold_lanes(store: Store, draft: PlanDraft, place_id: int, limits: LaneLimits, *, today: date) -> None:
-    """Judge a plan as a whole before it is sealed: a guard holds its lane, the others go on."""
+def hold_lanes(
+    store: Store,
+    draft: PlanDraft,
+    place_id: int,
+    limits: LaneLimits,
+    *,
+    today: date,
+    stood: Mapping[str, int] | None = None,
+) -> None:
+    """Judge a plan as a whole before it is sealed: a guard holds its lane, the others go on; `stood` as `load_lane_shares`."""
     draft.flush()
     with store.read() as conn:
-        rows = judge_lanes(load_lane_shares(conn, place_id, draft.id, today=today), limits)
+        rows = judge_lanes(load_lane_shares(conn, place_id, draft.id, today=today, stood=stood), limits)
         rows += judge_impact(load_impacts(conn, place_id, draft.id, limits), limits)
         held = [row for row in rows if row.verdict == "hold"]
         lanes = [
@@ -278,7 +288,7 @@ class _Planner:
 
     def _narrow_down(self, decided: ScopeDecision) -> ScopeDecision:
         """Leave of a decision what was asked for, and let wait what people hold back or have to let out."""
-        kept = keep_back(self._narrow(decided), self._ground.holds, self._classes)
+        kept = keep_back(self._narrow(decided), self._ground.holds, self._classes, self._ground.undone)
         return self._gate_corrections(kept) if self._ground.bound else kept
 
     def _gate_corrections(self, decided: ScopeDecision) -> ScopeDecision:

@@ -88,7 +88,7 @@ def sync(
     if run_id is None:
         run_id = begin_run(gateway, "sync", want)
     gateway = replace(gateway, progress=Beating(gateway, run_id))
-    with _written_down(gateway, run_id):
+    with written_down(gateway, run_id):
         refuse_damaged(gateway, want)
         pulled = pull(gateway, want, run_id)
         planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
@@ -122,7 +122,7 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
     """Deliver and verify what is open, without reading or planning anew (`deliver`, `verify`, after an approval)."""
     run_id = start_run(gateway, form, want)
     gateway = replace(gateway, progress=Beating(gateway, run_id))
-    with _written_down(gateway, run_id):
+    with written_down(gateway, run_id):
         with gateway.store.write() as conn:
             place_id = gateway.place_id(conn)
             approved = load_approved(conn, place_id)
@@ -135,7 +135,7 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
 
 
 @contextmanager
-def _written_down(gateway: Gateway, run_id: int) -> Iterator[None]:
+def written_down(gateway: Gateway, run_id: int) -> Iterator[None]:
     """End a run that does not come to its own end, and let the error go on."""
     try:
         yield

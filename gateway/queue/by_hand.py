@@ -21,6 +21,7 @@ from gateway.queue.tables import operation
 from gateway.queue.verify import CHUNK_COUNT, Scene, store_proven
 from gateway.reconcile.tables import intended
 from gateway.reconcile.triples import COMPARED
+from gateway.reconcile.undone import load_undone_by
 from gateway.store.transaction import Store
 
 
@@ -116,6 +117,7 @@ def _settle(
         return []
     scene = Scene(conn, rows)
     wanted = _load_wanted(conn, place_id, scope)
+    undone = load_undone_by(conn, place_id, [row.ref for row in rows])
     findings: list[Finding] = []
     proven: list[tuple[Row[Any], int | None]] = []
     for row in rows:
@@ -129,7 +131,8 @@ def _settle(
                 cell=scene.in_cell(row.object_key),
                 there=scene.by_id(row.city_id).get(row.city_id),
             )
-        if finding.state == "again" and not _is_wanted(row, wanted):
+        is_undoing = undone.get((row.kind, row.ref)) == row.plan_id
+        if finding.state == "again" and not is_undoing and not _is_wanted(row, wanted):
             finding = Finding("superseded", "BASE_MOVED")
         findings.append(finding)
         if finding.state == "verified":

@@ -18,6 +18,7 @@ from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
 from gateway.reconcile.tables import base, decision, intended, plan, run, shadow
 from gateway.reconcile.triples import CLEARED, COMPARED, SENDABLE
+from gateway.reconcile.undone import load_undone_by
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         newcomers: (kind, object key) of cells in which such an object was first seen, or changed, after the plan was made:
             somebody types there, whatever his value.
         busy: Records in flight.
+        is_undo: What ours says is not asked: the plan puts back what stood before it.
     """
 
     ours: Mapping[tuple[str, str], tuple[bytes, bytes]]
@@ -41,12 +43,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     free: Collection[tuple[str, str, bytes]]
     newcomers: Collection[tuple[str, str]]
     busy: Collection[tuple[str, str]]
+    is_undo: bool = False
 
     def still_holds(self, row: Row[Any]) -> bool:
         """Whether ours, base and theirs are what they were, and nothing is in flight."""
         key = (row.kind, row.ref)
         wanted = None if row.ours is None else (row.ours, row.intent)
-        if key in self.busy or self.ours.get(key) != wanted or self.agreed.get(key) != row.base:
+        if key in self.busy or self.agreed.get(key) != row.base:
+            return False
+        if not self.is_undo and self.ours.get(key) != wanted:
             return False
         shown = self.theirs.get((row.kind, row.city_id))
         if row.category == Category.ADOPTED.value:
@@ -57,7 +62,9 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         return bool(shown == row.base)
 
 
-def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Row[Any]]) -> Ground:
+def load_ground(
+    conn: Connection, place_id: int, plan_id: int, rows: Sequence[Row[Any]], is_undo: bool = False
+) -> Ground:
     """Load what these items of a plan stand on now."""
     refs = [row.ref for row in rows]
     city_ids = [row.city_id for row in rows if row.city_id is not None]
@@ -112,6 +119,7 @@ def load_ground(conn: Connection, place_id: int, plan_id: int, rows: Sequence[Ro
         free={(row[0], row[1], row[2]) for row in free},
         newcomers={(row[0], row[1]) for row in free if planned_at is not None and row[3] > planned_at},
         busy={(row[0], row[1]) for row in busy},
+        is_undo=is_undo,
     )
 
 
@@ -123,12 +131,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         agreed: (kind, record) → digest of the base.
         cells: (kind, object key) → objects there: city id, digest, whether a base has it, when it was first seen so.
         shown: (kind, city id) → digest of what stands, of what is to be changed or deleted.
+        undone: (kind, record) → the plan that keeps it undone, whatever ours says.
     """
 
     wanted: Mapping[tuple[str, str], tuple[str, bytes]]
     agreed: Mapping[tuple[str, str], bytes]
     cells: Mapping[tuple[str, str], Sequence[tuple[int, bytes, bool, datetime]]]
     shown: Mapping[tuple[str, int], bytes]
+    undone: Mapping[tuple[str, str], int]
 
     def still_holds(self, row: Row[Any]) -> bool:
         """A newer pull, adoption or read-back may have moved the ground since the plan was released."""
@@ -136,9 +146,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         wanted = self.wanted.get(key)
         if self.agreed.get(key) != row.base_digest:
             return False
+        is_undoing = self.undone.get(key) == row.plan_id
         if row.op == "delete":
-            return (wanted is None or wanted[0] == CLEARED) and self._stands(row)
-        if wanted != (SENDABLE, row.intent_digest):
+            return (is_undoing or wanted is None or wanted[0] == CLEARED) and self._stands(row)
+        if not is_undoing and wanted != (SENDABLE, row.intent_digest):
             return False
         return self._stands(row) if row.op == "change" else not self._is_typed_by_hand(row)
 
@@ -200,6 +211,7 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
         agreed={(row[0], row[1]): row[2] for row in agreed},
         cells=cells,
         shown={(row[0], row[1]): row[2] for row in shown},
+        undone=load_undone_by(conn, place_id, refs),
     )
 
 

@@ -2,7 +2,8 @@
 
 Such an operation was parked (NOT_SEEN_AFTER_ACCEPT) and waits for a person. As soon as any later read of its scope shows
 exactly what was meant, there is nothing left to decide: it is proven like any other, base, receipt and audit entry in one
-transaction. Whatever else is shown leaves it to the person.
+transaction. Whatever else is shown leaves it to the person. The same holds for what an undo asked for and the city refused
+(it has no call to delete homework): a person does it there, and the next read proves it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, select
+from sqlalchemy import Connection, Row, bindparam, exists, or_, select
 
 from gateway.domain.reasons import NOT_SEEN_AFTER_ACCEPT
 from gateway.queue.deeds import Ledger
@@ -19,7 +20,7 @@ from gateway.queue.judge import Finding, judge
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.queue.verify import CHUNK_COUNT, Scene, store_proven
-from gateway.reconcile.tables import base
+from gateway.reconcile.tables import base, hold
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
 
@@ -30,7 +31,16 @@ _LATE = (
         operation.c.place_id == bindparam("place_id"),
         operation.c.scope.in_(bindparam("scopes", expanding=True)),
         operation.c.state == State.PARKED.value,
-        operation.c.reason == NOT_SEEN_AFTER_ACCEPT,
+        or_(
+            operation.c.reason == NOT_SEEN_AFTER_ACCEPT,
+            exists().where(
+                hold.c.place_id == operation.c.place_id,
+                hold.c.plan_id == operation.c.plan_id,
+                hold.c.kind == operation.c.kind,
+                hold.c.ref == operation.c.ref,
+                hold.c.lifted_at.is_(None),
+            ),
+        ),
         operation.c.epoch == bindparam("epoch"),
         # A newer intent for the record has taken its place: the base speaks of that one.
         ~exists().where(

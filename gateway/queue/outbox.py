@@ -28,6 +28,7 @@ from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, load_plan
 from gateway.reconcile.resolve import Busy
 from gateway.reconcile.tables import base, decision, plan
+from gateway.reconcile.undone import lay_undone
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
 
@@ -176,9 +177,10 @@ def _release_chunk(
     now: datetime,
 ) -> Released:
     found = load_plan(conn, plan_id)
-    ground = load_ground(conn, found.place_id, plan_id, rows)
+    ground = load_ground(conn, found.place_id, plan_id, rows, found.undoes is not None)
     made_by = load_versions_of(conn, found.place_id, [(row.kind, row.ref) for row in rows])
     queued: list[dict[str, object]] = []
+    going: list[Row[Any]] = []
     adopted: list[Row[Any]] = []
     outcomes: list[dict[str, object]] = []
     for row in rows:
@@ -188,6 +190,7 @@ def _release_chunk(
             adopted.append(row)
             outcomes.append({"b_seq": row.seq, "b_outcome": "adopted"})
         else:
+            going.append(row)
             version = made_by.get((row.kind, row.ref), found.rule_version)
             queued.append(_operation(found.place_id, found.run_id, plan_id, version, row, lane, now, conn))
             outcomes.append({"b_seq": row.seq, "b_outcome": "queued"})
@@ -196,6 +199,8 @@ def _release_chunk(
     _supersede(conn, found.place_id, [(row.kind, row.ref) for row in adopted], now)
     if queued:
         conn.execute(insert(operation), queued)
+    if found.undoes is not None:
+        _keep_undone(conn, plan_id, found.place_id, going, now)
     _adopt(conn, found.place_id, adopted, now)
     conn.execute(
         update(decision)
@@ -220,6 +225,12 @@ def _release_chunk(
         ),
     )
     return result
+
+
+def _keep_undone(conn: Connection, plan_id: int, place_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:
+    """What is put back now stays so, by the word of who approved it."""
+    approved = conn.execute(select(plan.c.approved_by, plan.c.note_id).where(plan.c.id == plan_id)).one()
+    lay_undone(conn, place_id, plan_id, rows, owner=approved.approved_by or "", note_id=approved.note_id, now=now)
 
 
 def _operation(

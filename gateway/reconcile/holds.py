@@ -1,7 +1,7 @@
 """Holds: what people keep from being sent, for a time, with a reason: a record, a pupil, a class, a kind, an operation.
 
 Pure but for loading. A hold takes what a plan would send and lets it wait; it changes neither side, hides nothing, and
-ends by itself at its day.
+ends by itself at its day. What an undo keeps undone stands beside them, see `reconcile.undone`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, select
 
-from gateway.domain.reasons import MARKED_HOLD
+from gateway.domain.reasons import MARKED_HOLD, UNDONE
 from gateway.reconcile.compare import Category, Decision, Op
 from gateway.reconcile.resolve import Item, ScopeDecision
 from gateway.reconcile.tables import hold
@@ -50,7 +50,7 @@ def load_holds(conn: Connection, place_id: int, *, now: datetime) -> list[Hold]:
     """Load what is held at a moment, the latest first."""
     rows = conn.execute(
         select(hold)
-        .where(hold.c.place_id == place_id, hold.c.lifted_at.is_(None), hold.c.until > now)
+        .where(hold.c.place_id == place_id, hold.c.plan_id.is_(None), hold.c.lifted_at.is_(None), hold.c.until > now)
         .order_by(hold.c.id.desc())
     )
     return [
@@ -70,20 +70,31 @@ def load_holds(conn: Connection, place_id: int, *, now: datetime) -> list[Hold]:
     ]
 
 
-def keep_back(decided: ScopeDecision, holds: Sequence[Hold], classes: Mapping[str, Collection[str]]) -> ScopeDecision:
-    """Let what is held wait, each with its own decision row.
+def keep_back(
+    decided: ScopeDecision,
+    holds: Sequence[Hold],
+    classes: Mapping[str, Collection[str]],
+    undone: Collection[tuple[str, str]] = frozenset(),
+) -> ScopeDecision:
+    """Let what is held or was undone wait, each with its own decision row.
 
     Args:
         decided: One scope.
         holds: What is held now.
         classes: Scope → comparable names of the classes whose group it is.
+        undone: (kind, ref) of what an undo keeps undone.
     """
     names = classes.get(decided.scope, ())
     here = [one for one in holds if one.class_name is None or one.class_name in names]
-    if not here or not any(item.decision.op is not None for item in decided.items):
+    if not (here or undone) or not any(item.decision.op is not None for item in decided.items):
         return decided
-    items = [_held(item) if any(_holds(one, item) for one in here) else item for item in decided.items]
-    return msgspec.structs.replace(decided, items=items)
+    return msgspec.structs.replace(decided, items=[_kept_back(item, here, undone) for item in decided.items])
+
+
+def _kept_back(item: Item, here: Sequence[Hold], undone: Collection[tuple[str, str]]) -> Item:
+    if item.decision.op is not None and (item.triple.kind, item.triple.ref) in undone:
+        return _held(item, UNDONE)
+    return _held(item, MARKED_HOLD) if any(_holds(one, item) for one in here) else item
 
 
 def _holds(one: Hold, item: Item) -> bool:
@@ -103,6 +114,6 @@ def _is_of_pupil(object_key: str | None, city_pupil_id: int) -> bool:
     return parts[0] in PUPIL_KINDS and len(parts) > 1 and parts[1] == str(city_pupil_id)
 
 
-def _held(item: Item) -> Item:
-    decision = Decision(Category.HELD, MARKED_HOLD, item.decision.op)
+def _held(item: Item, reason: str) -> Item:
+    decision = Decision(Category.HELD, reason, item.decision.op)
     return msgspec.structs.replace(item, decision=decision, gate="refused")

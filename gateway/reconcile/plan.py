@@ -54,10 +54,15 @@ class SealedPlan(msgspec.Struct, frozen=True, kw_only=True):
     guards: list[GuardRow]
     is_dry_run: bool
     needs_approval: bool
+    undoes: int | None = None
 
 
 class PlanDraft:
-    """A plan while it is being built; `add` scopes, then `seal`."""
+    """A plan while it is being built; `add` scopes, then `seal`.
+
+    Args:
+        undoes: The run that it undoes; None = an ordinary plan.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class PlanDraft:
         epoch: int,
         is_dry_run: bool,
         ttl_hours: float,
+        undoes: int | None = None,
     ) -> None:
         self._store = store
         self._rule_version = rule_version
@@ -98,10 +104,12 @@ class PlanDraft:
                     is_dry_run=is_dry_run,
                     needs_approval=False,
                     open_gates=["none"],
+                    undoes=undoes,
                 )
                 .returning(plan.c.id)
             ).scalar_one()
-        self._hash = hashlib.sha256(f"plan|{place_id}|{rule_version}".encode())
+        what = "plan" if undoes is None else f"undo {undoes}"
+        self._hash = hashlib.sha256(f"{what}|{place_id}|{rule_version}".encode())
 
     def add(self, scope: ScopeDecision) -> None:
         """Add one decided scope."""
@@ -273,6 +281,7 @@ def load_plan(conn: Connection, plan_id: int) -> SealedPlan:
         guards=[msgspec.convert(guard, GuardRow) for guard in row.guards],
         is_dry_run=row.is_dry_run,
         needs_approval=row.needs_approval,
+        undoes=row.undoes,
     )
 
 
@@ -287,6 +296,8 @@ def find_plan_id(conn: Connection, place_id: int, hash_prefix: str | None = None
 def retire_older(conn: Connection, place_id: int, plan_id: int, *, keep: Collection[int] = ()) -> None:
     """Make every earlier plan of the place that was not used stale: it stays readable and refuses to run.
 
+    One that undoes a run is not replaced by a plan of what both sides hold: it waits until its own time is up.
+
     Args:
         conn: The caller's transaction.
         place_id: The place.
@@ -299,6 +310,21 @@ def retire_older(conn: Connection, place_id: int, plan_id: int, *, keep: Collect
             plan.c.place_id == place_id,
             plan.c.id < plan_id,
             plan.c.id.not_in(list(keep)),
+            plan.c.undoes.is_(None),
+            plan.c.state.in_((PlanState.DRAFT, PlanState.WAITING, PlanState.READY)),
+        )
+        .values(state=PlanState.STALE)
+    )
+
+
+def retire_undo(conn: Connection, place_id: int, plan_id: int, undoes: int) -> None:
+    """Make earlier plans that undo the same run and were not let out stale: the new one looked again."""
+    conn.execute(
+        update(plan)
+        .where(
+            plan.c.place_id == place_id,
+            plan.c.id < plan_id,
+            plan.c.undoes == undoes,
             plan.c.state.in_((PlanState.DRAFT, PlanState.WAITING, PlanState.READY)),
         )
         .values(state=PlanState.STALE)

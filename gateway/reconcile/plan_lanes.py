@@ -17,17 +17,20 @@ from sqlalchemy import Connection, and_, case, func, select
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityGroup, MarkIntent
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import NO_CHANGE
+from gateway.domain.reasons import MARKED_HOLD, NO_CHANGE, UNDONE
 from gateway.reconcile.lanes import WHOLE_SCHOOL, Impact, LaneLimits, LaneShare, MarkCell, build_impact, is_past
 from gateway.reconcile.shadow import city_scope
 from gateway.reconcile.tables import base, city_directory, decision, decision_scope
 
 
-def load_lane_shares(conn: Connection, place_id: int, plan_id: int, *, today: date) -> list[LaneShare]:
+def load_lane_shares(
+    conn: Connection, place_id: int, plan_id: int, *, today: date, stood: Mapping[str, int] | None = None
+) -> list[LaneShare]:
     """Count what a plan brings, by kind in the whole school and by kind in each class.
 
     Args:
         today: Moscow day of the plan, by which a period has ended or not.
+        stood: Scope → delivered records, for a plan that has no rows for what it leaves alone; None = counted from its rows.
     """
     classes = _Classes(conn, place_id)
     sums: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -42,7 +45,10 @@ def load_lane_shares(conn: Connection, place_id: int, plan_id: int, *, today: da
     )
     for left in conn.execute(untouched):
         add(left.scope, "base", left.how_many)
-    op = decision.c.op
+    for scope, count in (stood or {}).items():
+        add(scope, "base", count)
+    # what a person holds back is nobody's operation of this plan, and weighs on no lane
+    op = case((decision.c.reason.in_((MARKED_HOLD, UNDONE)), None), else_=decision.c.op)
     counted = (
         select(
             decision.c.scope,
@@ -55,7 +61,7 @@ def load_lane_shares(conn: Connection, place_id: int, plan_id: int, *, today: da
         .group_by(decision.c.scope)
     )
     for row in conn.execute(counted):
-        for name in ("base", "creates", "changes", "deletes"):
+        for name in ("creates", "changes", "deletes", *(("base",) if stood is None else ())):
             add(row.scope, name, getattr(row, name))
     dated = (
         select(decision.c.scope, decision.c.on_date, func.count().label("how_many"))
@@ -109,6 +115,7 @@ def load_impacts(conn: Connection, place_id: int, plan_id: int, limits: LaneLimi
             decision.c.plan_id == plan_id,
             decision.c.kind == Kind.MARK.value,
             decision.c.op.in_(("change", "delete")),
+            decision.c.reason.not_in((MARKED_HOLD, UNDONE)),
             decision.c.base.is_not(None),
         )
     ):

@@ -215,6 +215,7 @@ plan = Table(
     Column("approved_by", String(200)),
     Column("approved_at", UtcDateTime),
     Column("note_id", Integer),
+    Column("undoes", Integer),
     Index("ix_plan_hash", "hash"),
 )
 
@@ -368,7 +369,10 @@ hold = Table(
     Column("placed_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime, nullable=False),
     Column("lifted_at", UtcDateTime),
+    Column("plan_id", Integer),
+    Column("shown", Digest),
     Index("ix_hold_until", "place_id", "until"),
+    Index("ix_hold_record", "place_id", "ref", "plan_id"),
 )
 
 run = Table(

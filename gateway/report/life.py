@@ -20,7 +20,7 @@ from gateway.mapping.atoms import atom_of_city
 from gateway.queue.states import State
 from gateway.queue.tables import attempt, operation, receipt
 from gateway.reconcile.resolve import CITY_TYPES
-from gateway.reconcile.tables import base, decision, discrepancy_step, plan, record_version, shadow_version
+from gateway.reconcile.tables import base, decision, discrepancy_step, hold, plan, record_version, shadow_version
 from gateway.report.plan_view import Words
 
 MOST_EVENTS = 500
@@ -126,6 +126,7 @@ def iter_events(
         yield Event(at=row.valid_from, what="portal.read", words=text, note=f"run {row.run_id}")
     yield from _iter_decisions(conn, place_id, kind, ref)
     yield from _iter_delivery(conn, place_id, kind, ref)
+    yield from _iter_undone(conn, place_id, kind, ref)
     city_ids = load_city_ids(conn, place_id, kind, ref)
     seen = select(shadow_version).where(
         shadow_version.c.place_id == place_id, shadow_version.c.kind == kind, shadow_version.c.city_id.in_(city_ids)
@@ -179,6 +180,22 @@ def _iter_delivery(conn: Connection, place_id: int, kind: str, ref: str) -> Iter
         yield Event(
             at=row.at, what=f"operation.{row.stage}", words=text, note=f"receipt {row.id}, city id {row.city_id}"
         )
+
+
+def _iter_undone(conn: Connection, place_id: int, kind: str, ref: str) -> Iterator[Event]:
+    """When an undo of a run kept the record undone, by whose word, and when that ended."""
+    query = (
+        select(hold, plan.c.undoes)
+        .join(plan, plan.c.id == hold.c.plan_id)
+        .where(hold.c.place_id == place_id, hold.c.kind == kind, hold.c.ref == ref)
+        .order_by(hold.c.id.desc())
+        .limit(MOST_EVENTS)
+    )
+    for row in conn.execute(query):
+        text = f"отмена запуска {row.undoes}: не передаётся до правки на портале"
+        yield Event(at=row.placed_at, what="hold.undone", words=text, note=f"hold {row.id}, {row.owner}")
+        if row.lifted_at is not None:
+            yield Event(at=row.lifted_at, what="hold.ended", words="отмена больше не держит", note=f"hold {row.id}")
 
 
 def load_city_ids(conn: Connection, place_id: int, kind: str, ref: str) -> list[int]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, or_, select
 
 from gateway.domain.city import Atom, Intent
 from gateway.domain.discrepancies import DiscrepancyState
-from gateway.domain.reasons import ENTER_BY_HAND, REASONS
+from gateway.domain.reasons import ENTER_BY_HAND, REASONS, UNDONE
 from gateway.mapping.atoms import atom_of_intent
 from gateway.mapping.tables import mark_lesson
 from gateway.queue.states import OPEN, State
@@ -36,6 +36,7 @@ from gateway.reconcile.tables import (
     scope_state,
     shadow,
 )
+from gateway.reconcile.undone import load_undone_by
 from gateway.report.life import STATE_WORDS, Event, city_atom, iter_events, local_words, record_of
 from gateway.report.plan_view import Words
 
@@ -91,6 +92,7 @@ class _Ground(msgspec.Struct, frozen=True):
     discrepancy: Row[Any] | None
     scope: str | None
     theirs_read_at: datetime | None
+    is_undone: bool
 
 
 def find_refs(
@@ -215,6 +217,7 @@ def _load_ground(conn: Connection, place_id: int, kind: str, ref: str) -> _Groun
         discrepancy=one(discrepancy),
         scope=scope,
         theirs_read_at=read_at,
+        is_undone=(kind, ref) in load_undone_by(conn, place_id, [ref]),
     )
 
 
@@ -231,6 +234,8 @@ def _verdict(ground: _Ground, words: Words, shown: Atom | None) -> tuple[str, st
     if open_one is not None and open_one.state in (DiscrepancyState.OPEN.value, DiscrepancyState.ASSIGNED.value):
         sentence, _ = _by_reason(f"Расхождение № {open_one.id}", open_one.reason)
         return sentence, open_one.owner
+    if ground.is_undone:
+        return _by_reason("Отменено", UNDONE)
     legs = [None if row is None else row.digest for row in (ground.intended, ground.base, ground.shown)]
     if legs[0] is not None and legs[0] == legs[1] == legs[2]:
         value = ", ".join(words.fields(shown).values())

@@ -206,6 +206,22 @@ def test_a_started_run_is_shown_where_the_answer_says_and_belongs_to_its_account
     assert shown.json()["state"] == "running"
 
 
+def test_a_run_is_taken_back_by_a_plan_once_for_a_key_and_a_running_one_is_not(school: Any, director: Any) -> None:
+    key = uuid.uuid4().hex
+    end_runs(school)
+
+    begun = director.post("/runs/1/undo", key=key)
+    again = director.post("/runs/1/undo", key=key)
+    running = director.post(f"/runs/{begun.json()['run']}/undo", key=uuid.uuid4().hex)
+
+    assert (begun.status_code, begun.json()) == (202, again.json())
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(school.begun) == 1
+    shown = school.client.get(f"https://testserver{begun.headers['location']}", headers=director.headers).json()
+    assert (shown["form"], shown["actor"]) == ("undo", "account:1")
+    assert running.status_code == 409
+
+
 def test_the_red_button_stops_by_an_account_and_is_lifted_with_a_reason(school: Any, director: Any) -> None:
     stopped = director.ask("PUT", "/sending/stop", json={"reason": "двойные оценки"})
     assert stopped.json()["stop"]["actor"] == "account:1"
