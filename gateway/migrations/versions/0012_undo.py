@@ -6,7 +6,7 @@ from alembic import op
 from gateway.domain.errors import ConfigurationError
 
 revision = "undo"
-down_revision = "mapping_life"
+down_revision = "kept_locally"
 branch_labels = None
 depends_on = None
 
