@@ -85,6 +85,14 @@ class Settle(Reason):
     preview: bool = False
 
 
+class Pair(Body):
+    city_id: Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
+
+
+class RefusedPair(Reason):
+    city_id: Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
+
+
 class LetOut(Reason):
     plan_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     with_deletes: bool = False
@@ -109,6 +117,10 @@ class SessionAnswer(BaseModel):
 class RunBegun(BaseModel):
     run: int
     href: str
+
+
+class Confirmed(BaseModel):
+    confirmed: bool
 
 
 class Health(BaseModel):

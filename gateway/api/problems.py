@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from gateway.access.looks import note_refusal
 from gateway.domain.errors import (
     AlreadyRunningError,
+    AmbiguousMatchError,
     ConfigurationError,
     ConnectorError,
     GatewayError,
@@ -105,7 +106,7 @@ def tell_gateway_error(request: Request, error: Exception) -> JSONResponse:
             wait = {"Retry-After": str(math.ceil(error.retry_after_s))}
             return build_problem(429, error.reason_code, error.sentence, headers=wait)
         return build_problem(401, error.reason_code, error.sentence, headers={"WWW-Authenticate": "Bearer"})
-    if isinstance(error, PlanRefusedError | AlreadyRunningError):
+    if isinstance(error, PlanRefusedError | AlreadyRunningError | AmbiguousMatchError):
         return build_problem(409, error.reason_code, error.sentence)
     if isinstance(error, ConfigurationError):
         return build_problem(422, error.reason_code, error.sentence)

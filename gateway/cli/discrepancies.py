@@ -39,6 +39,8 @@ TYPE_WORDS = {
     "dictionary_gap": "нет в справочнике",
     "locked_period": "период закрыт",
     "refused": "не может уйти",
+    "link_doubt": "связь под вопросом",
+    "wrong_child": "у другого ребёнка",
 }
 STATE_WORDS = {
     "open": "открыто",
@@ -56,6 +58,7 @@ STEP_WORDS = {
     "chosen": "решение",
     "proven": "подтверждено чтением города",
     "vanished": "разошлось само",
+    "settled": "человек проверил связь",
     "disputed": "возражение",
     "portal_moved": "на портале исправили, решение больше не действует",
 }
@@ -312,6 +315,8 @@ def _print_lines(lines: list[Line]) -> None:
 
 def _difference(line: Line) -> str:
     """Only what differs, so that a line of the list can be read; the card has the rest."""
+    if line.type == DiscrepancyType.LINK_DOUBT.value:
+        return "; ".join(line.theirs.values())
     if not line.theirs:
         return ", ".join(line.ours.values()) or line.reason
     named = [
@@ -343,6 +348,8 @@ def _print_card(line: Line) -> None:
             f"Похоже, верно «{CHOICE_WORDS[line.proposal.choice]}» ({line.proposal.confidence:.0%}): "
             f"{line.proposal.why_ru}"
         )
+    if not line.offered:
+        return
     offered = ", ".join(f"{choice.value} ({CHOICE_WORDS[choice]})" for choice in line.offered)
     OUT.print(f"Решить: gateway discrepancies choose … {line.id} --reason «почему»; можно: {offered}")
 

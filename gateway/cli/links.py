@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.identifiers import Kind
-from gateway.flows.links import confirm_link, import_roster
+from gateway.flows.links import confirm_link, import_roster, reject_link
 from gateway.flows.sync import Exit
 from gateway.flows.unlink import drop_link
+from gateway.mapping.likeness import tell
 from gateway.mapping.links import load_candidates, load_links, load_waiting
 from gateway.mapping.roster import REFUSAL_SENTENCES, Refusal
 from gateway.mapping.roster_file import read_roster, write_template
+from gateway.report.links import Asking, get_card, load_asking
 
 links_app = typer.Typer(help="Связи учеников портала с учениками городского журнала.", no_args_is_help=True)
 
@@ -75,6 +78,82 @@ def confirm_command(
         OUT.print("Связано" if made else "Эта связь уже есть")
 
 
+@links_app.command("reject")
+def reject_command(
+    local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
+    city_id: Annotated[int, typer.Argument(help="Номер ученика в городском журнале")],
+    reason: Annotated[str, typer.Option("--reason", help="Почему это другой ребёнок.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Сказать, что кандидат — другой ребёнок: пару не предложат снова, пока не изменятся данные."""
+    with opened(config, is_quiet=as_json) as gateway:
+        reject_link(gateway, local_ref, city_id, reason=reason)
+        if as_json:
+            print_json({"rejected": True})
+            return
+        OUT.print("Отвергнуто: снова предложим, только если данные одной из сторон изменятся")
+
+
+@links_app.command("candidates")
+def candidates_command(
+    config: ConfigOption = None,
+    after: Annotated[str, typer.Option("--after", help="После этого кода портала.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Сколько учеников показать.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Кто ждёт решения и кто из городского журнала это может быть: за и против словами."""
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            found = load_asking(conn, gateway.place_id(conn), None, after=after, limit=limit)
+        if as_json:
+            print_json({"waiting": found, "next": found[-1].ref if len(found) == limit else None})
+            return
+        if not found:
+            OUT.print("Никто не ждёт")
+        for one in found:
+            _print_asking(one)
+        if found:
+            ERR.print("Решить: gateway links confirm КОД НОМЕР или gateway links reject КОД НОМЕР --reason ПОЧЕМУ")
+
+
+@links_app.command("show")
+def show_command(
+    local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Одна связь: кто и на чём её решил, что говорит против, кого отвергли."""
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            card = get_card(conn, gateway.place_id(conn), None, local_ref)
+        if as_json:
+            print_json(card)
+            return
+        OUT.print(escape(f"{card.ref}: {card.name}, {card.class_name or 'класс неизвестен'}"))
+        if card.city_id is None:
+            OUT.print("Связи нет")
+        else:
+            by = "машина" if card.is_by_machine else card.decided_by or "—"
+            OUT.print(escape(f"Связан с № {card.city_id}: {card.city_name}, {card.city_class or '—'}; решил {by}"))
+            for line in card.evidence:
+                OUT.print(f"  {line}")
+        if card.asking is not None:
+            _print_asking(card.asking)
+        for refused in card.refused:
+            OUT.print(escape(f"Отвергнут № {refused.city_id}, {refused.actor}: {refused.why or '—'}"))
+
+
+def _print_asking(one: Asking) -> None:
+    OUT.print(escape(f"{one.ref}: {one.name}, {one.class_name or 'класс неизвестен'}. {one.what}"))
+    for doubt in one.doubts:
+        OUT.print(f"  против связи: {doubt}")
+    for offer in one.offers:
+        taken = ", уже связан с другим" if offer.is_taken else ""
+        OUT.print(escape(f"  № {offer.city_id} {offer.name}, {offer.class_name or '—'}: {offer.score:.0%}{taken}"))
+        OUT.print(f"    {'; '.join(offer.evidence)}")
+
+
 @links_app.command("drop")
 def drop_command(
     local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
@@ -118,7 +197,7 @@ def list_command(
         for head in ("портал", "город", "код", "чем похожи"):
             table.add_column(head)
         for candidate in candidates:
-            evidence = ", ".join(f"{name}: {value}" for name, value in candidate.evidence.items())
+            evidence = "; ".join(tell(candidate.evidence))
             table.add_row(candidate.local_ref, str(candidate.city_id), candidate.reason, evidence)
         known = {candidate.local_ref for candidate in candidates}
         for ref, reason in waits.items():

@@ -26,6 +26,8 @@ class DiscrepancyType(StrEnum):
     DICTIONARY_GAP = "dictionary_gap"
     LOCKED_PERIOD = "locked_period"
     REFUSED = "refused"
+    LINK_DOUBT = "link_doubt"
+    WRONG_CHILD = "wrong_child"
 
 
 class DiscrepancyState(StrEnum):
@@ -139,5 +141,19 @@ TYPE_TEXTS: Mapping[DiscrepancyType, TypeText] = {
         what_en="The record can't go: the city refused it, its outcome was not proven, or it breaks a rule.",
         todo_en="Mend the cause; «ours» sends it again by a fresh decision.",
         choices=(Choice.OURS, Choice.HOLD, Choice.IGNORE),
+    ),
+    DiscrepancyType.LINK_DOUBT: TypeText(
+        what_ru="Против подтверждённой связи ученика появились данные; его записи не уходят.",
+        todo_ru="gateway links show: что разошлось. Верна — gateway links confirm, неверна — gateway links split.",
+        what_en="Evidence against a pupil's confirmed link has come up; nothing of his is sent.",
+        todo_en="gateway links show says what differs. Right: gateway links confirm; wrong: gateway links split.",
+        choices=(),
+    ),
+    DiscrepancyType.WRONG_CHILD: TypeText(
+        what_ru="Запись стоит в журнале у другого ребёнка и ещё не убрана.",
+        todo_ru="Удаление утверждено: дождитесь его. Если город его не принял или запись правили, уберите её в журнале.",
+        what_en="The record stands under another child in the city's journal and is not removed yet.",
+        todo_en="Its removal is approved: wait for it. Where the city refused it or somebody edited it, remove it there.",
+        choices=(),
     ),
 }

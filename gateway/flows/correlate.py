@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 
 import msgspec
 from sqlalchemy import Connection
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import Kind
-from gateway.domain.records import Group, Person, Record, Subject
+from gateway.domain.records import Group, Membership, Person, Record, Subject
 from gateway.flows.city_reads import find_whole_directory
+from gateway.flows.doubts import doubt_links
 from gateway.flows.gateway import Gateway
 from gateway.flows.joint import JointDirectory, join_directory
-from gateway.mapping.correlate import Correlation, correlate_groups, correlate_people
+from gateway.mapping.correlate import Correlation, correlate_groups
+from gateway.mapping.likeness import overlap
+from gateway.mapping.link_doubts import load_rejections
 from gateway.mapping.links import load_links, load_machine_links, save_correlation
+from gateway.mapping.people import correlate_people
 from gateway.mapping.rules import Rules, rule_version
 from gateway.mapping.versions import load_counting_rules
 from gateway.reconcile.snapshot import load_records
@@ -58,7 +63,11 @@ def correlate(gateway: Gateway, directory: CityDirectory, run_id: int = 0) -> Wh
         if not directory.is_partial or find_whole_directory(conn, place_id) is None:
             _store_directory(conn, place_id, directory, gateway)
         rules = load_counting_rules(conn, place_id, gateway.rules)
-        return correlate_by(conn, place_id, directory, rules, now=gateway.store.now(conn), run_id=run_id)
+        now = gateway.store.now(conn)
+        who = correlate_by(conn, place_id, directory, rules, now=now, run_id=run_id)
+        doubted = doubt_links(gateway, conn, place_id, who.joint.persons, directory, now=now)
+    # why somebody waits for a link says more than that his link is doubted
+    return msgspec.structs.replace(who, pupils_waiting={**doubted, **who.pupils_waiting}) if doubted else who
 
 
 def correlate_by(
@@ -94,7 +103,14 @@ def correlate_by(
     people = [one for one in joint.persons if one.role == "pupil" and one.ref not in joint.waiting]
     groups = [one for one in joint.group_records if one.ref not in joint.waiting]
     by_machine = load_machine_links(conn, place_id, Kind.PERSON)
-    found = correlate_people(people, directory.pupils, linked, by_machine=by_machine)
+    found = correlate_people(
+        people,
+        directory.pupils,
+        linked,
+        by_machine=by_machine,
+        rejected=load_rejections(conn, place_id, Kind.PERSON),
+        overlap_of=_Groups(conn, place_id, directory, linked_groups, joint).overlap_of,
+    )
     save_correlation(conn, place_id, Kind.PERSON, _with(found, joint, joint.persons), now)
     found_groups = correlate_groups(groups, subjects, directory, rules, linked_groups)
     save_correlation(conn, place_id, Kind.GROUP, _with(found_groups, joint, joint.group_records), now)
@@ -119,6 +135,46 @@ def _with(found: Correlation, joint: JointDirectory, records: Sequence[Record]) 
     """Add what waits because the sources themselves do not tell who it is."""
     own = {record.ref: joint.waiting[record.ref] for record in records if record.ref in joint.waiting}
     return msgspec.structs.replace(found, waiting={**found.waiting, **own}) if own else found
+
+
+class _Groups:
+    """Who is in whose groups, on both sides; read at the first question, because most runs have nobody to ask about."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        place_id: int,
+        directory: CityDirectory,
+        linked_groups: Mapping[str, int],
+        joint: JointDirectory,
+    ) -> None:
+        self._conn = conn
+        self._place_id = place_id
+        self._directory = directory
+        self._linked = linked_groups
+        self._joint = joint
+
+    def overlap_of(self, local_ref: str, city_id: int) -> tuple[int, int] | None:
+        """How many of a person's linked groups the city has the pupil in, and of how many; None where none is linked."""
+        mine = self._ours.get(local_ref)
+        return overlap(mine, self._theirs.get(city_id, ())) if mine else None
+
+    @cached_property
+    def _ours(self) -> Mapping[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for one in load_records(self._conn, self._place_id, Membership):
+            city_id = self._linked.get(self._joint.groups.get(one.group, one.group))
+            if city_id is not None:
+                found.setdefault(self._joint.people.get(one.person, one.person), set()).add(city_id)
+        return found
+
+    @cached_property
+    def _theirs(self) -> Mapping[int, set[int]]:
+        found = {pupil.id: {one.group_id for one in pupil.memberships} for pupil in self._directory.pupils}
+        for group in self._directory.groups:
+            for pupil_id in group.pupil_ids:
+                found.setdefault(pupil_id, set()).add(group.id)
+        return found
 
 
 def _store_directory(conn: Connection, place_id: int, directory: CityDirectory, gateway: Gateway) -> None:

@@ -58,7 +58,7 @@ def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int) -> Follo
                 after_seq=after,
                 limit=CHUNK_ROWS,
                 now=now,
-                due_at=_due_at(gateway, conn, now),
+                due_at=due_at(gateway, conn, now),
                 counts=counts,
             )
     after = 0
@@ -336,7 +336,8 @@ def _write_deed(
     )
 
 
-def _due_at(gateway: Gateway, conn: Connection, now: datetime) -> datetime:
+def due_at(gateway: Gateway, conn: Connection, now: datetime) -> datetime:
+    """When what is opened now should be settled: noon (`school.held_until_hour`) of a working day to come; aware UTC."""
     calendar = load_calendar(gateway, conn)
     due = now
     for _ in range(gateway.settings.school.discrepancy_due_days):

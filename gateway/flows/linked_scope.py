@@ -91,6 +91,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 self.today,
                 (self.want.from_on, self.want.to_on),
                 sorted(self.who.pupils.items()),
+                # linked, and waiting all the same: his records must not be taken for settled
+                sorted((ref, why) for ref, why in self.who.pupils_waiting.items() if ref in self.who.pupils),
                 self.directory.periods,
                 self.directory.forms,
             )

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
+from sqlalchemy import Connection
 
 from gateway.audit.deed import Deed
+from gateway.audit.notes import Note, write_note
 from gateway.audit.subjects import pseudonym_of
+from gateway.domain.city import CityPupil
 from gateway.domain.clock import moscow_day
+from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import PORTAL, Kind, source_of
 from gateway.domain.records import Person
+from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.correlate import correlate
+from gateway.flows.doubts import settle_doubt
 from gateway.flows.gateway import Gateway
-from gateway.mapping.links import confirm, load_links
+from gateway.mapping.doubts import look, settled_field
+from gateway.mapping.likeness import compare, fingerprint
+from gateway.mapping.link_doubts import drop_doubts, drop_rejection, keep_evidence, load_doubts, save_rejection
+from gateway.mapping.links import confirm, drop_candidate, load_links
 from gateway.mapping.record_links import load_pairs
 from gateway.mapping.roster import ImportPlan, plan_import
 from gateway.mapping.roster_file import RosterRead
 from gateway.reconcile.snapshot import load_records
+
+_NEVER_READ = bytes(16)
+"""Fingerprint of a refused pair of which a side is not known: whatever comes to be known of it is new."""
 
 
 class LinksImported(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,32 +76,28 @@ def import_roster(gateway: Gateway, read: RosterRead, *, is_dry_run: bool) -> Li
                     evidence=found.evidence,
                     now=now,
                 )
-                gateway.audit.append(
-                    conn,
-                    Deed(
-                        action="link.confirmed",
-                        actor=gateway.actor,
-                        place=gateway.place,
-                        object_type="link",
-                        subject=pseudonym_of(conn, gateway.place, f"city-pupil:{found.city_id}"),
-                        city_id=found.city_id,
-                        outcome="decided",
-                    ),
-                )
+                drop_rejection(conn, place_id, Kind.PERSON, found.local_ref, found.city_id)
+                gateway.audit.append(conn, _deed(gateway, conn, found.city_id, action="link.confirmed"))
     return _to_result(plan, is_dry_run=is_dry_run)
 
 
 def confirm_link(gateway: Gateway, local_ref: str, city_id: int) -> bool:
-    """Confirm one link by hand.
+    """Confirm one link by hand, with what both sides say of themselves at that moment kept beside it.
+
+    Where the link stands already and something speaks against it, this is the word that it is right all the same: the
+    doubt is settled, and only new evidence opens another.
 
     Returns:
-        False where exactly this link stands already.
+        False where exactly this link stands already and nothing speaks against it.
 
     Raises:
         AmbiguousMatchError: Either side is linked to another; nothing is overwritten.
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        doubts = [one for one in load_doubts(conn, place_id, Kind.PERSON) if one.local_ref == local_ref]
+        evidence = _evidence_now(conn, place_id, local_ref, city_id)
         made = confirm(
             conn,
             place_id,
@@ -96,23 +106,97 @@ def confirm_link(gateway: Gateway, local_ref: str, city_id: int) -> bool:
             city_id,
             actor=gateway.actor.name,
             how="confirmed",
-            evidence={},
-            now=gateway.store.now(conn),
+            evidence=evidence,
+            now=now,
         )
-        if made:
-            gateway.audit.append(
-                conn,
-                Deed(
-                    action="link.confirmed",
-                    actor=gateway.actor,
-                    place=gateway.place,
-                    object_type="link",
-                    subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),
-                    city_id=city_id,
-                    outcome="decided",
-                ),
-            )
-    return made
+        if not made and not doubts:
+            return False
+        settled = {settled_field(one.code): one.fingerprint.hex() for one in doubts}
+        if not made or settled:
+            keep_evidence(conn, place_id, Kind.PERSON, local_ref, {**evidence, **settled})
+        drop_doubts(conn, place_id, Kind.PERSON, local_ref)
+        drop_rejection(conn, place_id, Kind.PERSON, local_ref, city_id)
+        settle_doubt(conn, place_id, local_ref, now=now)
+        gateway.audit.append(
+            conn, _deed(gateway, conn, city_id, action="link.confirmed", counts={"doubts": len(doubts)})
+        )
+    return True
+
+
+def reject_link(gateway: Gateway, local_ref: str, city_id: int, *, reason: str) -> None:
+    """Say that a candidate is another child: the pair is not offered again until either side says something new of itself.
+
+    Raises:
+        PlanRefusedError: No reason, nobody of that code or number is known, or the link stands: a standing one is taken
+            apart by `gateway links split`.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Отказ без причины не принимается: --reason")
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        if load_links(conn, place_id, Kind.PERSON).get(local_ref) == city_id:
+            raise PlanRefusedError("Эта связь подтверждена: неверную разбирает gateway links split")
+        if None in find_pair(conn, place_id, local_ref, city_id):
+            raise PlanRefusedError("Такого ученика на портале или в городском журнале нет: gateway links candidates")
+        note = write_note(conn, reason, now=now)
+        refuse_pair(conn, place_id, local_ref, city_id, actor=gateway.actor.name, note_id=note.id, now=now)
+        drop_candidate(conn, place_id, Kind.PERSON, local_ref, city_id)
+        gateway.audit.append(conn, _deed(gateway, conn, city_id, action="link.rejected", note=note))
+
+
+def refuse_pair(
+    conn: Connection, place_id: int, local_ref: str, city_id: int, *, actor: str, note_id: int, now: datetime
+) -> None:
+    """Keep a refusal: the machine never links the pair, and offers it only when a side says something new of itself."""
+    person, pupil = find_pair(conn, place_id, local_ref, city_id)
+    save_rejection(
+        conn,
+        place_id,
+        Kind.PERSON,
+        local_ref,
+        city_id,
+        fingerprint=_NEVER_READ if person is None or pupil is None else fingerprint(person, pupil),
+        actor=actor,
+        note_id=note_id,
+        now=now,
+    )
+
+
+def find_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> tuple[Person | None, CityPupil | None]:
+    """Find both sides of a pair as they were last read; None for the one that is not known."""
+    person = next((one for one in load_records(conn, place_id, Person) if one.ref == local_ref), None)
+    directory = find_whole_directory(conn, place_id)
+    pupils = () if directory is None else directory.pupils
+    return person, next((one for one in pupils if one.id == city_id), None)
+
+
+def _evidence_now(conn: Connection, place_id: int, local_ref: str, city_id: int) -> dict[str, str]:
+    """What speaks for a pair and what was seen, for whoever confirms it; empty where a side was never read."""
+    person, pupil = find_pair(conn, place_id, local_ref, city_id)
+    return {} if person is None or pupil is None else {**compare(person, pupil), **look(person, pupil)}
+
+
+def _deed(
+    gateway: Gateway,
+    conn: Connection,
+    city_id: int,
+    *,
+    action: str,
+    counts: dict[str, int] | None = None,
+    note: Note | None = None,
+) -> Deed:
+    return Deed(
+        action=action,
+        actor=gateway.actor,
+        place=gateway.place,
+        object_type="link",
+        subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),
+        city_id=city_id,
+        outcome="decided",
+        counts={name: count for name, count in (counts or {}).items() if count} or None,
+        note=note,
+    )
 
 
 def _to_result(plan: ImportPlan, *, is_dry_run: bool) -> LinksImported:

@@ -16,7 +16,10 @@ from gateway.audit.notes import write_note
 from gateway.audit.subjects import pseudonym_of
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import Kind
+from gateway.flows.doubts import settle_doubt
 from gateway.flows.gateway import Gateway
+from gateway.flows.links import refuse_pair
+from gateway.mapping.link_doubts import drop_doubts
 from gateway.mapping.links import load_links
 from gateway.mapping.tables import link
 from gateway.queue.states import IN_FLIGHT, State
@@ -72,6 +75,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
                 "Отметки этого ученика сейчас в пути: gateway stop-sending, затем gateway verify, и повторите"
             )
         left = _load_left(conn, place_id, city_id)
+        note = write_note(conn, reason, now=now)
         dropped = conn.execute(
             update(operation)
             .where(*ours, operation.c.state.in_((State.READY.value, State.PARKED.value)))
@@ -79,6 +83,9 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
         ).rowcount
         conn.execute(delete(base).where(base.c.place_id == place_id, _of_pupil(base.c.object_key, city_id)))
         conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id))
+        refuse_pair(conn, place_id, local_ref, city_id, actor=gateway.actor.name, note_id=note.id, now=now)
+        drop_doubts(conn, place_id, Kind.PERSON, local_ref)
+        settle_doubt(conn, place_id, local_ref, now=now)
         conn.execute(
             delete(link).where(
                 link.c.place_id == place_id, link.c.kind == Kind.PERSON.value, link.c.local_ref == local_ref
@@ -95,7 +102,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
                 city_id=city_id,
                 outcome="undone",
                 counts={"left": len(left), "dropped": dropped},
-                note=write_note(conn, reason, now=now),
+                note=note,
             ),
         )
     return Unlinked(city_id=city_id, left=left, dropped=dropped)

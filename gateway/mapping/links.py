@@ -14,7 +14,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from gateway.domain.city import CityLesson, MarkIntent
 from gateway.domain.errors import AmbiguousMatchError
 from gateway.domain.identifiers import Kind, Place, source_of
-from gateway.mapping.correlate import Candidate, Correlation, Evidence
+from gateway.domain.reasons import NO_CANDIDATE
+from gateway.mapping.correlate import Candidate, Correlation
+from gateway.mapping.likeness import Evidence
 from gateway.mapping.mesh import Mapped
 from gateway.mapping.pairing import NewPair
 from gateway.mapping.record_links import load_pairs, save_pairs
@@ -208,6 +210,24 @@ def _take_over(
     return bool(taken)
 
 
+def drop_candidate(conn: Connection, place_id: int, kind: Kind, local_ref: str, city_id: int) -> None:
+    """Take one candidate off the list; whoever has none left still waits, and says so."""
+    here = (
+        link_candidate.c.place_id == place_id,
+        link_candidate.c.kind == kind.value,
+        link_candidate.c.local_ref == local_ref,
+    )
+    gone = conn.execute(
+        delete(link_candidate)
+        .where(*here, link_candidate.c.city_id == str(city_id))
+        .returning(link_candidate.c.seen_at)
+    ).scalar_one_or_none()
+    if gone is not None and conn.execute(select(link_candidate.c.city_id).where(*here).limit(1)).one_or_none() is None:
+        conn.execute(
+            insert(link_candidate), [_candidate_row(place_id, kind, local_ref, _NOBODY, NO_CANDIDATE, 0.0, {}, gone)]
+        )
+
+
 def load_candidates(conn: Connection, place_id: int, kind: Kind) -> list[Candidate]:
     """Return what waits for a person's choice, best first within a local ref."""
     rows = conn.execute(
@@ -322,6 +342,7 @@ def _candidate_row(
 __all__ = [
     "MACHINE",
     "confirm",
+    "drop_candidate",
     "get_place_id",
     "load_candidates",
     "load_chosen_lessons",

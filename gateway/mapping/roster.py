@@ -16,7 +16,7 @@ import msgspec
 from gateway.domain.city import CityPupil
 from gateway.domain.identifiers import source_of
 from gateway.domain.records import Person
-from gateway.mapping.correlate import Evidence
+from gateway.mapping.likeness import Evidence
 from gateway.mapping.normalise import class_key, name_part_key, person_id_key
 from gateway.mapping.roster_file import HEADS, RosterFault, RosterRead, RosterRow, read_roster, write_template
 

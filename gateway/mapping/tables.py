@@ -60,6 +60,32 @@ link_candidate = Table(
     Column("seen_at", UtcDateTime, nullable=False),
 )
 
+link_rejection = Table(
+    "link_rejection",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("local_ref", String(200), primary_key=True),
+    Column("city_id", String(100), primary_key=True),
+    # what both sides said of themselves then: the pair is offered again only when that has changed
+    Column("fingerprint", Digest, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("note_id", Integer),
+    Column("rejected_at", UtcDateTime, nullable=False),
+)
+
+link_doubt = Table(
+    "link_doubt",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("local_ref", String(200), primary_key=True),
+    Column("code", String(20), primary_key=True),
+    Column("city_id", String(100), nullable=False),
+    Column("fingerprint", Digest, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
 dictionary_entry = Table(
     "dictionary_entry",
     metadata,

@@ -26,6 +26,7 @@ HIGHEST_SEVERITY = 5
 _BY_REASON: dict[str, DiscrepancyType] = {
     "PROBABLE_TWIN": DiscrepancyType.TWO_CANDIDATES,
     "DELETE_HELD": DiscrepancyType.ONLY_THERE,
+    "WRONG_CHILD": DiscrepancyType.WRONG_CHILD,
     "WINDOW_CLOSED": DiscrepancyType.LOCKED_PERIOD,
     "WINDOW_EDIT_OVER": DiscrepancyType.LOCKED_PERIOD,
     **dict.fromkeys(
@@ -35,6 +36,7 @@ _BY_REASON: dict[str, DiscrepancyType] = {
             "NO_CANDIDATE",
             "PERSON_ID_NAME_MISMATCH",
             "LINK_LOST",
+            "LINK_REJECTED",
             "GROUP_NOT_LINKED",
             "LESSON_NOT_LINKED",
             "NO_CONTROL_FORM",
@@ -66,6 +68,8 @@ _BASE_SEVERITY = {
     DiscrepancyType.FIELDS_DIFFER: 2,
     DiscrepancyType.ONLY_HERE: 2,
     DiscrepancyType.LOCKED_PERIOD: 2,
+    DiscrepancyType.LINK_DOUBT: 3,
+    DiscrepancyType.WRONG_CHILD: 5,
 }
 
 

@@ -375,6 +375,68 @@ hold = Table(
     Index("ix_hold_record", "place_id", "ref", "plan_id"),
 )
 
+relink = Table(
+    "relink",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("moves", Json, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("proposed_by", String(200), nullable=False),
+    Column("person_ref", _REF),
+    Column("note_id", Integer, nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("approved_by", String(200)),
+    Column("approved_at", UtcDateTime),
+    Column("approval_note_id", Integer),
+    Column("is_alone", Boolean, nullable=False),
+    Column("plan_id", Integer, ForeignKey("plan.id")),
+    Index("ix_relink_state", "place_id", "state"),
+)
+
+relink_item = Table(
+    "relink_item",
+    metadata,
+    Column("relink_id", Integer, ForeignKey("relink.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("ref", _REF, nullable=False),
+    Column("moved_ref", _REF, nullable=False),
+    Column("scope", _SCOPE, nullable=False),
+    Column("city_id", BigId, nullable=False),
+    Column("object_key", String(120), nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("old", LargeBinary, nullable=False),
+    Column("on_date", Date),
+    Column("stood_since", UtcDateTime, nullable=False),
+    Column("removal", String(10), nullable=False),
+    Column("to_pupil_id", BigId),
+    Column("to_object_key", String(120)),
+    Column("to_digest", Digest),
+    Index("ix_relink_item_record", "kind", "ref"),
+)
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("relink_id", Integer, ForeignKey("relink.id"), nullable=False),
+    Column("noticed_at", UtcDateTime, nullable=False),
+    Column("notice_due_at", UtcDateTime, nullable=False),
+    Column("findings_due_at", UtcDateTime, nullable=False),
+    Column("noticed_by", String(200), nullable=False),
+    Column("notified_at", UtcDateTime),
+    Column("notified_by", String(200)),
+    Column("notice_note_id", Integer),
+    Column("found_at", UtcDateTime),
+    Column("found_by", String(200)),
+    Column("findings_note_id", Integer),
+    Index("ix_incident_relink", "relink_id"),
+)
+
 run = Table(
     "run",
     metadata,

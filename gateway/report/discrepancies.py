@@ -19,6 +19,7 @@ from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyTy
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import RECORD_TYPES
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
+from gateway.mapping.doubts import CODE_WORDS, Code
 from gateway.reconcile.discrepancies import Proposal, find_effect, is_fixed_to_cell, propose, severity_of
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import discrepancy, discrepancy_step, record
@@ -267,6 +268,7 @@ def _line(row: Row[Any], words: Words, now: datetime) -> Line:
     shown = None if row.city_body is None else msgspec.json.decode(row.city_body, type=CITY_TYPES[row.kind])
     ours = _atom_of(row.kind, row.intent) if row.ours is not None else None
     theirs = None if shown is None else atom_of_city(shown)
+    against = _tell_doubts(row.pattern) if type_ is DiscrepancyType.LINK_DOUBT else {}
     is_other_cell = is_fixed_to_cell(row.kind) and row.their_key is not None and row.their_key != row.object_key
     return Line(
         id=row.id,
@@ -280,7 +282,7 @@ def _line(row: Row[Any], words: Words, now: datetime) -> Line:
         on=row.on_date,
         ours=words.fields(ours),
         base=words.fields(_atom_of(row.kind, row.base_intent) if row.base is not None else None),
-        theirs=words.fields(theirs),
+        theirs=words.fields(theirs) or against,
         theirs_read_at=row.theirs_read_at,
         owner=row.owner,
         assignee=row.assignee,
@@ -307,6 +309,12 @@ def _line(row: Row[Any], words: Words, now: datetime) -> Line:
         ),
         ref=row.ref,
     )
+
+
+def _tell_doubts(pattern: str) -> dict[str, str]:
+    """What speaks against a link, in words; its codes are the fields of its pattern."""
+    codes = pattern.split("/")[3].split("+")
+    return {"против связи": "; ".join(CODE_WORDS[Code(code)] for code in codes)}
 
 
 def _atom_of(kind: str, body: bytes | None) -> Atom | None:

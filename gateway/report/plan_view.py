@@ -225,6 +225,8 @@ class Words:
     def _person(self, intent: Intent | None, local: Record | None) -> Person | None:
         if isinstance(local, Mark | Absence | LessonComment | Final):
             return self._people.get(local.pupil)
+        if isinstance(local, Person):
+            return local
         if isinstance(intent, MarkIntent | AbsenceIntent | CommentIntent | FinalIntent):
             return self._people.get(self._by_city.get(intent.pupil_id, ""))
         return None

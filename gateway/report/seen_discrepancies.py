@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, case, or_, select
 
 from gateway.access.looks import subject_ref
 from gateway.access.scope import Scope
@@ -86,11 +86,15 @@ def load_seen_ids(conn: Connection, scope: Scope, place_id: int, ids: Sequence[i
 
 def _covered(conn: Connection, scope: Scope, place_id: int) -> ColumnElement[bool] | None:
     # the whole school needs no look at the records, which are wide
-    return None if scope.is_whole else Seen(conn, scope, place_id).covers(record)
+    if scope.is_whole:
+        return None
+    seen = Seen(conn, scope, place_id)
+    return or_(seen.covers(record), and_(record.c.kind == Kind.PERSON.value, record.c.ref.in_(seen.pupil_refs())))
 
 
 def _load_pupils(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
-    pupil = body_field(record.c.body, "pupil")
+    # a doubt about a link is about the pupil himself
+    pupil = case((record.c.kind == Kind.PERSON.value, record.c.ref), else_=body_field(record.c.body, "pupil"))
     rows = conn.execute(
         select(discrepancy.c.id, pupil.label("pupil"))
         .select_from(WITH_RECORD)

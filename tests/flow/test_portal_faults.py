@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.reasons import REASONS
 from gateway.domain.records import Person
-from gateway.mapping.correlate import correlate_people
+from gateway.mapping.people import correlate_people
 
 COURSE = 2
 

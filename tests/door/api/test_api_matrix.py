@@ -117,6 +117,10 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         body = {"plan_hash": school.hashes[1], "reason": "проверено", "with_held": True}
     elif path == "/discrepancies/choices":
         body = {"ids": [int(name)], "choice": "ours", "reason": "проверка таблицы прав", "preview": True}
+    elif path.endswith("/confirmation"):
+        body = {"city_id": 1001}
+    elif path.endswith("/rejection"):
+        body = {"city_id": 4242, "reason": "проверка таблицы прав"}
     elif path.endswith("/dispute"):
         settle_all(school)
         body = {"reason": "проверка таблицы прав"}

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.domain.city import CityMembership, CityPupil
 from gateway.domain.records import Person
-from gateway.mapping.correlate import Correlation, correlate_people
+from gateway.mapping.correlate import Correlation
 from gateway.mapping.normalise import name_key, name_part_key, person_id_key
+from gateway.mapping.people import correlate_people
 from gateway.mapping.roster import RosterRow, plan_import
 
 # Few names, ids and classes, so that namesakes, doubled ids and gaps are the usual case and not a rare one.

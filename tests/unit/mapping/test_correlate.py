@@ -14,8 +14,8 @@ from gateway.mapping.correlate import (
     Correlation,
     correlate_groups,
     correlate_lessons,
-    correlate_people,
 )
+from gateway.mapping.people import correlate_people
 from gateway.mapping.rules import build_rules, load_rules
 
 NAMELESS = {"last_name": None, "first_name": None}

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.errors import AmbiguousMatchError
 from gateway.domain.identifiers import Kind, Place
-from gateway.mapping.correlate import Candidate, Correlation, NewLink, correlate_people
+from gateway.mapping.correlate import Candidate, Correlation, NewLink
 from gateway.mapping.dictionaries import (
     change_entry,
     find_rule_set,
@@ -31,6 +31,7 @@ from gateway.mapping.links import (
     save_correlation,
 )
 from gateway.mapping.mesh import map_record
+from gateway.mapping.people import correlate_people
 from gateway.mapping.rules import build_rules, load_rules, rule_version, rules_body
 from gateway.mapping.tables import link
 from gateway.store.transaction import Store

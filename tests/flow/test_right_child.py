@@ -1,0 +1,258 @@
+"""Never a mark on the wrong child: two namesakes in one class, a pupil who changed class, one who left, a new profile in the city.
+
+Each ends as a candidate or as a discrepancy with an owner, and the city's ledger is the judge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.domain.discrepancies import LIVE
+from gateway.domain.errors import PlanRefusedError
+from gateway.domain.identifiers import Kind
+from gateway.flows.links import confirm_link, reject_link
+from gateway.mapping.doubts import DAYS_OF_ANOTHER_CLASS
+from gateway.mapping.links import load_candidates
+from gateway.reconcile.tables import discrepancy
+from gateway.report.links import get_card, load_asking
+
+COURSE = 2
+FIRST, NAMESAKE = 1000, 1003
+"""Two pupils of the made-up class of whom the portal has no person id."""
+KNOWN = 1001
+"""One who has."""
+
+
+def profile_of(world: Any, user: int) -> dict[str, Any]:
+    """The city's live row of a pupil; a test that changes it is a hand in the city's office."""
+    person_id = next(row["person_id"] for row in world.like.pupils if row["portal_id"] == user)
+    rows = world.city.sandbox.state.iter_rows("student_profiles")
+    found: dict[str, Any] = next(row for row in rows if row["person_id"] == person_id)
+    return found
+
+
+def cells(world: Any) -> list[dict[str, Any]]:
+    """What was accepted about single pupils; a group's homework names its pupils and changes with them."""
+    return [entry for entry in world.city.ledger() if entry["kind"] != "homework"]
+
+
+def open_ones(hand: Any) -> list[Any]:
+    with hand.gateway.store.read() as conn:
+        return list(conn.execute(select(discrepancy).where(discrepancy.c.state.in_([one.value for one in LIVE]))))
+
+
+def offered(hand: Any, ref: str) -> list[int]:
+    with hand.gateway.store.read() as conn:
+        found = load_candidates(conn, hand.gateway.place_id(conn), Kind.PERSON)
+    return [one.city_id for one in found if one.local_ref == ref]
+
+
+def asked_of(hand: Any, ref: str) -> Any:
+    with hand.gateway.store.write() as conn:
+        return next(one for one in load_asking(conn, hand.gateway.place_id(conn), None) if one.ref == ref)
+
+
+def give_marks(world: Any, user: int) -> int:
+    """Change every hand-made mark of a pupil at the portal; how many there are."""
+    own = [item for who, item in world.portal.cells(COURSE) if who == user and item["itemtype"] == "manual"]
+    for item in own:
+        value = 3 if round(item["graderaw"] + 0.001) != 3 else 5
+        world.portal.edit("set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=value)
+    return len(own)
+
+
+def assert_nobody_has_anothers_mark(world: Any, hand: Any) -> None:
+    """By the city's own rows: a mark of a pupil of the portal stands under his own profile and no other."""
+    users = {row["person_id"]: row["portal_id"] for row in world.like.pupils}
+    person_of = {row["id"]: row["person_id"] for row in world.city.state()["student_profiles"]}
+    bases = {row.city_id: row.ref for row in hand.base_rows() if row.kind == "mark"}
+    for row in world.city.standing("marks"):
+        if row["id"] in bases:
+            assert users[person_of[row["student_profile_id"]]] == int(bases[row["id"]].split(":")[2])
+
+
+@pytest.fixture
+def namesakes(build_world: Any) -> Any:
+    """A class in which two pupils have one name, and nothing but a birth date in the city tells them apart."""
+    world = build_world(pupils=4)
+    first = profile_of(world, FIRST)
+    name = {"lastname": first["last_name"], "firstname": first["first_name"]}
+    world.portal.edit("set_name", userid=NAMESAKE, **name)
+    profile_of(world, NAMESAKE).update(last_name=first["last_name"], first_name=first["first_name"])
+    return world
+
+
+@pytest.mark.row("E5")
+def test_two_namesakes_in_one_class_are_candidates_for_each_other_and_get_nothing(namesakes: Any) -> None:
+    with namesakes.open() as hand:
+        hand.sync()
+
+        both = sorted(profile_of(namesakes, user)["id"] for user in (FIRST, NAMESAKE))
+        for user in (FIRST, NAMESAKE):
+            asked = asked_of(hand, f"user:{user}")
+            assert (asked.reason, asked.owner) == ("AMBIGUOUS_LINK", "curator")
+            assert sorted(one.city_id for one in asked.offers) == both
+            assert all("фамилия совпадает" in one.evidence for one in asked.offers)
+        assert not [row for row in namesakes.city.standing("marks") if row["student_profile_id"] in both]
+        owners = {row.owner for row in open_ones(hand) if row.ref.endswith((f":{FIRST}", f":{NAMESAKE}"))}
+        assert owners == {"curator"}
+
+
+@pytest.mark.row("E5")
+def test_each_namesake_gets_his_own_marks_once_a_person_has_told_them_apart(namesakes: Any) -> None:
+    with namesakes.open() as hand:
+        hand.sync()
+        reject_link(hand.gateway, f"user:{FIRST}", profile_of(namesakes, NAMESAKE)["id"], reason="другой год рождения")
+        confirm_link(hand.gateway, f"user:{FIRST}", profile_of(namesakes, FIRST)["id"])
+        hand.through()
+        assert offered(hand, f"user:{NAMESAKE}") == [profile_of(namesakes, NAMESAKE)["id"]]
+        confirm_link(hand.gateway, f"user:{NAMESAKE}", profile_of(namesakes, NAMESAKE)["id"])
+        hand.through()
+
+        assert_nobody_has_anothers_mark(namesakes, hand)
+        assert {f"user:{row.ref.split(':')[2]}" for row in hand.base_rows() if row.kind == "mark"} >= {
+            f"user:{FIRST}",
+            f"user:{NAMESAKE}",
+        }
+        hand.assert_sound()
+
+
+def test_a_refused_pair_is_offered_again_only_when_a_side_says_something_new(namesakes: Any) -> None:
+    ref, other = f"user:{FIRST}", profile_of(namesakes, NAMESAKE)
+    with namesakes.open() as hand:
+        hand.sync()
+        reject_link(hand.gateway, ref, other["id"], reason="другой ребёнок")
+        hand.sync()
+        assert other["id"] not in offered(hand, ref)
+        other["person_id"] = "another-number-of-the-contingent"
+        hand.sync()
+        assert other["id"] in offered(hand, ref)
+        with pytest.raises(PlanRefusedError):
+            reject_link(hand.gateway, ref, other["id"], reason=" ")
+
+        with hand.gateway.store.write() as conn:
+            card = get_card(conn, hand.gateway.place_id(conn), None, ref)
+        assert [(one.city_id, one.why) for one in card.refused] == [(other["id"], "другой ребёнок")]
+        assert [one.action for one in hand.actions()].count("link.rejected") == 1
+
+
+def test_a_misspelt_name_is_a_candidate_with_its_score_and_never_a_link(build_world: Any) -> None:
+    world = build_world(pupils=4)
+    there = profile_of(world, FIRST)
+    there["last_name"] = there["last_name"][:2] + there["last_name"][3:]
+    with world.open() as hand:
+        hand.through()
+        (offer,) = asked_of(hand, f"user:{FIRST}").offers
+
+    assert offer.city_id == there["id"]
+    assert 0 < offer.score < 1
+    assert "фамилия похожа, но написана иначе" in offer.evidence
+    assert not [row for row in world.city.standing("marks") if row["student_profile_id"] == there["id"]]
+
+
+@pytest.mark.row("E6")
+def test_a_pupil_who_changed_class_in_the_city_is_asked_about_and_nothing_of_his_moves(small: Any) -> None:
+    ref, there = f"user:{KNOWN}", profile_of(small, KNOWN)
+    with small.open() as hand:
+        hand.through()
+        ledger = cells(small)
+        room = dict(small.city.sandbox.state.find("class_units", there["class_unit_id"]))
+        room.update(id=room["id"] + 500, name="11Я")
+        small.city.sandbox.state.put("class_units", room, now=small.clock.now())
+        there["class_unit_id"] = room["id"]
+        for group in there["groups"]:
+            group["end_date"] = "2026-11-20"
+
+        hand.sync()
+        assert not [row for row in open_ones(hand) if row.type == "link_doubt"], "a transfer takes some days"
+        assert "класс на портале и в городском журнале разный дольше 14 дней" in asked_of(hand, ref).doubts
+        small.clock.advance(DAYS_OF_ANOTHER_CLASS * 24 * 3600)
+        give_marks(small, KNOWN)
+        hand.sync()
+
+        (doubt,) = [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert (doubt.kind, doubt.ref, doubt.owner) == ("person", ref, "curator")
+        assert cells(small) == ledger
+
+
+def test_a_pupil_who_left_in_the_city_gets_nothing_more_and_somebody_is_asked(small: Any) -> None:
+    there = profile_of(small, KNOWN)
+    with small.open() as hand:
+        hand.through()
+        ledger = cells(small)
+        there["transferred"] = True
+        for group in there["groups"]:
+            group["end_date"] = "2026-09-02"
+        assert give_marks(small, KNOWN) > 0
+
+        hand.sync()
+        assert cells(small) == ledger
+        asked = [row for row in open_ones(hand) if row.ref.endswith(f":{KNOWN}")]
+        assert asked
+        assert all(row.owner for row in asked)
+
+
+@pytest.mark.row("E7")
+def test_a_new_profile_number_in_the_city_is_a_candidate_and_never_linked_by_itself(small: Any) -> None:
+    ref, there = f"user:{KNOWN}", profile_of(small, KNOWN)
+    with small.open() as hand:
+        hand.through()
+        ledger = cells(small)
+        new_id = small.city.sandbox.state.rename("student_profiles", there["id"])
+        assert give_marks(small, KNOWN) > 0
+
+        hand.sync()
+        asked = asked_of(hand, ref)
+        assert (asked.reason, asked.owner) == ("LINK_LOST", "curator")
+        assert [one.city_id for one in asked.offers] == [new_id]
+        assert "идентификатор контингента совпадает" in asked.offers[0].evidence
+        assert cells(small) == ledger
+        assert {row.reason for row in open_ones(hand) if row.ref.endswith(f":{KNOWN}")} == {"LINK_LOST"}
+
+
+def test_a_name_that_changes_in_the_city_holds_the_pupil_until_a_person_has_looked(small: Any) -> None:
+    """The profile may have been given to another child; a confirmed link is doubted, never moved."""
+    ref, there = f"user:{FIRST}", profile_of(small, FIRST)
+    with small.open() as hand:
+        hand.sync()
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        ledger = cells(small)
+        there["last_name"] = "Совсемдругая"
+        assert give_marks(small, FIRST) > 0
+
+        assert hand.sync().planned.plan.by_reason["LINK_DOUBTED"] > 0
+        (doubt,) = [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert (doubt.ref, doubt.owner, doubt.reason) == (ref, "curator", "LINK_DOUBTED")
+        assert asked_of(hand, ref).doubts == ["имя ученика в городском журнале сменилось после подтверждения связи"]
+        assert cells(small) == ledger
+
+        assert confirm_link(hand.gateway, ref, there["id"]) is True
+        assert confirm_link(hand.gateway, ref, there["id"]) is False
+        hand.through()
+        assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert len(cells(small)) > len(ledger)
+        hand.assert_sound()
+
+
+def test_what_waits_in_the_queue_for_a_doubted_pupil_is_not_sent(small: Any) -> None:
+    ref, there = f"user:{FIRST}", profile_of(small, FIRST)
+    with small.open() as hand:
+        hand.sync()
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        ledger = cells(small)
+        give_marks(small, FIRST)
+        small.city.fault("503", path="/marks", method="PUT")
+        hand.sync(max_wait_s=0.0)
+        small.city.clear()
+        assert hand.states().keys() - {"verified"}
+        there["first_name"] = "Иная"
+        small.clock.advance(3600)
+
+        hand.sync()
+
+        assert cells(small) == ledger
