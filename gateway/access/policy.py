@@ -49,6 +49,10 @@ class Action(StrEnum):
     SENDING_STOP = "sending.stop"
     SENDING_ALLOW = "sending.allow"
 
+    MAPPING_READ = "mapping.read"  # versions, texts and counts; no record
+    MAPPING_PROPOSE = "mapping.propose"  # draft, map a value, propose, back-test
+    MAPPING_ACTIVATE = "mapping.activate"  # let a version count, and take it back
+
     PLANNER_PUSH = "planner.push"  # a book of the planner, by a token for this action alone
 
     AUDIT_READ = "audit.read"
@@ -144,6 +148,12 @@ ROWS: tuple[Row, ...] = (
         deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
     Row(action=Action.SENDING_STOP, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.SENDING_ALLOW, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+
+    Row(action=Action.MAPPING_READ, operator=True, curator=ANYONE, methodist=ANYONE, deputy_head=SCHOOL,
+        director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.MAPPING_PROPOSE, operator=True, curator=ANYONE, methodist=ANYONE, deputy_head=SCHOOL,
+        director=SCHOOL, admin=SCHOOL),
+    Row(action=Action.MAPPING_ACTIVATE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
 
     Row(action=Action.PLANNER_PUSH, deputy_head=SCHOOL, director=SCHOOL),
 

@@ -99,6 +99,34 @@ class LetOut(Reason):
     with_held: bool = False
 
 
+class DraftMapping(Reason):
+    toml: Annotated[str, StringConstraints(max_length=200_000, pattern=_CLEAN)]
+
+
+class MapValue(Reason):
+    name: Word
+    local: Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=_CLEAN)]
+    city: Word
+    on: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+
+
+class ActivateMapping(Reason):
+    since: AwareDatetime | None = None
+    with_refused: bool = False
+
+
+class RollBackMapping(Reason):
+    since: AwareDatetime | None = None
+
+
+class MappingText(BaseModel):
+    toml: str
+
+
+class Begun(BaseModel):
+    href: str
+
+
 class Page(BaseModel, Generic[T]):
     """One page; `next` is the `after` of the one behind it, null on the last."""
 

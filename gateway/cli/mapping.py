@@ -20,12 +20,14 @@ from gateway.flows.mapping_life import (
     Activated,
     activate_version,
     draft_version,
+    map_value,
     propose_version,
     roll_back,
     withdraw_version,
 )
 from gateway.flows.mapping_trial import Look, Preview, backtest_version, preview_version
 from gateway.mapping.rules import read_mapping_file, rule_version
+from gateway.mapping.unmapped import load_unmapped
 from gateway.mapping.versions import (
     Version,
     VersionState,
@@ -263,6 +265,43 @@ def correction_command(config: ConfigOption = None, as_json: JsonOption = False)
         print_json({"correction": found})
         return
     OUT.print(_correction(found))
+
+
+@mapping_app.command("unmapped")
+def unmapped_command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Значения школы, для которых нет пары в городе: сколько записей ждут и с какого дня."""
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            found = load_unmapped(conn, gateway.place_id(conn))
+        if as_json:
+            print_json({"values": found})
+            return
+        if not found:
+            OUT.print("Всё, что прочитано, сопоставлено")
+            return
+        table = dense_table("Не сопоставлено")
+        for head in ("справочник", "значение", "записей", "впервые"):
+            table.add_column(head, overflow="fold")
+        for one in found:
+            table.add_row(one.name, escape(one.local_value), str(one.count), _day(gateway, one.first_seen_at))
+        OUT.print(table)
+        OUT.print("Сопоставить: gateway mapping map-value СПРАВОЧНИК ЗНАЧЕНИЕ ГОРОДСКОЕ --reason ПОЧЕМУ")
+
+
+@mapping_app.command("map-value")
+def map_value_command(
+    name: Annotated[str, typer.Argument(help="subjects, classes, forms, words, passes или items.")],
+    local: Annotated[str, typer.Argument(help="Значение школы, как в gateway mapping unmapped.")],
+    city: Annotated[str, typer.Argument(help="Чему оно равно в городе; у items форма контроля.")],
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    on: Annotated[int | None, typer.Option("--on", min=1, help="Дополнить эту версию, а не действующую.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Сопоставить значение: черновик из действующих правил и одной строки."""
+    with opened(config, is_quiet=as_json) as gateway:
+        drafted = map_value(gateway, name, local, city, reason=reason, number=on)
+        _tell(drafted, f"дальше: gateway mapping propose {drafted.number}", as_json=as_json)
 
 
 def _correction(found: Correction | None) -> str:

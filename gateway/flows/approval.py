@@ -169,6 +169,21 @@ def _require_fresh(gateway: Gateway, principal: Principal, now: datetime) -> Non
         raise PlanRefusedError("Подтвердите пароль заново, затем утвердите план", reason="LOGIN_NOT_FRESH")
 
 
+def refuse_own_proposal(gateway: Gateway, principal: Principal, proposed_by: str | None) -> None:
+    """Refuse what the same person has proposed, whichever of his accounts did; and any approval without a fresh log-in.
+
+    Raises:
+        PlanRefusedError: No fresh log-in.
+        SecondPersonError: It is his own, and the school has several approvers.
+    """
+    with gateway.store.read() as conn:
+        _require_fresh(gateway, principal, gateway.store.now(conn))
+        accounts = conn.execute(select(account.c.id, account.c.person_ref)).all()
+    own = {account_code(row.id) for row in accounts if _is_same_person(principal, row.id, row.person_ref)}
+    if proposed_by in own and not gateway.settings.school.single_approver:
+        raise SecondPersonError("Своё предложение включает другой человек")
+
+
 def _find_first(
     conn: Connection, gateway: Gateway, principal: Principal, asked: Asked, now: datetime
 ) -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityDirectory, CityRead, Want
 from gateway.domain.city import CityGroup, CityLesson, CityPupil, CityTopics
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import GROUP_NOT_LINKED
 from gateway.domain.records import Attempt, Group, Lesson, LessonPlan, Record, Topics
 from gateway.flows.correlate import WhoIsWho
 from gateway.flows.joint import GroupJoining, is_joint
@@ -27,6 +28,7 @@ from gateway.mapping.joint import rewrite
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
 from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
+from gateway.mapping.unmapped import Unmapped, count_unmapped, find_unmapped_group, save_unmapped
 from gateway.reconcile.bindings import BOUND_KINDS, drop_bindings, find_unbound, load_bindings
 from gateway.reconcile.corrections import Correction, apply_corrections, end_corrections
 from gateway.reconcile.holds import Hold
@@ -247,6 +249,7 @@ class LinkedScope:
         self.is_whole = is_whole
         self._ended: Mapping[tuple[str, str], Correction] = {}
         self._unbound: Collection[str] = ()
+        self._unmapped: Mapping[Unmapped, int] = {}
         self.scope = city_scope(kind.value, linked.city_group.id)
         self.count = self._ground.count(linked.group, kind)
         names = (linked.subject, linked.city_group.subject_name)
@@ -294,6 +297,7 @@ class LinkedScope:
             if joining is None
             else joining.map_scope(conn, self._kind, sent, context, self.scope)
         )
+        self._unmapped = count_unmapped(records, mapped, self._ground.rules)
         if self._ground.bound and self._kind in BOUND_KINDS:
             mapped = self._keep_values(conn, sent, context, mapped)
         corrected = apply_corrections(self._ground.corrections, records, mapped)
@@ -337,6 +341,8 @@ class LinkedScope:
             self._linked.joining.store_found(conn, now)
         end_corrections(conn, ground.place_id, self._ended, now)
         drop_bindings(conn, ground.place_id, self._kind, self._unbound)
+        former = f"{self._kind.value}|{self._linked.group.ref}"
+        save_unmapped(conn, ground.place_id, self.scope, self._unmapped, now, former=former)
 
 
 class WaitingScope:
@@ -370,7 +376,19 @@ class WaitingScope:
         return [Mapped(ref=item.ref, kind=self._kind, state="waiting", reason=self._reason) for item in records]
 
     def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
-        """Nothing was chosen."""
+        """Keep what the group waits for, where it is a subject or a class that leads nowhere."""
+        ground = self._ground
+        value = None
+        if self._reason == GROUP_NOT_LINKED:
+            value = find_unmapped_group(
+                self._group,
+                ground.who.subjects.get(self._group.subject),
+                ground.rules,
+                city_subjects={group.subject_name for group in ground.directory.groups},
+                city_classes={group.class_name for group in ground.directory.groups if group.class_name},
+            )
+        found = {value: len(mapped)} if value is not None and mapped else {}
+        save_unmapped(conn, ground.place_id, self.scope, found, ground.now_of(conn))
 
 
 __all__ = ["Ground", "LinkedGroup", "LinkedScope", "WaitingScope"]

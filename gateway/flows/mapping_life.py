@@ -18,6 +18,7 @@ from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.flows.gateway import Gateway
 from gateway.mapping.dictionaries import load_subjects
 from gateway.mapping.rules import Rules, everything_on, parse_rules, rule_version
+from gateway.mapping.rules_text import write_entry
 from gateway.mapping.tables import mapping_version, rule_binding
 from gateway.mapping.versions import (
     Version,
@@ -26,6 +27,7 @@ from gateway.mapping.versions import (
     add_version,
     find_active,
     find_former,
+    get_source,
     get_version,
     move_version,
 )
@@ -89,6 +91,29 @@ def store_draft(gateway: Gateway, source: str, rules: Rules, *, reason: str) -> 
         drafted = add_version(conn, place_id, meant, source, actor=gateway.actor.name, note_id=note.id, now=now)
         gateway.audit.append(conn, _deed(gateway, drafted, action="mapping.drafted", note=note))
         return drafted
+
+
+def map_value(gateway: Gateway, name: str, local: str, city: str, *, reason: str, number: int | None = None) -> Version:
+    """Draft what counts, or another version, with one more entry of a dictionary.
+
+    Args:
+        gateway: The composed gateway.
+        name: subjects, classes, forms, words, passes, or items.
+        local: The school's value.
+        city: What it leads to.
+        reason: Why, as typed.
+        number: The version to go on from, so that several values make one draft; None = the one that counts.
+
+    Raises:
+        ConfigurationError: No such dictionary or version, a value that the rules refuse, or no text to write it into.
+        PlanRefusedError: No reason.
+    """
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        base = find_active(conn, place_id) if number is None else get_version(conn, place_id, number)
+        source = gateway.mapping_source if base is None else get_source(conn, base.id)
+    text = write_entry(source, name, local, city)
+    return store_draft(gateway, text, parse_rules(text, "mapping.toml"), reason=reason)
 
 
 def propose_version(gateway: Gateway, number: int, *, reason: str) -> Version:
@@ -332,6 +357,7 @@ __all__ = [
     "Activated",
     "activate_version",
     "draft_version",
+    "map_value",
     "propose_version",
     "roll_back",
     "store_draft",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, case, func, or_, select
 
 from gateway.mapping.tables import mapping_case, mapping_version, rule_binding
 from gateway.reconcile.resolve import INTENT_TYPES
@@ -25,6 +25,17 @@ class CaseLine(msgspec.Struct, frozen=True, kw_only=True):
     old_reason: str
     new_reason: str
     is_delivered: bool
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records a version would treat otherwise in one way; `delivered` of them the city holds."""
+
+    kind: str
+    outcome: str
+    old_reason: str
+    new_reason: str
+    count: int
+    delivered: int
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +62,29 @@ def load_cases(
     if outcome is not None:
         query = query.where(mapping_case.c.outcome == outcome)
     return [_to_line(row) for row in conn.execute(query.order_by(mapping_case.c.seq).limit(limit))]
+
+
+def load_differences(conn: Connection, version_id: int) -> list[Difference]:
+    """Count what a back-test found to differ, the most frequent first; no record is named."""
+    columns = (mapping_case.c.kind, mapping_case.c.outcome, mapping_case.c.old_reason, mapping_case.c.new_reason)
+    delivered = func.sum(case((mapping_case.c.is_delivered, 1), else_=0))
+    rows = conn.execute(
+        select(*columns, func.count().label("how_many"), delivered.label("delivered"))
+        .where(mapping_case.c.version_id == version_id)
+        .group_by(*columns)
+        .order_by(func.count().desc(), *columns)
+    )
+    return [
+        Difference(
+            kind=row.kind,
+            outcome=row.outcome,
+            old_reason=row.old_reason,
+            new_reason=row.new_reason,
+            count=row.how_many,
+            delivered=int(row.delivered),
+        )
+        for row in rows
+    ]
 
 
 def load_correction(conn: Connection, place_id: int) -> Correction | None:
@@ -125,4 +159,4 @@ def _words(kind: str, body: bytes | None) -> str:
     return str(value) if weight is None else f"{value}, вес {weight}, форма {form}"
 
 
-__all__ = ["CaseLine", "Correction", "load_cases", "load_correction"]
+__all__ = ["CaseLine", "Correction", "Difference", "load_cases", "load_correction", "load_differences"]

@@ -16,6 +16,7 @@ from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.mapping_life import (
     activate_version,
     draft_version,
+    map_value,
     propose_version,
     roll_back,
     withdraw_version,
@@ -23,6 +24,7 @@ from gateway.flows.mapping_life import (
 from gateway.flows.mapping_trial import backtest_version, preview_version
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.mapping.tables import mapping_case
+from gateway.mapping.unmapped import load_unmapped
 from gateway.mapping.versions import VersionState, find_active, load_versions
 from gateway.report.mapping import load_cases, load_correction
 from gateway.sandbox.portal.school_course import FIRST_COURSE
@@ -242,3 +244,38 @@ def test_a_preview_shows_the_steps_by_both_rules(small: Any) -> None:
         "день",
     ]
     assert 1 <= len(everything) <= 6
+
+
+def test_an_unmapped_work_is_counted_and_mapped_from_the_error(small: Any) -> None:
+    without = "\n\n".join(
+        part for part in DEFAULT_MAPPING_TOML.split("\n\n") if "quiz" not in part and "тест" not in part.lower()
+    )
+    with small.open() as hand:
+        hand.link_everybody()
+        activated(hand, without, with_refused=True)
+        small.clock.advance(60)
+        hand.sync()
+        small.clock.advance(60)
+        refused = hand.sync().planned.plan.by_reason["NO_CONTROL_FORM"]
+        with hand.gateway.store.read() as conn:
+            unmapped = load_unmapped(conn, hand.place_id())
+        number: int | None = None
+        for one in unmapped:
+            drafted = map_value(hand.gateway, one.name, one.local_value, "Тест", reason="это тест", number=number)
+            number = drafted.number
+        propose_version(hand.gateway, drafted.number, reason="это тест")
+        tested = backtest_version(hand.gateway, drafted.number).backtest
+        activate_version(hand.gateway, drafted.number, reason="это тест")
+        small.clock.advance(60)
+        planned = hand.sync().planned.plan
+        with hand.gateway.store.read() as conn:
+            left = load_unmapped(conn, hand.place_id())
+
+    assert unmapped
+    assert {one.name for one in unmapped} == {"items"}
+    assert sum(one.count for one in unmapped) == refused > 0
+    assert all(one.first_seen_at < small.clock.now() - timedelta(seconds=100) for one in unmapped)
+    assert tested is not None
+    assert tested["newly_accepted"] == refused
+    assert "NO_CONTROL_FORM" not in planned.by_reason
+    assert left == []

@@ -20,6 +20,9 @@ from gateway.access.roles import Role
 from gateway.access.tables import broken_glass
 from gateway.api.app import PREFIX, require_policy
 from gateway.domain.errors import ConfigurationError
+from gateway.flows.mapping_life import draft_version
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML
+from gateway.mapping.versions import load_versions
 from gateway.queue.tables import operation
 from gateway.reconcile.tables import discrepancy, run
 
@@ -72,6 +75,8 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
     runs = {row.actor: row.id for row in load_runs(school, school.place_ids[0])}
     own_run = runs.get(caller.session["account"], runs["account:1"])
     strange_run = load_runs(school, school.place_ids[1])[0].id
+    if kind == "version":
+        return drafted(school), "998", "999"
     return {
         "pupil": ("user:1", "user:101" if role in WHOLE else "user:5", "user:999"),
         "group": ("group:1", "group:99" if role in WHOLE else "group:3", "group:999"),
@@ -89,6 +94,17 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         ),
         "run": (str(own_run), str(strange_run if role in WHOLE else runs["account:1"]), "99999"),
     }.get(kind, ("", "", ""))
+
+
+def drafted(school: Any) -> str:
+    """Number of a draft of the rules; the same one each time."""
+    with school.gateway.store.write() as conn:
+        found = load_versions(conn, school.place_ids[0])
+    if not found:
+        draft_version(school.gateway, DEFAULT_MAPPING_TOML, name="x", reason="таблица прав")
+        with school.gateway.store.write() as conn:
+            found = load_versions(conn, school.place_ids[0])
+    return str(found[-1].number)
 
 
 def load_discrepancies(school: Any, place_id: int) -> list[Any]:
@@ -125,6 +141,12 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         settle_all(school)
         body = {"reason": "проверка таблицы прав"}
     elif path in ("/sending/stop", "/sending/allow", "/glass"):
+        body = {"reason": "проверка таблицы прав"}
+    elif path == "/mapping/versions":
+        body = {"toml": DEFAULT_MAPPING_TOML, "reason": "проверка таблицы прав"}
+    elif path == "/mapping/values":
+        body = {"name": "words", "local": f"слово {role.value}", "city": "5", "reason": "проверка таблицы прав"}
+    elif path.startswith("/mapping/") and row["method"] == "POST" and not path.endswith("/backtest"):
         body = {"reason": "проверка таблицы прав"}
     elif path == "/planner/books":
         body = {"book": "people", "revision": 1, "total": 0, "rows": []}
