@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, exists, func, insert, null, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, exists, func, insert, null, select, update
 
 from gateway.audit.notes import Note
 from gateway.queue.breaker import BreakerState
@@ -34,6 +35,36 @@ FRESH_S = 0.25
 """How old a good answer may be; an emergency stop has two seconds to reach every process."""
 
 
+_CITY: BindParameter[str] = bindparam("city")
+# built once: putting these together costs more than running them, and they stand before every batch
+_OBSTACLES = (
+    exists().where(sending_stop.c.city == _CITY, sending_stop.c.is_lifted.is_(False)).label("is_stopped"),
+    exists()
+    .where(profile_pause.c.city == _CITY, profile_pause.c.profile == WHOLE_CITY, profile_pause.c.is_lifted.is_(False))
+    .label("is_paused"),
+)
+_OBSTACLE = select(*_OBSTACLES)
+_STOP = select(sending_stop).where(sending_stop.c.city == _CITY, sending_stop.c.is_lifted.is_(False))
+
+
+@cache
+def _build_gate(is_timed_here: bool) -> Select[Any]:
+    breaker = select(city_breaker).where(
+        city_breaker.c.city == _CITY, city_breaker.c.state != BreakerState.CLOSED.value
+    )
+    held_until = select(pace_bucket.c.held_until).where(pace_bucket.c.city == _CITY)
+    clock: Any = null() if is_timed_here else func.clock_timestamp(type_=UtcDateTime())
+    return select(
+        clock.label("now"),
+        *_OBSTACLES,
+        held_until.scalar_subquery().label("held_until"),
+        breaker.with_only_columns(city_breaker.c.state).scalar_subquery().label("breaker"),
+        breaker.with_only_columns(city_breaker.c.retry_at).scalar_subquery().label("retry_at"),
+        gateway_instance.c.epoch,
+        gateway_instance.c.write_locked_reason,
+    )
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """An emergency stop that holds.
 
@@ -50,9 +81,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_stop(conn: Connection, city: str) -> Stop | None:
     """The emergency stop of a city, if it holds."""
-    row = conn.execute(
-        select(sending_stop).where(sending_stop.c.city == city, sending_stop.c.is_lifted.is_(False))
-    ).one_or_none()
+    row = conn.execute(_STOP, {"city": city}).one_or_none()
     return None if row is None else Stop(actor=row.actor, since=row.since, note_id=row.note_id)
 
 
@@ -115,22 +144,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_gate(conn: Connection, store: Store, city: str) -> Gate:
     """Ask it all in one question: it stands before every batch."""
-    is_stopped, is_paused = _obstacles(city)
-    breaker = select(city_breaker).where(city_breaker.c.city == city, city_breaker.c.state != BreakerState.CLOSED.value)
     is_timed_here = not store.asks_time
-    clock: Any = null() if is_timed_here else func.clock_timestamp(type_=UtcDateTime())
-    row = conn.execute(
-        select(
-            clock.label("now"),
-            is_stopped,
-            is_paused,
-            select(pace_bucket.c.held_until).where(pace_bucket.c.city == city).scalar_subquery().label("held_until"),
-            breaker.with_only_columns(city_breaker.c.state).scalar_subquery().label("breaker"),
-            breaker.with_only_columns(city_breaker.c.retry_at).scalar_subquery().label("retry_at"),
-            gateway_instance.c.epoch,
-            gateway_instance.c.write_locked_reason,
-        )
-    ).one()
+    row = conn.execute(_build_gate(is_timed_here), {"city": city}).one()
     now = store.clock.now() if is_timed_here else row.now
     held_until = row.held_until if row.held_until is not None and is_held(row.held_until, now) else None
     waits = [moment for moment in (held_until, row.retry_at) if moment is not None and moment > now]
@@ -146,15 +161,7 @@ def load_gate(conn: Connection, store: Store, city: str) -> Gate:
 
 def find_city_obstacle(conn: Connection, city: str) -> str | None:
     """Reason code of what keeps everything from this city; None = nothing."""
-    return _name_obstacle(conn.execute(select(*_obstacles(city))).one())
-
-
-def _obstacles(city: str) -> tuple[Any, Any]:
-    is_stopped = exists().where(sending_stop.c.city == city, sending_stop.c.is_lifted.is_(False))
-    is_paused = exists().where(
-        profile_pause.c.city == city, profile_pause.c.profile == WHOLE_CITY, profile_pause.c.is_lifted.is_(False)
-    )
-    return is_stopped.label("is_stopped"), is_paused.label("is_paused")
+    return _name_obstacle(conn.execute(_OBSTACLE, {"city": city}).one())
 
 
 def _name_obstacle(row: Any) -> str | None:

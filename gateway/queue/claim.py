@@ -7,11 +7,12 @@ two operations of one cell, which would not see each other's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, select, update
+from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, exists, func, select, update
 
 from gateway.queue.barrier import UNREAD, Gate, load_gate
 from gateway.queue.breaker import try_pass
@@ -23,6 +24,57 @@ from gateway.queue.tables import operation
 from gateway.queue.terms import Terms
 from gateway.reconcile.coverage import is_locked
 from gateway.store.transaction import Store
+
+Form = Literal["these", "beside"]
+"""Which rows are looked at: those of `operation_ids`, or those that stand in the lane of `operation_id`."""
+
+# built once: putting these together costs more than running them
+_OTHER = operation.alias("other")
+_RUNG = operation.alias("rung")
+_IS_BUSY = exists().where(
+    _OTHER.c.place_id == operation.c.place_id,
+    _OTHER.c.object_key == operation.c.object_key,
+    _OTHER.c.id != operation.c.id,
+    _OTHER.c.state.in_(IN_FLIGHT),
+)
+"""Whether another operation of the cell is in flight."""
+_IS_FREE = and_(
+    operation.c.state == State.READY.value,
+    operation.c.not_before <= bindparam("now", type_=operation.c.not_before.type),
+    ~_IS_BUSY,
+)
+_CLAIM = (
+    update(operation)
+    .where(operation.c.id.in_(bindparam("claimed_ids", expanding=True)), _IS_FREE)
+    .values(
+        state=State.CLAIMED.value,
+        claims=operation.c.claims + 1,
+        fence=operation.c.fence + 1,
+        lease_until=bindparam("until"),
+        changed_at=bindparam("now"),
+    )
+    .returning(operation)
+)
+
+
+@cache
+def _build_free(dialect: str, form: Form) -> Select[Any]:
+    """Due rows that no other worker is just claiming, of cells in which nothing is in flight."""
+    query: Select[Any] = select(
+        operation.c.id, operation.c.place_id, operation.c.object_key, operation.c.claims, operation.c.attempts
+    ).where(_IS_FREE)
+    if form == "these":
+        query = query.where(operation.c.id.in_(bindparam("operation_ids", expanding=True))).order_by(operation.c.id)
+    else:
+        rung = _RUNG.c.id == bindparam("operation_id")
+        query = query.where(
+            operation.c.place_id == select(_RUNG.c.place_id).where(rung).scalar_subquery(),
+            operation.c.lane == select(_RUNG.c.lane).where(rung).scalar_subquery(),
+        ).order_by(operation.c.due_on, operation.c.id)
+    query = query.limit(bindparam("most", type_=Integer))
+    if dialect == "postgresql":  # SQLite has one writer
+        query = query.with_for_update(skip_locked=True, of=operation)
+    return query
 
 
 class Claimed(NamedTuple):
@@ -53,26 +105,14 @@ class Claims:
 
     def take(self, operation_ids: Sequence[int]) -> Claimed:
         """Take these rows, as far as they are due and free."""
-        return self._take(
-            _candidates().where(operation.c.id.in_(operation_ids)).order_by(operation.c.id), len(operation_ids)
-        )
+        return self._take("these", {"operation_ids": list(operation_ids)}, len(operation_ids))
 
     def take_beside(self, operation_id: int, count: int) -> Claimed:
         """Take up to `count` rows that stand first in an operation's lane: it was rung, but the most urgent goes first.
 
         One that failed before, or whose worker was killed, is taken alone: a kill is charged to whatever was claimed with it.
         """
-        rung = operation.alias()
-        return self._take(
-            _candidates()
-            .where(
-                operation.c.place_id == _of(rung, rung.c.place_id, operation_id),
-                operation.c.lane == _of(rung, rung.c.lane, operation_id),
-            )
-            .order_by(operation.c.due_on, operation.c.id),
-            count,
-            is_suspect_alone=True,
-        )
+        return self._take("beside", {"operation_id": operation_id}, count, is_suspect_alone=True)
 
     def put_back(
         self,
@@ -102,36 +142,21 @@ class Claims:
             )
         )
 
-    def _take(self, candidates: Select[Any], count: int, *, is_suspect_alone: bool = False) -> Claimed:
+    def _take(self, form: Form, which: Mapping[str, Any], count: int, *, is_suspect_alone: bool = False) -> Claimed:
         with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             gate = load_gate(conn, self._store, self._city)
             if gate.obstacle is not None or gate.wait_until is not None:
                 return NOTHING
             # of a breaker that is not closed one caller tries, with one operation
-            found = self._load_free(conn, candidates, gate, count if gate.is_breaker_closed else 1)
+            most = count if gate.is_breaker_closed else 1
+            free = _build_free(self._store.dialect, form)
+            found = conn.execute(free, {**which, "now": gate.now, "most": most}).all()
             ids = self._lock_cells(conn, _apart(found) if is_suspect_alone else found)
             if not ids:
                 return NOTHING
-            rows = conn.execute(
-                update(operation)
-                .where(operation.c.id.in_(ids), _is_due(gate.now), ~_is_busy())
-                .values(
-                    state=State.CLAIMED.value,
-                    claims=operation.c.claims + 1,
-                    fence=operation.c.fence + 1,
-                    lease_until=gate.now + timedelta(seconds=self._terms.lease_s),
-                    changed_at=gate.now,
-                )
-                .returning(operation)
-            ).all()
+            lease_until = gate.now + timedelta(seconds=self._terms.lease_s)
+            rows = conn.execute(_CLAIM, {"claimed_ids": ids, "now": gate.now, "until": lease_until}).all()
             return self._sift(conn, ledger, sorted(rows, key=lambda row: ids.index(row.id)), gate)
-
-    def _load_free(self, conn: Connection, candidates: Select[Any], gate: Gate, count: int) -> Sequence[Row[Any]]:
-        """Load due rows that no other worker is just claiming, of cells in which nothing is in flight."""
-        query = candidates.where(_is_due(gate.now), ~_is_busy()).limit(count)
-        if self._store.dialect == "postgresql":  # SQLite has one writer
-            query = query.with_for_update(skip_locked=True, of=operation)
-        return conn.execute(query).all()
 
     def _lock_cells(self, conn: Connection, rows: Sequence[Row[Any]]) -> list[int]:
         """Choose rows of different cells, in none of which another worker is just claiming; their ids.
@@ -177,12 +202,6 @@ class Claims:
         return Claimed(kept, ended)
 
 
-def _candidates() -> Select[Any]:
-    return select(
-        operation.c.id, operation.c.place_id, operation.c.object_key, operation.c.claims, operation.c.attempts
-    )
-
-
 def _apart(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """The first row alone where it is suspect, else those that are not."""
     if rows and _is_suspect(rows[0]):
@@ -193,25 +212,6 @@ def _apart(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
 def _is_suspect(row: Row[Any]) -> bool:
     """Whether the row failed before, or was claimed by a worker that did not come to its end with it."""
     return bool(row.claims > 0 or row.attempts > 0)
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    return and_(operation.c.state == State.READY.value, operation.c.not_before <= now)
-
-
-def _is_busy() -> ColumnElement[bool]:
-    """Whether another operation of the cell is in flight."""
-    other = operation.alias()
-    return exists().where(
-        other.c.place_id == operation.c.place_id,
-        other.c.object_key == operation.c.object_key,
-        other.c.id != operation.c.id,
-        other.c.state.in_(IN_FLIGHT),
-    )
-
-
-def _of(rung: Any, column: Any, operation_id: int) -> Any:
-    return select(column).where(rung.c.id == operation_id).scalar_subquery()
 
 
 def _lock_key(place_id: int, object_key: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, exists, func, select, update
 
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation
@@ -28,6 +28,36 @@ _LOSE = (
         attempts=operation.c.attempts + 1,
     )
 )
+_DUE = (
+    select(operation.c.id)
+    .where(
+        operation.c.place_id == bindparam("place_id"),
+        operation.c.state == State.READY.value,
+        operation.c.not_before <= bindparam("now"),
+    )
+    .order_by(operation.c.lane, operation.c.due_on, operation.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_OTHER = operation.alias("other")
+_NEXT_READY = (
+    select(operation.c.not_before)
+    .where(
+        operation.c.place_id == bindparam("place_id"),
+        operation.c.state == State.READY.value,
+        operation.c.reason.not_in(("AUTH", "NO_PROFILE", "SENDING_STOPPED")),
+        ~exists().where(
+            _OTHER.c.place_id == operation.c.place_id,
+            _OTHER.c.object_key == operation.c.object_key,
+            _OTHER.c.id != operation.c.id,
+            _OTHER.c.state.in_(IN_FLIGHT),
+        ),
+    )
+    .order_by(operation.c.not_before)
+    .limit(1)
+)
+_NEXT_HELD = select(func.min(func.coalesce(operation.c.lease_until, operation.c.not_before))).where(
+    operation.c.place_id == bindparam("place_id"), operation.c.state.in_(IN_FLIGHT)
+)
 
 
 def sweep(store: Store) -> int:
@@ -45,20 +75,7 @@ def sweep(store: Store) -> int:
 
 def load_due(conn: Connection, place_id: int, now: datetime, *, limit: int) -> Sequence[int]:
     """Load ids of operations that may be claimed now: on demand before nightly, within a lane by due day."""
-    return (
-        conn.execute(
-            select(operation.c.id)
-            .where(
-                operation.c.place_id == place_id,
-                operation.c.state == State.READY.value,
-                operation.c.not_before <= now,
-            )
-            .order_by(operation.c.lane, operation.c.due_on, operation.c.id)
-            .limit(limit)
-        )
-        .scalars()
-        .all()
-    )
+    return conn.execute(_DUE, {"place_id": place_id, "now": now, "most": limit}).scalars().all()
 
 
 def next_due_at(conn: Connection, place_id: int) -> datetime | None:
@@ -67,29 +84,8 @@ def next_due_at(conn: Connection, place_id: int) -> datetime | None:
     What a refused profile holds waits for a person and not for a time; what waits for another operation in its cell goes on
     when that one does; what a worker holds comes back when its lease ends.
     """
-    other = operation.alias()
-    is_busy = exists().where(
-        other.c.place_id == operation.c.place_id,
-        other.c.object_key == operation.c.object_key,
-        other.c.id != operation.c.id,
-        other.c.state.in_(IN_FLIGHT),
-    )
-    ready = conn.execute(
-        select(operation.c.not_before)
-        .where(
-            operation.c.place_id == place_id,
-            operation.c.state == State.READY.value,
-            operation.c.reason.not_in(("AUTH", "NO_PROFILE", "SENDING_STOPPED")),
-            ~is_busy,
-        )
-        .order_by(operation.c.not_before)
-        .limit(1)
-    ).scalar_one_or_none()
-    held = conn.execute(
-        select(func.min(func.coalesce(operation.c.lease_until, operation.c.not_before))).where(
-            operation.c.place_id == place_id, operation.c.state.in_(IN_FLIGHT)
-        )
-    ).scalar_one_or_none()
+    ready = conn.execute(_NEXT_READY, {"place_id": place_id}).scalar_one_or_none()
+    held = conn.execute(_NEXT_HELD, {"place_id": place_id}).scalar_one_or_none()
     return min((moment for moment in (ready, held) if moment is not None), default=None)
 
 

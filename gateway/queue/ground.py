@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Table, and_, bindparam, select
 
 from gateway.queue.states import IN_FLIGHT
 from gateway.queue.tables import operation
@@ -170,42 +170,44 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _same_object() -> ColumnElement[bool]:
+    return and_(base.c.place_id == shadow.c.place_id, base.c.kind == shadow.c.kind, base.c.city_id == shadow.c.city_id)
+
+
+def _is_of_kinds(table: Table) -> ColumnElement[bool]:
+    kinds: BindParameter[str] = bindparam("kinds", expanding=True)
+    return and_(table.c.place_id == bindparam("place_id"), table.c.kind.in_(kinds))
+
+
+# built once: putting these together costs more than running them
+_REFS: BindParameter[str] = bindparam("refs", expanding=True)
+_WANTED = select(intended.c.kind, intended.c.ref, intended.c.state, intended.c.digest).where(
+    _is_of_kinds(intended), intended.c.ref.in_(_REFS)
+)
+_AGREED = select(base.c.kind, base.c.ref, base.c.digest).where(_is_of_kinds(base), base.c.ref.in_(_REFS))
+_CELLS = (
+    select(shadow.c.kind, shadow.c.object_key, shadow.c.city_id, shadow.c.digest, base.c.ref, shadow.c.seen_at)
+    .select_from(shadow.outerjoin(base, _same_object()))
+    .where(_is_of_kinds(shadow), shadow.c.object_key.in_(bindparam("keys", expanding=True)))
+)
+_SHOWN = select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(
+    _is_of_kinds(shadow), shadow.c.city_id.in_(bindparam("city_ids", expanding=True))
+)
+
+
 def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
     """Load what these operations, all of one place, stand on now."""
     place_id = rows[0].place_id
     kinds = sorted({row.kind for row in rows})
     refs = sorted({row.ref for row in rows})
     city_ids = sorted({row.city_id for row in rows if row.op != "create" and row.city_id is not None})
-    wanted = conn.execute(
-        select(intended.c.kind, intended.c.ref, intended.c.state, intended.c.digest).where(
-            intended.c.place_id == place_id, intended.c.kind.in_(kinds), intended.c.ref.in_(refs)
-        )
-    )
-    agreed = conn.execute(
-        select(base.c.kind, base.c.ref, base.c.digest).where(
-            base.c.place_id == place_id, base.c.kind.in_(kinds), base.c.ref.in_(refs)
-        )
-    )
+    which = {"place_id": place_id, "kinds": kinds}
+    wanted = conn.execute(_WANTED, {**which, "refs": refs})
+    agreed = conn.execute(_AGREED, {**which, "refs": refs})
     cells: dict[tuple[str, str], list[tuple[int, bytes, bool, datetime]]] = {}
-    for row in conn.execute(
-        select(shadow.c.kind, shadow.c.object_key, shadow.c.city_id, shadow.c.digest, base.c.ref, shadow.c.seen_at)
-        .select_from(shadow.outerjoin(base, _same_object()))
-        .where(
-            shadow.c.place_id == place_id,
-            shadow.c.kind.in_(kinds),
-            shadow.c.object_key.in_(sorted({row.object_key for row in rows})),
-        )
-    ):
+    for row in conn.execute(_CELLS, {**which, "keys": sorted({row.object_key for row in rows})}):
         cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None, row[5]))
-    shown = (
-        conn.execute(
-            select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(
-                shadow.c.place_id == place_id, shadow.c.kind.in_(kinds), shadow.c.city_id.in_(city_ids)
-            )
-        ).all()
-        if city_ids
-        else ()
-    )
+    shown = conn.execute(_SHOWN, {**which, "city_ids": city_ids}).all() if city_ids else ()
     return Standing(
         wanted={(row[0], row[1]): (row[2], row[3]) for row in wanted},
         agreed={(row[0], row[1]): row[2] for row in agreed},
@@ -213,7 +215,3 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
         shown={(row[0], row[1]): row[2] for row in shown},
         undone=load_undone_by(conn, place_id, refs),
     )
-
-
-def _same_object() -> ColumnElement[bool]:
-    return and_(base.c.place_id == shadow.c.place_id, base.c.kind == shadow.c.kind, base.c.city_id == shadow.c.city_id)
