@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from fastapi import Header, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
@@ -97,6 +97,15 @@ class LetOut(Reason):
     plan_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     with_deletes: bool = False
     with_held: bool = False
+
+
+class LetOutChosen(LetOut):
+    items: Annotated[list[Annotated[int, Field(ge=1, le=LARGEST)]], Field(max_length=5000)] = []
+    classes: Annotated[list[Word], Field(max_length=100)] = []
+    pupils: Annotated[list[Word], Field(max_length=100)] = []
+    kinds: Annotated[
+        list[Literal["mark", "absence", "homework", "comment", "final", "topics"]], Field(max_length=6)
+    ] = []
 
 
 class DraftMapping(Reason):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway.access.policy import Action
-from gateway.api.bodies import AfterNumber, IdempotencyKey, LetOut, Limit, Number
+from gateway.api.bodies import AfterNumber, IdempotencyKey, LetOut, LetOutChosen, Limit, Number
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
@@ -105,16 +106,23 @@ def propose(
 @routes.post("/plans/{number}/approval", response_model=shape_of(approval.Approved))
 def approve(
     number: Number,
-    body: LetOut,
+    body: LetOutChosen,
     request: Request,
     key: IdempotencyKey,
     asked: Annotated[Asked, Depends(Ask(Action.PLANS_APPROVE))],
 ) -> Response:
-    """Утвердить показанный план: один раз, с причиной, после недавнего ввода пароля."""
+    """Утвердить показанный план или выбранные строки: один раз, с причиной, после недавнего ввода пароля."""
 
     def work() -> Response:
         _require_plan(asked, number)
-        return send(approval.approve_plan(asked.gateway, asked.principal, _to_asked(number, body)))
+        wish = msgspec.structs.replace(
+            _to_asked(number, body),
+            items=tuple(body.items),
+            classes=tuple(body.classes),
+            pupils=tuple(body.pupils),
+            kinds=tuple(body.kinds),
+        )
+        return send(approval.approve_plan(asked.gateway, asked.principal, wish))
 
     return do_once(asked, request, key, body, work)
 

@@ -24,15 +24,16 @@ from gateway.cli.context import (
     print_json,
 )
 from gateway.cli.words import guard_table, plan_table, problem_table, reason_table
-from gateway.domain.errors import GatewayError, PlanRefusedError
+from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
 from gateway.domain.reasons import REASONS
+from gateway.flows.chosen_lines import build_choose
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.plan import make_plan
 from gateway.flows.runs import RunState, finish_run
 from gateway.flows.sync import Exit
 from gateway.flows.turns import begin_run
-from gateway.queue.approval import approve
+from gateway.queue.approval import Choose, approve
 from gateway.queue.outbox import release
 from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_plan
@@ -41,6 +42,8 @@ from gateway.report.plan_view import PlanLine, iter_plan_lines
 plan_app = typer.Typer(help="План: построить, показать, утвердить.", invoke_without_command=True)
 HASH_LENGTH = 6
 """Shortest beginning of a hash that is taken for it."""
+MOST_LINES = 5_000
+"""Lines named by their numbers at once: more than that is a class or a kind."""
 
 
 @plan_app.callback()
@@ -120,18 +123,60 @@ def approve_command(
     config: ConfigOption = None,
     with_deletes: Annotated[bool, typer.Option("--with-deletes", help="Разрешить и удаления.")] = False,
     with_held: Annotated[bool, typer.Option("--with-held", help="Разрешить и удержанное защитой.")] = False,
+    items: Annotated[str | None, typer.Option("--items", help="Только эти строки, по номерам: 3,5,8-12.")] = None,
+    classes: ClassOption = None,
+    pupils: PupilOption = None,
+    kinds: Annotated[list[str] | None, typer.Option("--kind", help="Только этот вид: mark, absence, homework…")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Утвердить план: один раз, с причиной. Отправит gateway deliver или следующий sync."""
+    """Утвердить план или выбранные строки: один раз, с причиной. Остальное решит следующий план."""
     with opened(config) as gateway:
         plan = _find(gateway, plan_hash)
-        approve_plan(gateway, plan, reason=reason, with_deletes=with_deletes, with_held=with_held, as_json=as_json)
+        choose = build_choose(
+            gateway,
+            plan.id,
+            items=_numbers(items),
+            classes=classes or (),
+            pupils=pupils or (),
+            kinds=kinds or (),
+        )
+        approve_plan(
+            gateway,
+            plan,
+            reason=reason,
+            with_deletes=with_deletes,
+            with_held=with_held,
+            choose=choose,
+            as_json=as_json,
+        )
+
+
+def _numbers(text: str | None) -> list[int]:
+    """Numbers and ranges of them, as a person writes them."""
+    found: list[int] = []
+    for part in (text or "").replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        if not part:
+            continue
+        if not first.isdecimal() or (last and not last.isdecimal()) or part.endswith("-"):
+            raise ConfigurationError("--items: номера строк через запятую, 3,5,8-12")
+        if int(last or first) - int(first) >= MOST_LINES:
+            raise ConfigurationError(f"--items: за один раз не больше {MOST_LINES} строк")
+        found.extend(range(int(first), int(last or first) + 1))
+    return found
 
 
 def approve_plan(
-    gateway: Gateway, plan: SealedPlan, *, reason: str, with_deletes: bool, with_held: bool, as_json: bool = False
+    gateway: Gateway,
+    plan: SealedPlan,
+    *,
+    reason: str,
+    with_deletes: bool,
+    with_held: bool,
+    choose: Choose | None = None,
+    as_json: bool = False,
 ) -> None:
-    """Approve and release a plan, and say what became of its items."""
+    """Approve and release a plan, or chosen lines of it, and say what became of its items."""
     approve(
         gateway.store,
         gateway.audit,
@@ -141,6 +186,7 @@ def approve_plan(
         with_deletes=with_deletes,
         with_held=with_held,
         actor=gateway.actor,
+        choose=choose,
     )
     freshen(gateway, plan.id)
     released = release(gateway.store, gateway.audit, gateway.place, plan.id, lane="demand", actor=gateway.actor)
@@ -195,5 +241,5 @@ def _tree(lines: list[PlanLine]) -> Tree:
             branches[key] = branches[(line.class_name,)].add(escape(line.pupil))
         day = f"{line.on:%d.%m}" if line.on else "—"
         note = f" — {line.reason}: {line.note} Ход: {line.owner}." if line.note else ""
-        branches[key].add(f"{escape(line.subject)}, {day}: {escape(line.words)}{escape(note)}")
+        branches[key].add(f"№ {line.seq} {escape(line.subject)}, {day}: {escape(line.words)}{escape(note)}")
     return tree

@@ -18,6 +18,7 @@ from gateway.access.tables import account
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.flows.chosen_lines import build_choose
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.tables import plan_proposal
@@ -34,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         reason: As typed; kept beside the audit.
         with_deletes: Deletes too; never without being named.
         with_held: What a guard held too.
+        items: Only these lines, by number; with `classes`, `pupils` and `kinds` every line of those. Nothing = the whole plan.
     """
 
     plan_id: int
@@ -41,6 +43,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     with_deletes: bool
     with_held: bool
+    items: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    pupils: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def needs_two(self) -> bool:
@@ -137,6 +143,9 @@ def approve_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Approv
         if asked.needs_two:
             proposed_by, is_alone = _find_first(conn, gateway, principal, asked, now)
     acting = replace(gateway, actor=principal.actor)
+    choose = build_choose(
+        acting, found.id, items=asked.items, classes=asked.classes, pupils=asked.pupils, kinds=asked.kinds
+    )
     approve(
         acting.store,
         acting.audit,
@@ -148,6 +157,7 @@ def approve_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Approv
         actor=principal.actor,
         originator=proposed_by or principal.originator,
         is_alone=is_alone,
+        choose=choose,
     )
     freshen(acting, found.id)
     released = release(acting.store, acting.audit, acting.place, found.id, lane="demand", actor=principal.actor)

@@ -177,7 +177,7 @@ def _take_out(conn: Connection, gateway: Gateway, place_id: int, placed: Hold, n
     """Take what only waits out of the queue and out of plans not yet let out; the next plan shows it as held."""
     scopes = None
     if placed.class_name is not None:
-        scopes = [scope for scope, names in _load_classes(conn, place_id).items() if placed.class_name in names]
+        scopes = [scope for scope, names in load_classes(conn, place_id).items() if placed.class_name in names]
     rows = conn.execute(
         update(operation)
         .where(
@@ -219,6 +219,7 @@ def _matching(table: Table, placed: Hold, scopes: Sequence[str] | None) -> list[
     return conditions
 
 
-def _load_classes(conn: Connection, place_id: int) -> Mapping[str, frozenset[str]]:
+def load_classes(conn: Connection, place_id: int) -> Mapping[str, frozenset[str]]:
+    """Load of which class every scope of the city is."""
     body = conn.execute(select(city_directory.c.body).where(city_directory.c.place_id == place_id)).scalar_one_or_none()
     return {} if body is None else classes_of_scopes(msgspec.json.decode(body, type=CityDirectory).groups)

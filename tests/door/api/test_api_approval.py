@@ -162,6 +162,25 @@ def test_an_approval_repeated_under_its_key_answers_the_same_and_does_nothing_tw
     assert len(approved(staffed)) == 1
 
 
+def test_chosen_lines_are_approved_by_number_and_what_is_named_wrongly_is_refused(staffed: Any) -> None:
+    deputy = staffed.call("deputy")
+    unknown = let_out(deputy, "approval", items=[10_000])
+    assert (unknown.status_code, plan_row(staffed).approved_at) == (409, None)
+    for wrong in ({"kinds": ["lesson"]}, {"items": [0]}, {"classes": [""]}):
+        assert let_out(deputy, "approval", **wrong).status_code == 422
+    lines = deputy.get("/plans/1/items").json()["items"]
+    waiting = [one["seq"] for one in lines if one["op"] == "create" and one["outcome"] is None]
+
+    assert let_out(deputy, "approval", items=waiting[:1]).json()["code"] == "GUARD_HOLD", "it has not been named"
+    let_out(staffed.call("director"), "proposals", with_held=True)
+
+    done = let_out(deputy, "approval", items=waiting[:1], with_held=True)
+
+    assert done.status_code == 200, done.text
+    assert approved(staffed)[0].counts["chosen"] == 1
+    assert plan_row(staffed).open_gates == ["chosen"]
+
+
 def test_an_approval_by_the_command_line_names_the_os_user_and_that_nobody_vouches_for_him(staffed: Any) -> None:
     from gateway.queue.approval import approve
 

@@ -1,0 +1,254 @@
+"""Recipes of plan approval: what is held, what drops out, what is refused, and letting out chosen lines of a plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway.access.accounts import add_account
+from gateway.access.roles import Role
+from gateway.access.scope import Principal
+from gateway.bootstrap import build_office
+from gateway.domain.clock import moscow_day
+from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPersonError
+from gateway.flows.approval import Asked, approve_plan, propose_plan
+from gateway.flows.chosen_lines import build_choose
+from gateway.flows.freshen import freshen
+from gateway.flows.sync import Synced
+from gateway.queue.approval import approve
+from gateway.queue.outbox import Released, release
+from gateway.reconcile.plan_choice import Line, Wanted, choose_lines
+from gateway.sandbox.portal.school_course import FIRST_COURSE
+
+PASSWORD = "корова лошадь скрепка"
+
+
+def let_out(hand: Any, synced: Synced, *, with_deletes: bool = False, **named: Any) -> Released:
+    """Approve a plan, or what is named of it, and release."""
+    g, number = hand.gateway, synced.planned.plan.id
+    choose = build_choose(g, number, **named)
+    approve(
+        g.store,
+        g.audit,
+        g.place,
+        number,
+        reason="построчно",
+        with_deletes=with_deletes,
+        with_held=False,
+        actor=g.actor,
+        choose=choose,
+    )
+    freshen(g, number)
+    return release(g.store, g.audit, g.place, number, lane="demand", actor=g.actor)
+
+
+def marks(hand: Any) -> list[tuple[int, dict[str, Any]]]:
+    return [(user, item) for user, item in hand.world.portal.cells(FIRST_COURSE) if item["itemtype"] == "manual"]
+
+
+def edit(hand: Any, count: int, op: str = "set_grade") -> None:
+    for user, item in marks(hand)[:count]:
+        grade = {} if op == "clear_grade" else {"grade": 5.0 if round(item["graderaw"]) != 5 else 3.0}
+        hand.world.portal.edit(op, courseid=FIRST_COURSE, itemid=item["id"], userid=user, **grade)
+
+
+@pytest.fixture
+def first(build_world: Any) -> Iterator[tuple[Any, Synced]]:
+    """The plan of a first load, which waits for a person."""
+    with build_world(pupils=4, courses=2).open() as hand:
+        hand.link_everybody()
+        yield hand, hand.sync()
+
+
+@pytest.fixture
+def delivered(build_world: Any) -> Iterator[Any]:
+    """A class whose records stand in the city; at most three deletes of a group go, with permission."""
+    world = build_world(pupils=4)
+    world.settings_changes["school"] = {"guard_minimum_count": 3, "guard_delete_ratio": 0.01}
+    with world.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        yield hand
+
+
+@pytest.mark.parametrize(("count", "gone"), [(3, 3), (4, 0)])
+def test_at_a_threshold_of_three_four_removals_are_held_and_three_are_not(
+    delivered: Any, count: int, gone: int
+) -> None:
+    edit(delivered, count, "clear_grade")
+    user, item = marks(delivered)[count + 1]
+    delivered.sync()
+    delivered.wait_grace()
+    delivered.world.portal.edit(
+        "set_grade", courseid=FIRST_COURSE, itemid=item["id"], userid=user, grade=5.0 if item["graderaw"] != 5 else 3.0
+    )
+
+    synced = delivered.sync()
+    assert synced.planned.plan.by_reason["DELETE_HELD"] == count
+    verdicts = {row.guard: row.verdict for row in synced.planned.plan.guards if row.scope.startswith("mark|")}
+    assert verdicts == ({"delete": "hold"} if gone else {"delete_share": "refuse"})
+    let_out(delivered, synced, with_deletes=True)
+    delivered.deliver()
+
+    done = Counter(entry["op"] for entry in delivered.city.machine_ledger())
+    assert (done["delete"], done["change"]) == (gone, 1), "and the rest goes on either way"
+    delivered.assert_sound()
+
+
+def test_approved_and_then_one_base_moves_that_item_drops_out_and_the_rest_goes(delivered: Any) -> None:
+    edit(delivered, 3)
+    synced = delivered.sync(asks_first=True)
+    touched = next(row for row in delivered.decisions(synced) if row.op == "change")
+    delivered.city.human("change", "mark", id=touched.city_id, value="2")
+    delivered.world.clock.advance(60)
+
+    released = let_out(delivered, synced)
+    delivered.deliver()
+
+    assert (released.queued, released.dropped) == (2, 1)
+    outcomes = {row.ref: row.outcome for row in delivered.decisions(synced) if row.op == "change"}
+    assert outcomes.pop(touched.ref) == "dropped"
+    assert set(outcomes.values()) == {"queued"}
+    stands = {row["id"]: row["name"] for row in delivered.city.standing("marks")}
+    assert stands[touched.city_id] == "2"
+    assert delivered.sync().planned.plan.by_reason["CONFLICT"] == 1
+
+
+def test_a_plan_is_approved_once(first: tuple[Any, Synced]) -> None:
+    hand, synced = first
+    let_out(hand, synced)
+
+    with pytest.raises(PlanRefusedError, match="уже утверждён"):
+        let_out(hand, synced)
+
+
+def test_an_expired_plan_is_refused(first: tuple[Any, Synced]) -> None:
+    hand, synced = first
+    hand.world.clock.advance(hand.gateway.settings.school.plan_ttl_hours * 3600 + 1)
+
+    with pytest.raises(PlanRefusedError, match="Срок"):
+        let_out(hand, synced)
+
+
+def test_a_delete_is_not_approved_by_its_own_proposer_and_is_by_another(delivered: Any) -> None:
+    edit(delivered, 1, "clear_grade")
+    delivered.sync()
+    delivered.wait_grace()
+    synced = delivered.sync()
+    g = delivered.gateway
+    office = build_office(g)
+    people = [
+        Principal(
+            account_id=add_account(office, login, password=PASSWORD).id,
+            login=login,
+            role=role,
+            place=g.place,
+            on=moscow_day(g.now()),
+            via="session",
+            proved_at=g.now(),
+        )
+        for login, role in (("deputy", Role.DEPUTY_HEAD), ("director", Role.DIRECTOR))
+    ]
+    plan = synced.planned.plan
+    asked = Asked(plan_id=plan.id, plan_hash=plan.hash, reason="ошибка", with_deletes=True, with_held=False)
+    propose_plan(g, people[0], asked)
+
+    with pytest.raises(SecondPersonError):
+        approve_plan(g, people[0], asked)
+    approved = approve_plan(g, people[1], asked)
+    delivered.deliver()
+
+    assert (approved.released.queued, approved.is_alone) == (1, False)
+    assert [entry["op"] for entry in delivered.city.machine_ledger()][-1] == "delete"
+    delivered.assert_sound()
+
+
+def test_chosen_lines_go_and_the_rest_stays_readable_and_is_decided_by_the_next_plan(first: tuple[Any, Synced]) -> None:
+    hand, synced = first
+    waiting = [row for row in hand.decisions(synced) if row.op == "create"]
+    chosen = [row.seq for row in waiting if row.kind == "mark"][:2]
+
+    released = let_out(hand, synced, items=chosen)
+    hand.deliver()
+
+    after = {row.seq: row for row in hand.decisions(synced)}
+    together = {row.object_key for row in waiting if row.seq in chosen}
+    assert released.queued == sum(row.object_key in together for row in waiting) >= 2
+    assert {after[seq].outcome for seq in chosen} == {"queued"}
+    rest = [row for row in waiting if row.object_key not in together]
+    assert {(after[row.seq].outcome, after[row.seq].gate) for row in rest} == {(None, "approval")}
+    with pytest.raises(PlanRefusedError, match="уже утверждён"):
+        let_out(hand, synced, items=[rest[0].seq])
+    (entry,) = [entry for entry in hand.actions() if entry.action == "plan.approved"]
+    assert (entry.counts["chosen"], entry.counts["added"]) == (2, released.queued - 2)
+    hand.assert_sound()
+    hand.through()
+    assert len(hand.city.machine_ledger()) == len(waiting)
+    hand.assert_sound()
+
+
+def test_a_kind_a_pupil_and_a_class_are_chosen_and_narrow_one_another(first: tuple[Any, Synced]) -> None:
+    hand, synced = first
+    user = marks(hand)[0][0]
+    name = next(row["class"] for row in hand.city.state()["like"]["pupils"])
+    mine = [row for row in hand.decisions(synced) if row.op == "create" and row.kind == "mark"]
+    with pytest.raises(PlanRefusedError, match="ничего не ждёт"):
+        let_out(hand, synced, classes=["11Я"])
+
+    released = let_out(hand, synced, kinds=["mark"], pupils=[f"user:{user}"], classes=[name.lower()])
+
+    queued = [row for row in hand.operations() if row.state == "ready"]
+    assert {row.kind for row in queued} == {"mark"}
+    assert len({row.object_key.split("/")[1] for row in queued}) == 1
+    assert 0 < released.queued < len(mine)
+
+
+def test_what_is_named_wrongly_is_said_and_nothing_is_approved(first: tuple[Any, Synced]) -> None:
+    hand, synced = first
+    for named, error in (
+        ({"items": [10_000]}, PlanRefusedError),
+        ({"classes": [""]}, ConfigurationError),
+        ({"pupils": ["user:999999"]}, ConfigurationError),
+        ({"kinds": ["lesson"]}, ConfigurationError),
+    ):
+        with pytest.raises(error):
+            let_out(hand, synced, **named)
+
+    assert let_out(hand, synced).queued > 0, "and the plan is still there to be approved"
+
+
+def test_a_delete_is_chosen_only_where_deletes_are_named(delivered: Any) -> None:
+    edit(delivered, 1, "clear_grade")
+    delivered.sync()
+    delivered.wait_grace()
+    synced = delivered.sync()
+    (line,) = [row for row in delivered.decisions(synced) if row.op == "delete"]
+    with pytest.raises(PlanRefusedError, match="--with-deletes"):
+        let_out(delivered, synced, items=[line.seq])
+
+    assert let_out(delivered, synced, items=[line.seq], with_deletes=True).queued == 1
+
+
+def test_what_stands_in_one_cell_goes_together_or_not_at_all() -> None:
+    lines = [
+        Line(1, "mark", "mark/7/100", "mark|g", "approval"),
+        Line(2, "mark", "mark/7/100", "mark|g", "none"),
+        Line(3, "mark", "mark/8/100", "mark|g", "approval"),
+        Line(4, "mark", "mark/9/100", "mark|g", "approval"),
+        Line(5, "mark", "mark/9/100", "mark|g", "delete"),
+        Line(6, "absence", "mark/7/100", "mark|g", "approval"),
+    ]
+    gates = ("none", "approval")
+
+    choice = choose_lines(lines, Wanted(items=frozenset({1})), gates, {})
+    assert (choice.named, choice.added) == ((1,), (2,))
+    with pytest.raises(PlanRefusedError, match=r"строка 5 той же клетки.*--with-deletes"):
+        choose_lines(lines, Wanted(items=frozenset({4})), gates, {})
+    with_deletes = choose_lines(lines, Wanted(items=frozenset({4})), (*gates, "delete"), {})
+    assert with_deletes.all == (4, 5)
+    assert choose_lines(lines, Wanted(pupils=frozenset({8})), gates, {}).all == (3,)
+    everything = choose_lines(lines, Wanted(classes=frozenset({"7А"})), (*gates, "delete"), {"mark|g": ["7А"]})
+    assert everything.named == (1, 2, 3, 4, 5, 6)
