@@ -89,6 +89,7 @@ def _print_passport(gateway: Gateway, one: Passport) -> None:
     OUT.print(
         escape(one.verdict) + (f" Ход: {OWNER_WORDS.get(one.whose_move, one.whose_move)}." if one.whose_move else "")
     )
+    OUT.print(escape("; ".join(f"{role}: {name}" for role, name in one.entered.words.items())))
     sides = dense_table("Стороны")
     for head in ("поле", "у нас", "согласовано", "в городе"):
         sides.add_column(head)

@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         typed_by: Whose hands typed it.
         on_behalf_of: At whose word.
         answers: Who answers for it; the group's teacher where nothing else is said.
-        way: How it came in: `page`, `workbook`, `push`, `journal`.
+        way: How it came in: `page`, `workbook`, `push`, `journal`, `portal`; `resolution` where a person decided since.
     """
 
     typed_by: str = ""

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
 from gateway.audit.deed import Deed
+from gateway.audit.originator import originators_of
 from gateway.audit.subjects import pseudonym_of
 from gateway.connectors.port import CheckLine, CheckState, ScopeRead, Stored, Want
 from gateway.domain.errors import ConfigurationError
@@ -158,7 +159,8 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
             )
             .returning(journal_entry.c.id)
         ).scalar_one()
-        _note(gateway, conn, place_id, kind, number, typed.pupil, typed.on_behalf_of, action="journal.entered")
+        entry = Entry(typed_by=gateway.actor.name, on_behalf_of=typed.on_behalf_of, answers=typed.answers, way=JOURNAL)
+        _note(gateway, conn, place_id, kind, number, typed.pupil, entry, action="journal.entered")
     return int(number)
 
 
@@ -180,7 +182,7 @@ def withdraw_entry(gateway: Gateway, number: int) -> None:
             raise ConfigurationError("Записи с таким номером нет, или она уже отозвана")
         now = gateway.store.now(conn)
         conn.execute(update(journal_entry).where(*here).values(withdrawn_at=now, withdrawn_by=gateway.actor.name))
-        _note(gateway, conn, place_id, Kind(row.kind), number, row.pupil, row.on_behalf_of, action="journal.withdrawn")
+        _note(gateway, conn, place_id, Kind(row.kind), number, row.pupil, _entry(row), action="journal.withdrawn")
 
 
 def load_entries(gateway: Gateway) -> list[EntryLine]:
@@ -225,8 +227,12 @@ def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson:
     return min(lessons, key=lambda one: (one.group != typed.group, one.ref))
 
 
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(typed_by=row.typed_by, on_behalf_of=row.on_behalf_of, answers=row.answers, way=JOURNAL)
+
+
 def _to_record(row: Row[Any]) -> Record:
-    entry = Entry(typed_by=row.typed_by, on_behalf_of=row.on_behalf_of, answers=row.answers, way=JOURNAL)
+    entry = _entry(row)
     origins = {"*": f"{JOURNAL}/entry/{row.id}"}
     if row.kind == Kind.ABSENCE.value:
         return Absence(
@@ -266,7 +272,7 @@ def _note(
     kind: Kind,
     number: int,
     pupil: str,
-    author: str,
+    entry: Entry,
     *,
     action: str,
 ) -> None:
@@ -277,7 +283,7 @@ def _note(
         Deed(
             action=action,
             actor=gateway.actor,
-            originator=pseudonym_of(conn, gateway.place, author, kind="teacher") if author else None,
+            originator=originators_of(conn, gateway.place, [entry])[0],
             place=gateway.place,
             object_type=kind.value,
             object_id=f"journal:{number}",

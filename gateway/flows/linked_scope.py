@@ -30,7 +30,7 @@ from gateway.mapping.mesh import GroupContext, Mapped, Sent, map_record
 from gateway.mapping.rules import Mode, Rules
 from gateway.mapping.unmapped import Unmapped, count_unmapped, find_unmapped_group, save_unmapped
 from gateway.reconcile.bindings import BOUND_KINDS, drop_bindings, find_unbound, load_bindings
-from gateway.reconcile.corrections import Correction, apply_corrections, end_corrections
+from gateway.reconcile.corrections import Correction, apply_corrections, end_corrections, load_digests
 from gateway.reconcile.holds import Hold
 from gateway.reconcile.shadow import city_scope, load_objects
 
@@ -300,7 +300,9 @@ class LinkedScope:
         self._unmapped = count_unmapped(records, mapped, self._ground.rules)
         if self._ground.bound and self._kind in BOUND_KINDS:
             mapped = self._keep_values(conn, sent, context, mapped)
-        corrected = apply_corrections(self._ground.corrections, records, mapped)
+        found = self._ground.corrections
+        digests = load_digests(conn, self._ground.place_id, found, mapped) if found else {}
+        corrected = apply_corrections(found, digests, mapped)
         self._ended = corrected.ended
         return corrected.mapped
 

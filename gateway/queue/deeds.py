@@ -12,11 +12,17 @@ from sqlalchemy import Connection, Row
 from gateway.audit.chain import salted_digest
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
+from gateway.audit.originator import originators_of
 from gateway.audit.subjects import load_salts, pseudonyms_of
 from gateway.domain.errors import AuditError
 from gateway.domain.identifiers import Place
+from gateway.domain.records import Entry
+from gateway.reconcile.provenance import load_entries
 
 DELIVERER = Actor(kind="service", name="delivery")
+BROUGHT_IN = ("operation.intended", "operation.handed_over")
+"""Entries that also say who brought the value in: one before each call, or before a person types it."""
+CITY_TEACHER = "city-teacher:"
 NOBODY = "group"
 """Subject ref of what concerns a whole group (homework)."""
 
@@ -92,13 +98,25 @@ class Ledger:
         if subjects:
             pseudonyms = pseudonyms_of(conn, self._place, subjects.values())
             salts = load_salts(conn, pseudonyms.values())
+        brought = self._load_originators(conn, [one for one in gathered if isinstance(one, _Said)])
         deeds = [
-            one if isinstance(one, Deed) else self._to_deed(one, pseudonyms[subjects[id(one)]], salts)
+            one
+            if isinstance(one, Deed)
+            else self._to_deed(one, pseudonyms[subjects[id(one)]], salts, brought.get(id(one)))
             for one in gathered
         ]
         self._audit.append_many(conn, deeds)
 
-    def _to_deed(self, said: _Said, subject: str, salts: dict[str, bytes]) -> Deed:
+    def _load_originators(self, conn: Connection, said: Sequence[_Said]) -> dict[int, str | None]:
+        """Who brought in what is about to be sent, by `id` of what is said of it."""
+        told = [one for one in said if one.action in BROUGHT_IN]
+        if not told:
+            return {}
+        found = load_entries(conn, told[0].row.place_id, {(one.row.kind, one.row.ref) for one in told})
+        entries = [with_teacher(found[one.row.kind, one.row.ref], one.row.intent) for one in told]
+        return dict(zip(map(id, told), originators_of(conn, self._place, entries), strict=True))
+
+    def _to_deed(self, said: _Said, subject: str, salts: dict[str, bytes], originator: str | None) -> Deed:
         row = said.row
         salt = salts.get(subject)
         if salt is None:
@@ -106,6 +124,7 @@ class Ledger:
         return Deed(
             action=said.action,
             actor=said.actor,
+            originator=originator,
             place=self._place,
             object_type=row.kind,
             object_id=f"operation:{row.id}",
@@ -121,6 +140,14 @@ class Ledger:
             outcome=said.outcome,
             request_id=said.request_id,
         )
+
+
+def with_teacher(entry: Entry, intent: bytes) -> Entry:
+    """Say who answers where nobody else does: the teacher of the lesson or group, by his number in the city."""
+    teacher_id = msgspec.json.decode(intent).get("teacher_id")
+    if entry.answers or teacher_id is None:
+        return entry
+    return msgspec.structs.replace(entry, answers=f"{CITY_TEACHER}{teacher_id}")
 
 
 def _subject_ref(row: Row[Any]) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Integer, Row, and_, bindparam, delete, insert
 
 from gateway.domain.city import Atom, Intent, MarkAtom
 from gateway.domain.discrepancies import PUT_ASIDE, Choice, DiscrepancyState, DiscrepancyType
+from gateway.domain.identifiers import Kind
 from gateway.domain.records import to_body
 from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent, canonical_value, with_atom
 from gateway.reconcile.discrepancies import Effect, find_effect, is_fixed_to_cell
@@ -179,7 +180,7 @@ def store_choice(
                     "place_id": place_id,
                     "kind": row.kind,
                     "ref": row.ref,
-                    "corrected": row.record_digest or NO_DIGEST,
+                    "corrected": row.record_digest or row.now_ours or NO_DIGEST,
                     "atom": None if laid is None else to_body(laid),
                     "actor": actor,
                     "made_at": now,
@@ -211,13 +212,11 @@ def store_choice(
             ),
             dropped,
         )
-    upsert(
-        conn,
-        correction,
-        corrections,
-        keys=("place_id", "kind", "ref"),
-        update=("corrected", "atom", "actor", "made_at", "discrepancy_id"),
-    )
+    usual = ("atom", "actor", "made_at", "discrepancy_id")
+    # Of topics, which are no record, what is meant now may be an earlier correction: what that one corrected stays.
+    for is_stored, update_columns in ((True, ("corrected", *usual)), (False, usual)):
+        rows = [one for one in corrections if (one["kind"] != Kind.TOPICS.value) is is_stored]
+        upsert(conn, correction, rows, keys=("place_id", "kind", "ref"), update=update_columns)
     upsert(conn, apart, pairs, keys=("place_id", "kind", "ref", "city_id"), update=())
     if taken:
         _move_on(conn, chosen, choice, own_value, until=until, now=now)

@@ -6,7 +6,7 @@ its first edit there wins again, by the ordinary table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,10 +15,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from gateway.domain.city import AbsenceAtom, Atom, CommentAtom, FinalAtom, HomeworkAtom, MarkAtom, TopicsAtom
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import LEFT_TO_CITY
-from gateway.domain.records import Record, digest_of, to_body
-from gateway.mapping.atoms import with_atom
+from gateway.mapping.atoms import atom_digest, atom_of_intent, with_atom
 from gateway.mapping.mesh import Mapped
-from gateway.reconcile.tables import apart, correction, discrepancy, discrepancy_step
+from gateway.reconcile.tables import apart, correction, discrepancy, discrepancy_step, record
 
 ATOM_TYPES: Mapping[str, type[Atom]] = {
     Kind.MARK.value: MarkAtom,
@@ -37,7 +36,7 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     """One decision about a record of ours.
 
     Attributes:
-        corrected: Digest of the portal's record that was corrected.
+        corrected: Digest of the portal's record that was corrected; of topics, of what was meant for the city.
         atom: What is meant instead; None = the record is left to the city.
     """
 
@@ -88,19 +87,48 @@ class Corrected(msgspec.Struct, frozen=True):
     ended: Mapping[tuple[str, str], Correction]
 
 
+def load_digests(
+    conn: Connection, place_id: int, found: Mapping[tuple[str, str], Correction], mapped: Sequence[Mapped]
+) -> dict[tuple[str, str], bytes]:
+    """Load what stands now in the place of the records that were corrected: (kind, ref) → digest.
+
+    As it is stored: a record of a second source is mapped with its references led to the first one's people. A group's
+    topics are no stored record; they are what mapping makes of them.
+    """
+    wanted = [item for item in mapped if (item.kind.value, item.ref) in found]
+    digests = {
+        (item.kind.value, item.ref): atom_digest(atom_of_intent(item.intent))
+        for item in wanted
+        if item.kind is Kind.TOPICS and item.intent is not None
+    }
+    stored = [item for item in wanted if item.kind is not Kind.TOPICS]
+    if stored:
+        rows = conn.execute(
+            select(record.c.kind, record.c.ref, record.c.digest).where(
+                record.c.place_id == place_id,
+                record.c.kind.in_({item.kind.value for item in stored}),
+                record.c.ref.in_([item.ref for item in stored]),
+                record.c.gone.is_(None),
+            )
+        )
+        digests |= {(row.kind, row.ref): row.digest for row in rows}
+    return digests
+
+
 def apply_corrections(
-    found: Mapping[tuple[str, str], Correction], records: Iterable[Record], mapped: Sequence[Mapped]
+    found: Mapping[tuple[str, str], Correction],
+    digests: Mapping[tuple[str, str], bytes],
+    mapped: Sequence[Mapped],
 ) -> Corrected:
     """Lay corrections over what mapping says. Pure; those that end are ended by `end_corrections`.
 
     Args:
         found: From `load_corrections`.
-        records: The portal's records that were mapped.
-        mapped: What mapping says of them.
+        digests: From `load_digests`.
+        mapped: What mapping says.
     """
-    if not found:
+    if not digests:
         return Corrected(mapped, {})
-    digests = {key: digest_of(to_body(item)) for item in records if (key := (item.kind.value, item.ref)) in found}
     ended = {key: found[key] for key, digest in digests.items() if digest != found[key].corrected}
     laid = [
         lay_over(item, found[key]) if (key := (item.kind.value, item.ref)) in digests and key not in ended else item

@@ -37,6 +37,7 @@ from gateway.reconcile.tables import (
     shadow,
 )
 from gateway.reconcile.undone import load_undone_by
+from gateway.report.entered import Entered, load_entered
 from gateway.report.life import STATE_WORDS, Event, city_atom, iter_events, local_words, record_of
 from gateway.report.plan_view import Words
 
@@ -56,6 +57,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: One sentence, never more than is known.
         whose_move: The post whose turn it is; empty where nobody has to do anything.
+        entered: Who brought it in.
         theirs_read_at: When the city's scope of it was last read whole; None = never: then nothing is called missing.
     """
 
@@ -75,6 +77,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     theirs_read_at: datetime | None
     city_id: int | None
     rule_version: str
+    entered: Entered
     steps: Sequence[Step]
     events: Sequence[Event]
     discrepancy_id: int | None
@@ -165,6 +168,7 @@ def load_passport(conn: Connection, place_id: int, kind: str, ref: str) -> Passp
         theirs_read_at=ground.theirs_read_at,
         city_id=None if ground.base is None else ground.base.city_id,
         rule_version="" if ground.decision is None else ground.decision.rule_version,
+        entered=load_entered(conn, place_id, kind, ref, intent=meant, words=words),
         steps=_build_steps(conn, place_id, kind, ref, ground, words, ours),
         events=sorted(
             iter_events(conn, place_id, kind, ref, words, discrepancy_id=discrepancy_id), key=lambda event: event.at

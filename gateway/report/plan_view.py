@@ -44,6 +44,7 @@ from gateway.domain.records import (
     Topics,
 )
 from gateway.mapping.links import load_links
+from gateway.queue.deeds import CITY_TEACHER
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory, decision, record
@@ -85,6 +86,7 @@ _OWNERS = {
     "admin": "администратор",
     "city_helpdesk": "поддержка города",
 }
+_POSTS = {**_OWNERS, "methodist": "методист", "office": "канцелярия"}
 _VERBS = {"create": "поставить", "change": "исправить на", "delete": "удалить"}
 _CATEGORY_WORDS = {
     "adopted": "уже стоит, связать",
@@ -154,6 +156,7 @@ class Words:
         self._forms: Mapping[int, str] = {form.id: form.name for form in directory.forms} if directory else {}
         self._groups = {group.id: group for group in directory.groups} if directory else {}
         self._periods = directory.periods if directory else ()
+        self._teachers = {teacher.id: teacher for teacher in directory.teachers} if directory else {}
 
     def line(self, row: Row[Any]) -> PlanLine:
         """Put one decision row into words."""
@@ -188,6 +191,16 @@ class Words:
             pupil=full_name(person) if person else (WHOLE_GROUP if kind in _OF_A_GROUP else UNKNOWN_PUPIL),
             subject=self._subject(intent),
         )
+
+    def who(self, code: str) -> str:
+        """Name whoever brought something in: a person of the school, a post, a teacher of the city, an account."""
+        if code in self._people:
+            return full_name(self._people[code])
+        number = code.removeprefix(CITY_TEACHER)
+        if number != code and number.isdecimal():
+            teacher = self._teachers.get(int(number))
+            return f"учитель № {number}" if teacher is None else f"{teacher.last_name} {teacher.first_name}"
+        return _POSTS.get(code, code)
 
     def period_left(self, intent: Intent | None, on: date | None, now: datetime) -> timedelta | None:
         """How long the marking period of a day of the group goes on; None where no period is known for it."""

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.discrepancies import Choice
 from gateway.domain.reasons import get_reason
+from gateway.flows import discrepancies
+from gateway.report.discrepancies import Sieve, load_lines
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
 
 COURSE = 2
@@ -252,6 +255,26 @@ def test_a_plan_that_a_person_changed_is_never_written_over(delivered: Any) -> N
 
     assert synced.planned.plan.by_reason["DRIFT"] == 1
     assert len(delivered.city.ledger()) == count
+
+
+def test_the_city_s_plan_that_was_chosen_stands_until_the_school_s_moves(delivered: Any) -> None:
+    plan = next(one for one in delivered.city.state()["lesson_plans"] if one["modules"])
+    for name in ("Вводный урок", "Вводный урок, часть 1"):
+        plan["modules"][0]["topics"][0]["lessons"][0]["name"] = name
+        delivered.city.human("change", "lesson_plan", id=plan["id"], modules=plan["modules"])
+        delivered.sync()
+        with delivered.gateway.store.read() as conn:
+            (line,) = load_lines(conn, delivered.place_id(), Sieve(), now=delivered.gateway.now())
+        discrepancies.choose(delivered.gateway, [line.id], Choice.THEIRS, reason="так решил учитель")
+        settled = delivered.sync()
+        assert not settled.delivered.sent
+        assert not {"DRIFT", "CONFLICT"} & settled.planned.plan.by_reason.keys()
+    sessions_of(delivered.world.portal)[0]["description"] = "Тема урока 1, заново"
+
+    delivered.through()
+
+    assert "Тема урока 1, заново" in {one["topic_name"] for one in delivered.city.state()["schedule_items"]}
+    delivered.assert_sound()
 
 
 def test_a_refused_final_mark_is_parked_with_words_and_the_rest_arrive(world: Any) -> None:

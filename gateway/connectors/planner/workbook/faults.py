@@ -74,13 +74,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the reader stands: a file, or a sheet of it.
 
     Attributes:
-        typed_by: Post of whoever filled the sheet in, where it says so; `on_behalf_of` at whose word.
+        typed_by: Post of whoever filled the sheet in, where it says so; `on_behalf_of` at whose word; `answers` who answers for it.
     """
 
     file: str
     sheet: str = ""
     typed_by: str = ""
     on_behalf_of: str = ""
+    answers: str = ""
 
     def fault(
         self,

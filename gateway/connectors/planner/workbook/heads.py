@@ -26,7 +26,7 @@ HEAD_ROWS = 40
 """How far down heads are looked for: a page of a plan has a title page's worth of lines above them."""
 _LIKE_SCORE = 84
 """Similarity of 100 from which a head is named as a likely misspelling; it decides nothing."""
-_LABELS = r"класс|предмет|учебный предмет|группа|подгруппа|внес|внёс|заполнил|заполнила|за кого|от имени"
+_LABELS = r"класс|предмет|учебный предмет|группа|подгруппа|внес|внёс|заполнил|заполнила|за кого|от имени|отвечает|ответственный"
 _TITLE = re.compile(rf"^({_LABELS})\s*[:\-–—]\s*(.*)$", re.IGNORECASE)
 _TITLE_ALONE = re.compile(rf"^({_LABELS})\s*:?$", re.IGNORECASE)
 _CLASS_INSIDE = re.compile(r"(?<![\w.])(\d{1,2}\s?[-–]?\s?[«\"]?[а-яa-z]?[»\"]?)[\s-]*класс", re.IGNORECASE)
@@ -38,6 +38,7 @@ _TITLE_KEYS = {
     "подгруппа": "group",
     **dict.fromkeys(("внес", "внёс", "заполнил", "заполнила"), "typed_by"),
     **dict.fromkeys(("за кого", "от имени"), "on_behalf_of"),
+    **dict.fromkeys(("отвечает", "ответственный"), "answers"),
 }
 _POSTS = {
     "учитель": "teacher",
@@ -58,7 +59,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     """What stands above a table or in the sheet's name: a class or grade as `words.find_class` names it, and so on.
 
     Attributes:
-        typed_by: Post of whoever filled it in; `on_behalf_of` at whose word.
+        typed_by: Post of whoever filled it in; `on_behalf_of` at whose word; `answers` who answers for it.
     """
 
     class_name: str | None = None
@@ -66,6 +67,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     typed_by: str = ""
     on_behalf_of: str = ""
+    answers: str = ""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -347,6 +349,7 @@ def find_title(sheet: str, above: Sequence[Row]) -> Title:
         group=found.get("group") or None,
         typed_by=_POSTS.get(found.get("typed_by", "").casefold(), ""),
         on_behalf_of=_POSTS.get(found.get("on_behalf_of", "").casefold(), ""),
+        answers=_POSTS.get(found.get("answers", "").casefold(), ""),
     )
 
 

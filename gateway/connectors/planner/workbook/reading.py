@@ -74,7 +74,9 @@ class SheetReading:
         if not self.is_empty:
             self.table: Table = find_table(sheet.title, first, reader.year)
             said = self.table.title
-            self.place = msgspec.structs.replace(place, typed_by=said.typed_by, on_behalf_of=said.on_behalf_of)
+            self.place = msgspec.structs.replace(
+                place, typed_by=said.typed_by, on_behalf_of=said.on_behalf_of, answers=said.answers
+            )
 
     @property
     def layout(self) -> LayoutName:

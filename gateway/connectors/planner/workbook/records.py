@@ -49,7 +49,7 @@ def stamp(names: Names, place: Place) -> dict[str, Any]:
     """
     return {
         "origins": {"*": "/".join(part for part in (names.source, place.file, place.sheet) if part)},
-        "entry": Entry(typed_by=place.typed_by, on_behalf_of=place.on_behalf_of, way="workbook"),
+        "entry": Entry(typed_by=place.typed_by, on_behalf_of=place.on_behalf_of, answers=place.answers, way="workbook"),
     }
 
 

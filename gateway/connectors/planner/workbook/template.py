@@ -33,6 +33,7 @@ _TITLES: dict[str, str] = {
     "group": "Группа:",
     "typed_by": "Внёс:",
     "on_behalf_of": "За кого:",
+    "answers": "Отвечает:",
 }
 _POSTS = ("учитель", "куратор", "методист", "завуч")
 _LEFT_OUT = frozenset({"full_name"})
@@ -100,7 +101,7 @@ class _Writer:
     def page_sheet(self, name: str) -> None:
         """A journal's page: pupils down, days across."""
         sheet = self._sheet(name)
-        at = self._write_titles(sheet, ("class", "subject", "group", "typed_by", "on_behalf_of"))
+        at = self._write_titles(sheet, ("class", "subject", "group", "typed_by", "on_behalf_of", "answers"))
         sheet.write_string(at, 0, "№", self._head)
         sheet.write_string(at, 1, "ФИО", self._head)
         sheet.write_comment(at, 1, "Как в списке класса")
@@ -152,7 +153,7 @@ class _Writer:
         for row, one in enumerate(titles):
             sheet.write_string(row, 0, _TITLES[one], self._label)
             sheet.write_blank(row, 1, None, self._text)
-            if one in ("typed_by", "on_behalf_of"):
+            if one in ("typed_by", "on_behalf_of", "answers"):
                 sheet.data_validation(row, 1, row, 1, {"validate": "list", "source": list(_POSTS)})
         return len(titles) + 1 if titles else 0
 

@@ -69,6 +69,7 @@ def to_late_comments(absences: Iterable[Absence]) -> list[LessonComment]:
         LessonComment(
             ref=_late_ref(one.ref),
             origins=one.origins,
+            entry=one.entry,
             pupil=one.pupil,
             lesson=one.lesson,
             group=one.group,

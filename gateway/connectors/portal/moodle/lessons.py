@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, TypeGuard
 
+import msgspec
+
 from gateway.connectors.portal.moodle import wire
 from gateway.connectors.portal.moodle.dates import from_unix
 from gateway.connectors.portal.moodle.directory import WHOLE_COURSE, CourseDirectory, user_ref
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import RecordError
-from gateway.domain.records import Absence, Lesson
+from gateway.domain.records import Absence, Entry, Lesson
 from gateway.settings import AttendanceStatuses
 
 ONLINE_WORDS = ("онлайн", "дистанц")
@@ -166,12 +168,18 @@ def _add_absences(
                 Absence(
                     ref=ref,
                     origins={"*": f"{portal}/session/{session.id}"},
+                    entry=_entry(session),
                     pupil=user_ref(row.studentid),
                     lesson=lesson,
                     group=group,
                     form=form,
                 )
             )
+
+
+def _entry(session: wire.Session) -> Entry | msgspec.UnsetType:
+    """Whoever took the session last; the plugin keeps no other typist. 0 = it was never taken."""
+    return Entry(typed_by=user_ref(session.lasttakenby), way="portal") if session.lasttakenby else msgspec.UNSET
 
 
 def absence_form(acronym: str | None, statuses: AttendanceStatuses) -> Literal["absent", "excused", "late"] | None:

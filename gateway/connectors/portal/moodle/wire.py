@@ -192,6 +192,7 @@ class Session(Wire):
     sessdate: int
     duration: int
     description: str | None = None
+    lasttakenby: NumberText | None = None
     statuses: list[Status]
     attendance_log: list[LogRow]
 
