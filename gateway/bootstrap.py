@@ -357,6 +357,7 @@ def build_lane_limits(settings: GatewaySettings) -> LaneLimits:
         delete_count=school.guard_delete_count,
         past_count=school.guard_past_count,
         average_shift=school.guard_average_shift,
+        period_mark_count=school.guard_period_mark_count,
         average_marks=school.guard_average_marks,
         round_up_from=school.guard_round_up_from,
     )

@@ -35,6 +35,7 @@ class Action(StrEnum):
     RUNS_UNDO = "runs.undo"  # a plan that takes a run back; it goes out by approval like any other
     SYNC_START = "sync.start"
     PLANS_READ = "plans.read"  # counters, guards, state
+    PLANS_IMPACT = "plans.impact"  # averages of classes before and after
     ITEMS_READ = "items.read"  # lines of a plan
     PLANS_PROPOSE = "plans.propose"
     PLANS_APPROVE = "plans.approve"
@@ -127,6 +128,8 @@ ROWS: tuple[Row, ...] = (
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.PLANS_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
         methodist=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL, inspector=SCHOOL),
+    Row(action=Action.PLANS_IMPACT, operator=True, deputy_head=SCHOOL, director=SCHOOL, auditor=SCHOOL,
+        inspector=SCHOOL),
     Row(action=Action.ITEMS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
     Row(action=Action.PLANS_PROPOSE, curator=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),

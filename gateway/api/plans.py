@@ -17,7 +17,7 @@ from gateway.flows import approval
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.plan import SealedPlan, find_plan_id
 from gateway.report.decisions import load_decisions
-from gateway.report.guards import judge_plan
+from gateway.report.guards import PlanImpact, judge_plan, load_plan_impact
 from gateway.report.overview import get_seen_plan, load_seen_plans
 from gateway.report.plan_view import PlanLine
 
@@ -54,6 +54,15 @@ def list_guards(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS
         found = get_seen_plan(conn, asked.scope, asked.place_id, number)
         rows = [*found.guards, *judge_plan(conn, asked.place_id, found, limits, with_impact=asked.scope.is_whole)]
     return send_page(rows, None)
+
+
+@routes.get("/plans/{number}/impact", response_model=shape_of(PlanImpact))
+def show_impact(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS_IMPACT))]) -> Response:
+    """Что план значит: средние классов и итоги периодов до и после, одной фразой и строками."""
+    limits = build_lane_limits(asked.gateway.settings)
+    with asked.gateway.store.read() as conn:
+        get_seen_plan(conn, asked.scope, asked.place_id, number)
+        return send(load_plan_impact(conn, asked.place_id, number, limits))
 
 
 @routes.get("/plans/{number}/items", response_model=page_of(PlanLine))

@@ -61,6 +61,11 @@ def try_command(
     create_ratio: RatioOption = None,
     first_count: CountOption = None,
     past_count: CountOption = None,
+    average_shift: Annotated[
+        float | None, typer.Option(min=0, help="Вместо настройки school.guard_average_shift: сдвиг среднего, 0.3.")
+    ] = None,
+    average_marks: CountOption = None,
+    period_mark_count: CountOption = None,
     minimum_count: CountOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,6 +78,9 @@ def try_command(
         "create_ratio": create_ratio,
         "first_count": first_count,
         "past_count": past_count,
+        "average_shift": average_shift,
+        "average_marks": average_marks,
+        "period_mark_count": period_mark_count,
         "minimum_count": minimum_count,
     }
     with opened(config, is_quiet=True) as gateway:

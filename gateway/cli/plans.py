@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
+from gateway.bootstrap import build_lane_limits
 from gateway.cli.context import (
     OUT,
     ClassOption,
@@ -37,6 +38,7 @@ from gateway.queue.approval import Choose, approve
 from gateway.queue.outbox import release
 from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_plan
+from gateway.report.guards import load_plan_impact
 from gateway.report.plan_view import PlanLine, iter_plan_lines
 
 plan_app = typer.Typer(help="План: построить, показать, утвердить.", invoke_without_command=True)
@@ -107,10 +109,12 @@ def show_command(
         plan = _find(gateway, plan_hash)
         with gateway.store.read() as conn:
             lines = list(iter_plan_lines(conn, plan.place_id, plan.id, category=category, reason=reason))
+            impact = load_plan_impact(conn, plan.place_id, plan.id, build_lane_limits(gateway.settings))
         if as_json:
-            print_json({**_to_json(plan), "lines": lines})
+            print_json({**_to_json(plan), "impact": impact, "lines": lines})
             return
         _print_plan(plan)
+        OUT.print(escape(f"Что это значит: {impact.sentence}"))
         OUT.print(_tree(lines))
         if plan.state == PlanState.WAITING:
             OUT.print(f"Утвердить: gateway plan approve {plan.hash[:12]} --reason «почему»")

@@ -73,6 +73,7 @@ GUARD_WORDS = {
     "lane_deletes": "удаления",
     "past_period": "закончившийся период",
     "average": "средний балл",
+    "period_mark": "итог периода",
 }
 PLAN_STATES = {
     "waiting_approval": "ждёт утверждения",

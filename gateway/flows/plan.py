@@ -39,7 +39,8 @@ from gateway.queue.outbox import load_busy
 from gateway.reconcile.bindings import load_correcting
 from gateway.reconcile.compare import Category
 from gateway.reconcile.holds import keep_back
-from gateway.reconcile.lanes import OP_OF_GUARD, LaneLimits, judge_impact, judge_lanes
+from gateway.reconcile.impact import judge_impact
+from gateway.reconcile.lanes import OP_OF_GUARD, LaneLimits, judge_lanes
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
 from gateway.reconcile.plan_lanes import load_impacts, load_lane_scopes, load_lane_shares
 from gateway.reconcile.resolve import NO_CALLS, ScopeDecision, Shared

@@ -2,11 +2,9 @@
 
 Pure. `guard` looks at one scope (kind × group) while it is decided; ten scopes that each stay under its limits may still
 turn a class over together. A limit is a share and an absolute count: a share bites only above the minimum, a count always.
-Impact looks at the meaning: how far a class's average in a subject would move, and how many pupils' rounded mean, by
-changes and deletes of delivered marks; new marks move averages every day and are not judged.
+What a plan means for averages is judged by `impact`, within the same limits.
 
-Source: Clever's thresholds (shares); Entra (500 deletes, an absolute count); city-journal.md R8 (weighted mean), R9 (rounding
-is the school's own).
+Source: Clever's thresholds (shares); Entra (500 deletes, an absolute count).
 """
 
 from __future__ import annotations
@@ -20,7 +18,11 @@ from gateway.reconcile.guard import GuardRow, Verdict
 
 WHOLE_SCHOOL = "*"
 AVERAGE = "average"
-"""The guard whose rows tell a class's average, which is not for everybody's eyes."""
+"""The guard whose rows tell a class's average."""
+PERIOD_MARK = "period_mark"
+"""The guard whose rows tell how many pupils' period marks would be others."""
+OF_MEANING = (AVERAGE, PERIOD_MARK)
+"""Guards whose rows are not for everybody's eyes."""
 
 
 OP_OF_GUARD: Mapping[str, str] = {
@@ -29,6 +31,7 @@ OP_OF_GUARD: Mapping[str, str] = {
     "lane_changes": "change",
     "past_period": "change",
     AVERAGE: "change",
+    PERIOD_MARK: "change",
 }
 """What a guard that says hold puts behind its gate, in its lane and no other; deletes wait behind their own in any case."""
 
@@ -44,6 +47,7 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
         delete_count: Most deletes of a lane, whatever their share.
         past_count: Most changes and deletes dated in a period that has ended.
         average_shift: Largest move of a class's average in a subject, in marks.
+        period_mark_count: Most pupils of a class whose period mark in a subject would be another.
         average_marks: Impact is silent until a class has so many marks in the subject.
         round_up_from: Fraction from which a mean is rounded up, 0.5 or the school's own (R9).
     """
@@ -57,6 +61,7 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     delete_count: int
     past_count: int
     average_shift: float
+    period_mark_count: int
     average_marks: int
     round_up_from: float
 
@@ -85,25 +90,6 @@ class LaneShare(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.kind}|{self.class_name}"
 
 
-class MarkCell(msgspec.Struct, frozen=True):
-    """A delivered mark as an average counts it."""
-
-    pupil: int
-    value: float
-    weight: int
-
-
-class Impact(msgspec.Struct, frozen=True, kw_only=True):
-    """How the journal of one class in one subject would read after a plan; means to two decimals, None where none is left."""
-
-    class_name: str
-    subject: str
-    marks: int
-    before: float | None
-    after: float | None
-    pupils_moved: int
-
-
 def judge_lanes(shares: Iterable[LaneShare], limits: LaneLimits) -> list[GuardRow]:
     """Judge every lane; one row a guard, also where it passes, so that a table shows how far each is from its limit."""
     rows: list[GuardRow] = []
@@ -125,87 +111,9 @@ def judge_lanes(shares: Iterable[LaneShare], limits: LaneLimits) -> list[GuardRo
     return rows
 
 
-def judge_impact(impacts: Iterable[Impact], limits: LaneLimits) -> list[GuardRow]:
-    """Judge what a plan means for averages; a class with few marks in a subject is not judged."""
-    rows = []
-    for one in impacts:
-        if one.marks < limits.average_marks or one.before is None:
-            continue
-        moved = abs((one.after if one.after is not None else 0.0) - one.before)
-        actual = f"{one.before:.2f} → {'–' if one.after is None else f'{one.after:.2f}'}, итог у {one.pupils_moved}"
-        rows.append(
-            GuardRow(
-                guard=AVERAGE,
-                scope=f"mark|{one.class_name}|{one.subject}",
-                limit=f"не больше {limits.average_shift:.2f}",
-                actual=actual,
-                verdict="hold" if moved > limits.average_shift else "pass",
-                override="deputy_head",
-            )
-        )
-    return rows
-
-
-def build_impact(
-    class_name: str,
-    subject: str,
-    before: Mapping[str, MarkCell],
-    changes: Mapping[str, MarkCell | None],
-    *,
-    round_up_from: float,
-) -> Impact:
-    """Say how a class's journal in a subject reads before and after.
-
-    Args:
-        before: Record ref → delivered mark.
-        changes: Record ref → the mark as it would be, or None where it would be deleted; refs that are not in `before`
-            are new marks and are left out.
-        round_up_from: Fraction from which a pupil's mean is rounded up.
-    """
-    after = dict(before)
-    for ref, cell in changes.items():
-        if ref not in before:
-            continue
-        if cell is None:
-            del after[ref]
-        else:
-            after[ref] = cell
-    pupils = {cell.pupil for cell in before.values()}
-    moved = sum(
-        _rounded(before.values(), pupil, round_up_from) != _rounded(after.values(), pupil, round_up_from)
-        for pupil in pupils
-    )
-    return Impact(
-        class_name=class_name,
-        subject=subject,
-        marks=len(before),
-        before=mean_of(before.values()),
-        after=mean_of(after.values()),
-        pupils_moved=moved,
-    )
-
-
-def mean_of(cells: Iterable[MarkCell]) -> float | None:
-    """Weighted mean to two decimals, None of nothing (R8)."""
-    found = list(cells)
-    weight = sum(cell.weight for cell in found)
-    return round(sum(cell.value * cell.weight for cell in found) / weight, 2) if weight else None
-
-
-def round_mean(mean: float, round_up_from: float) -> int:
-    """The mark that a mean comes to: 3.5 is 4 where rounding up begins at 0.5, and 3 where it begins at 0.51 (R9)."""
-    whole = int(mean)
-    return whole + (round(mean - whole, 2) >= round_up_from)
-
-
 def is_past(on: date | None, ends_on: date | None, today: date) -> bool:
     """Whether a record's day lies in a period that has ended."""
     return on is not None and ends_on is not None and ends_on < today
-
-
-def _rounded(cells: Iterable[MarkCell], pupil: int, round_up_from: float) -> int | None:
-    mean = mean_of(cell for cell in cells if cell.pupil == pupil)
-    return None if mean is None else round_mean(mean, round_up_from)
 
 
 def _judge_share(

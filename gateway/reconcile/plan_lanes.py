@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, and_, case, func, select
 
 from gateway.connectors.port import CityDirectory
-from gateway.domain.city import CityGroup, MarkIntent
+from gateway.domain.city import CityGroup, CityPeriod, MarkIntent
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import MARKED_HOLD, NO_CHANGE, UNDONE
-from gateway.reconcile.lanes import WHOLE_SCHOOL, Impact, LaneLimits, LaneShare, MarkCell, build_impact, is_past
+from gateway.mapping.values import FIVE
+from gateway.reconcile.impact import Impact, MarkCell, build_impact
+from gateway.reconcile.lanes import WHOLE_SCHOOL, LaneLimits, LaneShare, is_past
 from gateway.reconcile.shadow import city_scope
 from gateway.reconcile.tables import base, city_directory, decision, decision_scope
+
+_POINTS = {"five": 5, "ten": 10, "hundred": 100}
+"""Largest mark of a grade system; one that has none (зачёт) counts in no average."""
 
 
 def load_lane_shares(
@@ -104,37 +110,41 @@ def load_lane_scopes(conn: Connection, place_id: int, plan_id: int, lane: str) -
 
 
 def load_impacts(conn: Connection, place_id: int, plan_id: int, limits: LaneLimits) -> list[Impact]:
-    """Say how averages would move by a plan's changes and deletes of delivered marks, a class and subject each.
+    """Say how averages and period marks would move by a plan's changes and deletes of delivered marks, a class and subject each.
 
-    Marks are those delivered by now: for a plan of today what it meets, for an old one what stands since.
+    Marks that the plan leaves alone are those delivered by now; its own are taken as they stood when it was made, so that
+    an old plan tells what it meant.
     """
     classes = _Classes(conn, place_id)
-    changes: dict[str, dict[str, MarkCell | None]] = defaultdict(dict)
+    rows: dict[str, list[Any]] = defaultdict(list)
     for row in conn.execute(
-        select(decision.c.scope, decision.c.ref, decision.c.op, decision.c.intent).where(
+        select(decision.c.scope, decision.c.ref, decision.c.op, decision.c.intent, decision.c.old).where(
             decision.c.plan_id == plan_id,
             decision.c.kind == Kind.MARK.value,
             decision.c.op.in_(("change", "delete")),
-            decision.c.reason.not_in((MARKED_HOLD, UNDONE)),
             decision.c.base.is_not(None),
         )
     ):
-        changes[row.scope][row.ref] = None if row.op == "delete" or row.intent is None else _cell_of(row.intent)
+        rows[row.scope].append(row)
     impacts = []
-    for scope, by_ref in sorted(changes.items()):
+    for scope, mine in sorted(rows.items()):
         stored = conn.execute(
             select(base.c.ref, base.c.intent).where(
                 and_(base.c.place_id == place_id, base.c.scope == scope, base.c.kind == Kind.MARK.value)
             )
         )
-        before = {row.ref: cell for row in stored if (cell := _cell_of(row.intent)) is not None}
+        standing = {row.ref: row.intent for row in stored} | {row.ref: row.old for row in mine if row.old is not None}
+        before = {ref: cell for ref, body in standing.items() if (cell := classes.cell_of(scope, body)) is not None}
         group = classes.group_of(scope)
         impacts.append(
             build_impact(
                 classes.of_scope(scope),
                 "" if group is None else group.subject_name,
                 before,
-                by_ref,
+                {
+                    row.ref: None if row.op == "delete" or row.intent is None else classes.cell_of(scope, row.intent)
+                    for row in mine
+                },
                 round_up_from=limits.round_up_from,
             )
         )
@@ -151,6 +161,7 @@ class _Classes:
         directory = None if body is None else msgspec.json.decode(body, type=CityDirectory)
         self._groups: Mapping[int, CityGroup] = {} if directory is None else {one.id: one for one in directory.groups}
         self._periods = () if directory is None else directory.periods
+        self._systems = {} if directory is None else {one.id: one.grade_system for one in directory.forms}
 
     def group_of(self, scope: str) -> CityGroup | None:
         kind, _, named = scope.partition("|")
@@ -163,10 +174,27 @@ class _Classes:
         return "—" if group is None else group.class_name or "—"
 
     def period_end(self, scope: str, on: date) -> date | None:
+        period = self._find_period(scope, on)
+        return None if period is None else period.ends_on
+
+    def cell_of(self, scope: str, body: bytes) -> MarkCell | None:
+        """A mark as an average counts it; one that is no number (зачёт, н) counts in none."""
+        mark = msgspec.json.decode(body, type=MarkIntent)
+        points = _POINTS.get(self._systems.get(mark.form_id, "five"))
+        try:
+            value = float(mark.value.replace(",", "."))
+        except ValueError:
+            return None
+        if points is None:
+            return None
+        period = self._find_period(scope, mark.on)
+        return MarkCell(mark.pupil_id, value * FIVE / points, mark.weight, 0 if period is None else period.id)
+
+    def _find_period(self, scope: str, on: date) -> CityPeriod | None:
         group = self.group_of(scope)
         return next(
             (
-                period.ends_on
+                period
                 for period in self._periods
                 if group is not None
                 and period.schedule_id == group.schedule_id
@@ -174,12 +202,3 @@ class _Classes:
             ),
             None,
         )
-
-
-def _cell_of(intent: bytes) -> MarkCell | None:
-    """A mark as an average counts it; one that is no number (зачёт, н) counts in none."""
-    mark = msgspec.json.decode(intent, type=MarkIntent)
-    try:
-        return MarkCell(mark.pupil_id, float(mark.value.replace(",", ".")), mark.weight)
-    except ValueError:
-        return None

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, select
 
 from gateway.domain.clock import moscow_day
 from gateway.reconcile.guard import GuardRow
-from gateway.reconcile.lanes import LaneLimits, judge_impact, judge_lanes
+from gateway.reconcile.impact import Impact, judge_impact, tell_impact
+from gateway.reconcile.lanes import LaneLimits, judge_lanes
 from gateway.reconcile.plan import SealedPlan, load_plan
 from gateway.reconcile.plan_lanes import load_impacts, load_lane_shares
 from gateway.reconcile.tables import plan
@@ -59,12 +60,25 @@ def judge_plan(
     return rows
 
 
+class PlanImpact(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan means: one sentence, and a row for each class and subject with changes or deletes of delivered marks."""
+
+    sentence: str
+    classes: list[Impact]
+
+
+def load_plan_impact(conn: Connection, place_id: int, plan_id: int, limits: LaneLimits) -> PlanImpact:
+    """Say what a stored plan means for averages and period marks."""
+    impacts = load_impacts(conn, place_id, plan_id, limits)
+    return PlanImpact(sentence=tell_impact(impacts), classes=impacts)
+
+
 def iter_trials(
     conn: Connection, place_id: int, *, since: datetime, limits: LaneLimits, tried: LaneLimits
 ) -> Iterator[Trial]:
     """Judge every real plan since a moment by today's limits and by others, the oldest first.
 
-    Averages are left out: they would be counted over marks that stand today, not over those of that night.
+    For averages the plan's own marks are taken as they stood that night, the others as they stand today.
     """
     numbers = conn.execute(
         select(plan.c.id)
@@ -79,13 +93,14 @@ def iter_trials(
     for number in list(numbers):
         found = load_plan(conn, number)
         shares = load_lane_shares(conn, place_id, number, today=moscow_day(found.created_at))
+        impacts = load_impacts(conn, place_id, number, limits)
         yield Trial(
             plan_id=number,
             plan_hash=found.hash,
             created_at=found.created_at,
             items=sum(found.counters.get(name, 0) for name in ("create", "update", "delete")),
-            held=_held(judge_lanes(shares, limits)),
-            held_then=_held(judge_lanes(shares, tried)),
+            held=_held([*judge_lanes(shares, limits), *judge_impact(impacts, limits)]),
+            held_then=_held([*judge_lanes(shares, tried), *judge_impact(impacts, tried)]),
         )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from gateway.access.roles import Reach
 from gateway.access.scope import Scope, account_code
 from gateway.domain.errors import NotVisibleError
-from gateway.reconcile.lanes import AVERAGE
+from gateway.reconcile.lanes import OF_MEANING
 from gateway.reconcile.plan import SealedPlan, load_plan
 from gateway.reconcile.tables import plan, run
 
@@ -74,7 +74,7 @@ def _seen(scope: Scope, found: SealedPlan) -> SealedPlan:
     """A plan's counters are of the whole school and of nobody; the average of a class is not for every teacher."""
     if scope.is_whole:
         return found
-    return msgspec.structs.replace(found, guards=[row for row in found.guards if row.guard != AVERAGE])
+    return msgspec.structs.replace(found, guards=[row for row in found.guards if row.guard not in OF_MEANING])
 
 
 def _runs(scope: Scope, place_id: int):  # type: ignore[no-untyped-def]  # a select of all columns

@@ -69,8 +69,10 @@ class SchoolSettings(Group):
     """Most changes and deletes dated in a marking period that has ended: period marks were given by them."""
     guard_average_shift: float = Field(default=0.3, gt=0)
     """Largest move of a class's average in a subject by changes and deletes, in marks: a third of a mark for thirty pupils at once."""
+    guard_period_mark_count: int = Field(default=0, ge=0)
+    """Most pupils of a class whose period mark in a subject (weighted mean, rounded) changes and deletes would move: any such pupil is looked at by default."""
     guard_average_marks: int = Field(default=30, ge=1)
-    """Averages are not judged until a class has so many delivered marks in the subject: one mark moves few of them far."""
+    """Averages and period marks are not judged until a class has so many delivered marks in the subject: one mark moves few of them far."""
     guard_round_up_from: float = Field(default=0.5, gt=0, lt=1)
     """Fraction from which a pupil's mean is rounded up to count whose mark would change; the city's schools set their own."""
     backtest_fresh_hours: float = Field(default=24.0, gt=0)

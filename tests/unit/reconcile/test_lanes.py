@@ -13,17 +13,17 @@ from sqlalchemy import Connection, insert
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityGroup, CityPeriod, CityYear, MarkIntent
 from gateway.mapping.tables import place
-from gateway.reconcile.lanes import (
+from gateway.reconcile.impact import (
+    NOTHING,
     Impact,
-    LaneLimits,
-    LaneShare,
     MarkCell,
     build_impact,
     judge_impact,
-    judge_lanes,
     mean_of,
     round_mean,
+    tell_impact,
 )
+from gateway.reconcile.lanes import LaneLimits, LaneShare, judge_lanes
 from gateway.reconcile.plan_lanes import load_impacts, load_lane_shares
 from gateway.reconcile.tables import base, city_directory, decision, decision_scope, plan
 from gateway.report.guards import iter_trials
@@ -40,6 +40,7 @@ LIMITS = LaneLimits(
     delete_count=50,
     past_count=0,
     average_shift=0.3,
+    period_mark_count=0,
     average_marks=10,
     round_up_from=0.5,
 )
@@ -133,9 +134,44 @@ def test_a_class_average_that_falls_by_more_than_the_limit_is_held_and_a_small_c
     impact = build_impact("7А", "Алгебра", before, changes, round_up_from=0.5)
 
     assert (impact.before, impact.after, impact.pupils_moved) == (5.0, 4.67, 1)
-    assert [row.verdict for row in judge_impact([impact], LIMITS)] == ["hold"]
+    assert [(row.guard, row.verdict) for row in judge_impact([impact], LIMITS)] == [
+        ("average", "hold"),
+        ("period_mark", "hold"),
+    ]
     few = msgspec.structs.replace(impact, marks=9)
     assert judge_impact([few], LIMITS) == []
+
+
+def test_a_period_mark_is_of_its_period_and_a_pupil_whose_mean_moves_within_a_mark_is_none() -> None:
+    before = {
+        "a": MarkCell(1, 5.0, 1, period=1),
+        "b": MarkCell(1, 4.0, 1, period=1),
+        "c": MarkCell(1, 3.0, 2, period=2),
+        "d": MarkCell(2, 4.0, 1, period=1),
+    }
+    changes: dict[str, MarkCell | None] = {"b": MarkCell(1, 3.0, 1, period=1), "d": None}
+    impact = build_impact("7А", "Алгебра", before, changes, round_up_from=0.5)
+    still = build_impact("7А", "Алгебра", before, {"a": MarkCell(1, 5.0, 2, period=1)}, round_up_from=0.5)
+
+    assert (impact.changed, impact.deleted, impact.pupils_moved, impact.moves) == (1, 1, 2, {"4→–": 1, "5→4": 1})
+    assert (still.pupils_moved, still.moves) == (0, {})
+    wide = msgspec.structs.replace(LIMITS, average_marks=1, period_mark_count=2, average_shift=5.0)
+    assert [row.verdict for row in judge_impact([impact], wide)] == ["pass", "pass"]
+    narrow = msgspec.structs.replace(wide, period_mark_count=1)
+    assert [row.verdict for row in judge_impact([impact], narrow)] == ["pass", "hold"]
+
+
+def test_the_sentence_names_the_classes_a_plan_means_most_for_and_counts_the_rest() -> None:
+    def of(number: int, moved: int) -> Impact:
+        return Impact(
+            class_name=f"{number}А", subject="Алгебра", marks=1, changed=1, before=4.0, after=3.5, pupils_moved=moved
+        )
+
+    told = tell_impact([of(number, moved=int(number == 9)) for number in range(1, 10)])
+
+    assert told.startswith("9А Алгебра: исправить 1, средний 4.00 → 3.50, итог периода у 1")
+    assert told.endswith("; и ещё классов и предметов: 4")
+    assert tell_impact([]) == NOTHING
 
 
 def test_the_last_marks_of_a_class_that_would_go_are_a_move_of_the_whole_average() -> None:
@@ -234,7 +270,19 @@ def test_a_stored_plan_tells_what_it_means_for_the_average_of_a_class(planned: S
     with planned.read() as conn:
         impacts = load_impacts(conn, 1, 1, LIMITS)
 
-    assert impacts == [Impact(class_name="7А", subject="Алгебра", marks=12, before=5.0, after=3.0, pupils_moved=8)]
+    assert impacts == [
+        Impact(
+            class_name="7А",
+            subject="Алгебра",
+            marks=12,
+            changed=8,
+            before=5.0,
+            after=3.0,
+            pupils_moved=8,
+            moves={"5→2": 8},
+        )
+    ]
+    assert tell_impact(impacts) == "7А Алгебра: исправить 8, средний 5.00 → 3.00, итог периода у 8 (5→2: 8)"
 
 
 def test_other_limits_are_tried_on_the_plans_of_past_nights_and_change_nothing(planned: Store) -> None:
@@ -246,5 +294,10 @@ def test_other_limits_are_tried_on_the_plans_of_past_nights_and_change_nothing(p
     assert first.newly_held == ["lane_changes mark|*", "lane_changes mark|7А"]
     assert first.newly_free == ["past_period mark|*", "past_period mark|7А"]
     assert "lane_creates mark|7Б" in set(first.held) & set(first.held_then)
-    assert second.held == ["past_period mark|*", "past_period mark|7А"]
+    assert second.held == [
+        "past_period mark|*",
+        "past_period mark|7А",
+        "average mark|7А|Алгебра",
+        "period_mark mark|7А|Алгебра",
+    ]
     assert second.newly_held == ["lane_changes mark|*", "lane_changes mark|7А"]
