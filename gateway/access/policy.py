@@ -47,6 +47,8 @@ class Action(StrEnum):
     QUEUE_READ = "queue.read"
     OPERATIONS_READ = "operations.read"
     OPERATIONS_REPLAY = "operations.replay"
+    PERIODS_READ = "periods.read"  # which periods are signed; nobody's name
+    PERIODS_SIGN = "periods.sign"  # sign a period of a class, open it until an hour
     SENDING_STOP = "sending.stop"
     SENDING_ALLOW = "sending.allow"
 
@@ -149,6 +151,9 @@ ROWS: tuple[Row, ...] = (
         deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
     Row(action=Action.OPERATIONS_REPLAY, operator=True, teacher=GROUP, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.PERIODS_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
+        methodist=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.PERIODS_SIGN, operator=True, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.SENDING_STOP, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.SENDING_ALLOW, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
 

@@ -136,6 +136,21 @@ class Begun(BaseModel):
     href: str
 
 
+class SignPeriod(Reason):
+    class_name: Word
+    period: Word
+
+
+class OpenPeriod(Reason):
+    until: AwareDatetime
+
+
+class LetLocked(Reason):
+    plan_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    pupils: Annotated[list[Word], Field(min_length=1, max_length=200)]
+    with_deletes: bool = False
+
+
 class Page(BaseModel, Generic[T]):
     """One page; `next` is the `after` of the one behind it, null on the last."""
 

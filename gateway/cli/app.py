@@ -24,6 +24,7 @@ from gateway.cli.journal import journal_app
 from gateway.cli.links import links_app
 from gateway.cli.mapping import mapping_app
 from gateway.cli.passport import passport_command
+from gateway.cli.periods import periods_app
 from gateway.cli.planner import planner_app
 from gateway.cli.plans import plan_app
 from gateway.cli.protocol import protocol_app
@@ -92,6 +93,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
 app.add_typer(discrepancies_app, name="discrepancies")
 app.add_typer(holds_app, name="holds")
+app.add_typer(periods_app, name="periods")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")

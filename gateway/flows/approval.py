@@ -124,7 +124,7 @@ def propose_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Propos
         plan_id=found.id,
         account_id=principal.account_id,
         proposed_at=now,
-        alone_from=now + _alone_after(gateway) if gateway.settings.school.single_approver else None,
+        alone_from=now + alone_after(gateway) if gateway.settings.school.single_approver else None,
     )
 
 
@@ -138,7 +138,7 @@ def approve_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Approv
     proposed_by, is_alone = None, False
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
-        _require_fresh(gateway, principal, now)
+        require_fresh(gateway, principal, now)
         found = _get_shown(conn, gateway, asked)
         if asked.needs_two:
             proposed_by, is_alone = _find_first(conn, gateway, principal, asked, now)
@@ -173,7 +173,12 @@ def _get_shown(conn: Connection, gateway: Gateway, asked: Asked) -> SealedPlan:
     return found
 
 
-def _require_fresh(gateway: Gateway, principal: Principal, now: datetime) -> None:
+def require_fresh(gateway: Gateway, principal: Principal, now: datetime) -> None:
+    """Refuse who has not proved his password a short while ago.
+
+    Raises:
+        PlanRefusedError: He has not.
+    """
     lasts = timedelta(minutes=gateway.settings.access.fresh_login_minutes)
     if principal.proved_at is None or now - principal.proved_at > lasts:
         raise PlanRefusedError("Подтвердите пароль заново, затем утвердите план", reason="LOGIN_NOT_FRESH")
@@ -187,9 +192,9 @@ def refuse_own_proposal(gateway: Gateway, principal: Principal, proposed_by: str
         SecondPersonError: It is his own, and the school has several approvers.
     """
     with gateway.store.read() as conn:
-        _require_fresh(gateway, principal, gateway.store.now(conn))
+        require_fresh(gateway, principal, gateway.store.now(conn))
         accounts = conn.execute(select(account.c.id, account.c.person_ref)).all()
-    own = {account_code(row.id) for row in accounts if _is_same_person(principal, row.id, row.person_ref)}
+    own = {account_code(row.id) for row in accounts if is_same_person(principal, row.id, row.person_ref)}
     if proposed_by in own and not gateway.settings.school.single_approver:
         raise SecondPersonError("Своё предложение включает другой человек")
 
@@ -209,12 +214,12 @@ def _find_first(
         .order_by(plan_proposal.c.id)
     ).all()
     enough = [row for row in rows if row.with_deletes >= asked.with_deletes and row.with_held >= asked.with_held]
-    others = [row for row in enough if not _is_same_person(principal, row.account_id, row.person_ref)]
+    others = [row for row in enough if not is_same_person(principal, row.account_id, row.person_ref)]
     if others:
         return account_code(others[-1].account_id), False
     if enough and gateway.settings.school.single_approver:
         own = enough[0]
-        may_from = own.proposed_at + _alone_after(gateway)
+        may_from = own.proposed_at + alone_after(gateway)
         proved_at = principal.proved_at
         if now < may_from or proved_at is None or proved_at < may_from:
             raise SecondPersonError(
@@ -225,12 +230,13 @@ def _find_first(
     raise SecondPersonError("Удаления и удержанное защитой утверждают двое: сначала план предлагает другой человек")
 
 
-def _is_same_person(principal: Principal, account_id: int, person_ref: str | None) -> bool:
+def is_same_person(principal: Principal, account_id: int, person_ref: str | None) -> bool:
     """One person with two accounts is one person, and so is he who acts in the other's place."""
     return account_id in (principal.account_id, principal.deputises_for) or (
         person_ref is not None and person_ref == principal.person_ref
     )
 
 
-def _alone_after(gateway: Gateway) -> timedelta:
+def alone_after(gateway: Gateway) -> timedelta:
+    """How long the only approver of a school waits before he confirms his own proposal."""
     return timedelta(minutes=gateway.settings.access.alone_after_minutes)

@@ -36,6 +36,7 @@ from gateway.mapping.versions import load_counting_rules
 from gateway.queue.by_hand import has_by_hand, settle_by_hand
 from gateway.queue.late import settle_late
 from gateway.queue.outbox import load_busy
+from gateway.queue.signed import Signed, keep_signed
 from gateway.reconcile.bindings import load_correcting
 from gateway.reconcile.compare import Category
 from gateway.reconcile.holds import keep_back
@@ -184,6 +185,8 @@ class _Planner:
             settle_by_hand=self._settle_by_hand if has_by_hand(gateway.store, ground.place_id) else None,
         )
         self._classes = classes_of_scopes(ground.directory.groups) if ground.holds else {}
+        with gateway.store.read() as conn:
+            self._locks = Signed().load(conn, ground.place_id, gateway.store.now(conn))
         self.problems: list[Problem] = []
 
     @property
@@ -288,9 +291,9 @@ class _Planner:
         )
 
     def _narrow_down(self, decided: ScopeDecision) -> ScopeDecision:
-        """Leave of a decision what was asked for, and let wait what people hold back or have to let out."""
+        """Leave of a decision what was asked for, and let wait what people hold back, have to let out, or have signed."""
         kept = keep_back(self._narrow(decided), self._ground.holds, self._classes, self._ground.undone)
-        return self._gate_corrections(kept) if self._ground.bound else kept
+        return keep_signed(self._gate_corrections(kept) if self._ground.bound else kept, self._locks)
 
     def _gate_corrections(self, decided: ScopeDecision) -> ScopeDecision:
         """What another version of the rules corrects goes out only when a person has seen it in a plan."""

@@ -125,7 +125,7 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
     with written_down(gateway, run_id):
         with gateway.store.write() as conn:
             place_id = gateway.place_id(conn)
-            approved = load_approved(conn, place_id)
+            approved = load_approved(conn, place_id, gateway.store.now(conn))
         for plan_id in approved:
             freshen(gateway, plan_id)
         released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, insert, or_, select, update
 
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
@@ -21,6 +21,7 @@ from gateway.domain.identifiers import Place
 from gateway.mapping.tables import place as place_table
 from gateway.mapping.versions import find_active
 from gateway.queue.ground import load_ground
+from gateway.queue.signed import LOCKED, Locks, Signed, find_locked, has_pass, lock_decisions, revive, stand_beside
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
 from gateway.reconcile.bindings import load_versions_of
@@ -37,15 +38,21 @@ CHUNK_ROWS = 500
 
 
 class Released(msgspec.Struct, frozen=True):
-    """What became of a plan's items."""
+    """What became of a plan's items; `locked` = kept in the plan, because their period is signed."""
 
     queued: int = 0
     adopted: int = 0
     dropped: int = 0
+    locked: int = 0
 
     def plus(self, other: Released) -> Released:
         """Sum of two chunks."""
-        return Released(self.queued + other.queued, self.adopted + other.adopted, self.dropped + other.dropped)
+        return Released(
+            self.queued + other.queued,
+            self.adopted + other.adopted,
+            self.dropped + other.dropped,
+            self.locked + other.locked,
+        )
 
 
 def release(
@@ -75,17 +82,19 @@ def release(
     with store.read() as conn:
         refuse_elsewhere(conn, place, plan_id)
         refuse_unusable(conn, store, plan_id)
-        gates = conn.execute(select(plan.c.open_gates).where(plan.c.id == plan_id)).scalar_one()
+        gates, place_id = conn.execute(select(plan.c.open_gates, plan.c.place_id).where(plan.c.id == plan_id)).one()
+    signed = Signed()
     total = Released()
     while True:
         with store.write() as conn:
+            stand_beside(conn, place_id)
             now = store.now(conn)
             rows = conn.execute(
                 select(decision)
                 .where(
                     decision.c.plan_id == plan_id,
                     decision.c.outcome.is_(None),
-                    decision.c.gate.in_(gates),
+                    or_(decision.c.gate.in_(gates), has_pass(now)),
                     or_(decision.c.op.is_not(None), decision.c.category == Category.ADOPTED.value),
                 )
                 .order_by(decision.c.seq)
@@ -98,16 +107,22 @@ def release(
                     .values(state=PlanState.USED)
                 )
                 return total
-            chunk = _release_chunk(conn, audit, place, plan_id, rows, lane=lane, actor=actor, now=now)
+            locks = signed.load(conn, place_id, now)
+            chunk = _release_chunk(conn, audit, place, plan_id, rows, locks, lane=lane, actor=actor, now=now)
         total = total.plus(chunk)
 
 
-def load_approved(conn: Connection, place_id: int) -> Sequence[int]:
-    """Load the plans that were approved and not released to their end."""
+def load_approved(conn: Connection, place_id: int, now: datetime) -> Sequence[int]:
+    """Load the plans that were approved, or some items of which were, and not released to their end."""
+    has_rest = exists().where(decision.c.plan_id == plan.c.id, decision.c.outcome.is_(None), has_pass(now))
     return (
         conn.execute(
             select(plan.c.id)
-            .where(plan.c.place_id == place_id, plan.c.state == PlanState.APPROVED, plan.c.epoch == get_epoch(conn))
+            .where(
+                plan.c.place_id == place_id,
+                plan.c.epoch == get_epoch(conn),
+                or_(plan.c.state == PlanState.APPROVED, and_(plan.c.state == PlanState.USED, has_rest)),
+            )
             .order_by(plan.c.id)
         )
         .scalars()
@@ -118,7 +133,7 @@ def load_approved(conn: Connection, place_id: int) -> Sequence[int]:
 def release_approved(store: Store, audit: AuditLog, place: Place, *, place_id: int, actor: Actor) -> Released:
     """Release what was approved and not released to its end: a crash came between the two."""
     with store.read() as conn:
-        plan_ids = load_approved(conn, place_id)
+        plan_ids = load_approved(conn, place_id, store.now(conn))
     total = Released()
     for plan_id in plan_ids:
         total = total.plus(release(store, audit, place, plan_id, lane="demand", actor=actor))
@@ -171,20 +186,26 @@ def _release_chunk(
     place: Place,
     plan_id: int,
     rows: Sequence[Row[Any]],
+    locks: Locks,
     *,
     lane: str,
     actor: Actor,
     now: datetime,
 ) -> Released:
     found = load_plan(conn, plan_id)
+    held = find_locked(conn, locks, [row for row in rows if row.op is not None], now) if locks else frozenset()
     ground = load_ground(conn, found.place_id, plan_id, rows, found.undoes is not None)
     made_by = load_versions_of(conn, found.place_id, [(row.kind, row.ref) for row in rows])
     queued: list[dict[str, object]] = []
     going: list[Row[Any]] = []
     adopted: list[Row[Any]] = []
     outcomes: list[dict[str, object]] = []
+    locked: list[tuple[int, str]] = []
     for row in rows:
-        if not ground.still_holds(row):
+        if (plan_id, row.seq) in held and not row.gate.startswith(LOCKED):
+            locked.append((row.seq, row.gate))
+        elif (plan_id, row.seq) in held or not ground.still_holds(row):
+            # an approval of one signature that another one has joined since is not asked a second time
             outcomes.append({"b_seq": row.seq, "b_outcome": "dropped"})
         elif row.category == Category.ADOPTED.value:
             adopted.append(row)
@@ -197,18 +218,21 @@ def _release_chunk(
     # An adoption needs no write any more: what still waits to write the same mark would write it twice.
     _supersede(conn, found.place_id, [(str(one["kind"]), str(one["ref"])) for one in queued], now)
     _supersede(conn, found.place_id, [(row.kind, row.ref) for row in adopted], now)
-    if queued:
-        conn.execute(insert(operation), queued)
+    revived = revive(conn, plan_id, [row.seq for row in going], now)
+    if fresh := [one for one in queued if one["seq"] not in revived]:
+        conn.execute(insert(operation), fresh)
     if found.undoes is not None:
         _keep_undone(conn, plan_id, found.place_id, going, now)
     _adopt(conn, found.place_id, adopted, now)
-    conn.execute(
-        update(decision)
-        .where(decision.c.plan_id == plan_id, decision.c.seq == bindparam("b_seq"))
-        .values(outcome=bindparam("b_outcome")),
-        outcomes,
-    )
-    result = Released(len(queued), len(adopted), len(rows) - len(queued) - len(adopted))
+    if outcomes:
+        conn.execute(
+            update(decision)
+            .where(decision.c.plan_id == plan_id, decision.c.seq == bindparam("b_seq"))
+            .values(outcome=bindparam("b_outcome")),
+            outcomes,
+        )
+    lock_decisions(conn, plan_id, locked)
+    result = Released(len(queued), len(adopted), len(rows) - len(queued) - len(adopted) - len(locked), len(locked))
     audit.append(
         conn,
         Deed(
@@ -221,7 +245,12 @@ def _release_chunk(
             plan_hash=found.hash,
             rule_version=found.rule_version,
             outcome="decided",
-            counts={"queued": result.queued, "adopted": result.adopted, "dropped": result.dropped},
+            counts={
+                "queued": result.queued,
+                "adopted": result.adopted,
+                "dropped": result.dropped,
+                **({"locked": result.locked} if result.locked else {}),
+            },
         ),
     )
     return result

@@ -1,7 +1,7 @@
 """Mark as being sent: the last step before the calls. What an answer needs to be understood after a crash is committed here.
 
-Asks once more whatever may have changed since the claim (a stop, a restore, the ground, the period), for a whole batch by
-a few questions; after the commit nothing but the calls may come.
+Asks once more whatever may have changed since the claim (a stop, a restore, the ground, the period and the signature under
+it), for a whole batch by a few questions; after the commit nothing but the calls may come.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from sqlalchemy import Connection, Row, bindparam, insert, update
 
 from gateway.domain.city import Intent
 from gateway.domain.clock import moscow_day
+from gateway.domain.reasons import PERIOD_SIGNED
 from gateway.queue.barrier import UNREAD, Gate, load_gate
 from gateway.queue.claim import Claims
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import Standing, load_standing
 from gateway.queue.moves import is_held, move
+from gateway.queue.signed import Signed, find_locked, return_to_plan, stand_beside
 from gateway.queue.states import State
 from gateway.queue.tables import attempt, operation
 from gateway.queue.terms import Terms
@@ -58,6 +60,7 @@ class Sending:
         self._city = city
         self._claims = claims
         self._windows = Windows()
+        self._signed = Signed()
 
     def mark(self, rows: Sequence[Row[Any]], request_ids: Mapping[int, str]) -> Marked:
         """Commit the intent of these calls.
@@ -67,6 +70,7 @@ class Sending:
             request_ids: Operation → the id by which its answer will be found.
         """
         with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
+            stand_beside(conn, rows[0].place_id)
             gate = load_gate(conn, self._store, self._city)
             if gate.obstacle is not None:
                 self._claims.put_back(conn, rows, gate.now, reason=gate.obstacle)
@@ -101,6 +105,8 @@ class Sending:
         """Give back what was not read since a restore, drop what nobody wants any more; their states."""
         ended: dict[int, State] = {}
         periods = self._windows.load(conn, rows[0].place_id)
+        locks = self._signed.load(conn, rows[0].place_id, gate.now)
+        locked = find_locked(conn, locks, rows, gate.now) if locks else frozenset()
         for row in rows:
             if gate.is_locked and is_locked(conn, row.place_id, row.scope):
                 self._claims.put_back(conn, [row], gate.now, reason=UNREAD)
@@ -108,6 +114,8 @@ class Sending:
                 continue
             reason = self._find_reason(row, gate, standing)
             reason = reason or periods.find_closed(to_intent(row), moscow_day(gate.now))
+            if reason is None and (row.plan_id, row.seq) in locked:
+                reason = PERIOD_SIGNED
             if reason is not None:
                 move(
                     conn,
@@ -120,6 +128,8 @@ class Sending:
                     outcome="held",
                 )
                 ended[row.id] = State.SUPERSEDED
+            if reason == PERIOD_SIGNED:
+                return_to_plan(conn, [row])
         return ended
 
     def _find_reason(self, row: Row[Any], gate: Gate, standing: Standing) -> str | None:

@@ -152,3 +152,68 @@ lease = Table(
     Column("owner", String(64), nullable=False),
     Column("until", UtcDateTime, nullable=False),
 )
+
+period_signature = Table(
+    "period_signature",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("class_name", String(50), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("periods", Json, nullable=False),
+    Column("signed_by", String(200), nullable=False),
+    Column("signed_at", UtcDateTime, nullable=False),
+    Column("note_id", Integer),
+    Column("ended_at", UtcDateTime),
+    Index("ix_period_signature_class", "place_id", "ended_at", "class_name"),
+)
+
+period_opening = Table(
+    "period_opening",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("signature_id", Integer, ForeignKey("period_signature.id"), nullable=False),
+    Column("opened_by", String(200), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("note_id", Integer),
+    Index("ix_period_opening_until", "signature_id", "until"),
+)
+
+period_approval = Table(
+    "period_approval",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("plan_id", Integer, ForeignKey("plan.id"), nullable=False),
+    Column("plan_hash", String(64), nullable=False),
+    Column("pupils", Json, nullable=False),
+    Column("with_deletes", Boolean, nullable=False),
+    Column("account_id", Integer),
+    Column("proposed_by", String(200), nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("note_id", Integer),
+    Column("approved_by", String(200)),
+    Column("approved_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+)
+
+period_pass = Table(
+    "period_pass",
+    metadata,
+    Column("plan_id", Integer, ForeignKey("plan.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("signature_id", Integer, ForeignKey("period_signature.id"), primary_key=True),
+    Column("approval_id", Integer, ForeignKey("period_approval.id"), nullable=False),
+)
+
+outage_choice = Table(
+    "outage_choice",
+    metadata,
+    Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("choice", String(10), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("note_id", Integer),
+    Column("chosen_at", UtcDateTime, nullable=False),
+)

@@ -29,6 +29,7 @@ _BY_REASON: dict[str, DiscrepancyType] = {
     "WRONG_CHILD": DiscrepancyType.WRONG_CHILD,
     "WINDOW_CLOSED": DiscrepancyType.LOCKED_PERIOD,
     "WINDOW_EDIT_OVER": DiscrepancyType.LOCKED_PERIOD,
+    "PERIOD_SIGNED": DiscrepancyType.LOCKED_PERIOD,
     **dict.fromkeys(
         (
             "NOT_LINKED",

@@ -40,7 +40,8 @@ from gateway.reconcile.twins import Likeness, Seat, find_twins
 
 LOST_REASON = "EPOCH_STRANGER"
 """Objects that appeared between a backup and its restore and belong to no record."""
-Gate = Literal["none", "approval", "delete", "guard", "refused"]
+Gate = Literal["none", "approval", "delete", "guard", "refused", "l.none", "l.approval", "l.delete", "l.guard"]
+"""What lets an item out; `l.…` = the same behind a signed period (`queue.signed`)."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,6 +79,8 @@ class SchoolSettings(Group):
     """How old the back-test of a version of the rules may be when it is activated: the marks of one day."""
     plan_ttl_hours: float = Field(default=18.0, gt=0)
     """How long a plan may be approved: from the night till the end of the working day."""
+    signed_approval_hours: float = Field(default=24.0, gt=0)
+    """How long a one-time approval lets named pupils' records into a signed period, in hours: the night after it and the next day's retries."""
     single_approver: bool = False
     """The school has one person who approves: he confirms his own proposal later, after logging in again, and the audit says that it was he alone."""
     days_back: int = Field(default=400, ge=0)

@@ -49,7 +49,7 @@ from gateway.domain.records import (
 )
 from gateway.flows.gateway import Gateway
 from gateway.mapping.links import confirm, get_place_id
-from gateway.queue.tables import operation
+from gateway.queue.tables import operation, period_approval, period_signature
 from gateway.reconcile.snapshot import store_scope
 from gateway.reconcile.tables import decision, discrepancy, plan, run
 from gateway.report.protocols import Fresh, store_fresh
@@ -248,6 +248,23 @@ def store_protocols(conn: Connection, place_id: int, surnames: dict[str, str]) -
     store_fresh(conn, place_id, fresh, now=NOW)
 
 
+def store_signature(conn: Connection, place_id: int, number: int) -> None:
+    """A period of a class that was signed a month ago, and a proposal to let a pupil through."""
+    days = {"period_id": 1, "from_on": "2026-09-01", "to_on": "2026-10-25"}
+    conn.execute(
+        insert(period_signature).values(
+            id=number, place_id=place_id, class_name="8А", name="1 четверть", periods=[days], signed_by="account:1",
+            signed_at=NOW - timedelta(days=30),
+        )
+    )  # fmt: skip
+    conn.execute(
+        insert(period_approval).values(
+            id=number, place_id=place_id, plan_id=number, plan_hash=HASHES[number], pupils=[1001], with_deletes=False,
+            proposed_by="operator", proposed_at=NOW,
+        )
+    )  # fmt: skip
+
+
 class Caller:
     """One logged-in account in the browser's place."""
 
@@ -341,6 +358,7 @@ def store_schools(conn: Connection, gateway: Gateway) -> None:
         store_plan(conn, place_id, records, number)
         store_discrepancies(conn, place_id, records, number)
         store_protocols(conn, place_id, surnames)
+        store_signature(conn, place_id, number)
     confirm(conn, mine, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=NOW)
 
 

@@ -82,6 +82,8 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         "group": ("group:1", "group:99" if role in WHOLE else "group:3", "group:999"),
         "attempt": ("attempt:1", "attempt:101" if role in WHOLE else "attempt:3", "attempt:999"),
         "plan": ("1", "2", "999"),
+        "signature": ("1", "2", "999"),
+        "period approval": ("1", "2", "999"),
         "operation": (
             str(operations["mark:1:user:1"]),
             str(others["mark:1:user:1"] if role in WHOLE else operations["mark:3:user:5"]),
@@ -129,6 +131,14 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
     if row["object"] == "sync":
         # each names what is his; the foreign variant names what is another's
         body = {"group": name} if role is not Role.CLASS_TEACHER else {"class_name": name}
+    elif path == "/periods" and row["method"] == "POST":
+        body = {"class_name": "7А", "period": "1", "reason": "четверть сдана"}
+    elif path.endswith("/opening"):
+        body = {"until": "2026-11-25T15:30:00+03:00", "reason": "забыли исправление"}
+    elif path.endswith("/period-approvals"):
+        body = {"plan_hash": school.hashes[1], "reason": "решение педсовета", "pupils": ["user:1"]}
+    elif path.startswith("/period-approvals/"):
+        body = {"reason": "проверено"}
     elif "/plans/" in path and row["method"] == "POST":
         body = {"plan_hash": school.hashes[1], "reason": "проверено", "with_held": True}
     elif path == "/discrepancies/choices":

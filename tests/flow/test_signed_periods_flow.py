@@ -1,0 +1,224 @@
+"""A period that the deputy head has signed: nothing of it leaves, until an hour or for named pupils, and then it is shut again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.flows.period_approval import LockedAsked, approve_locked_here
+from gateway.flows.periods import load_signed, reopen_period, sign_period
+from gateway.reconcile.tables import discrepancy
+from gateway.sandbox.portal.school_course import FIRST_COURSE
+
+
+def sent(hand: Any) -> int:
+    return len(hand.city.machine_ledger())
+
+
+def edit_marks(world: Any, count: int) -> list[str]:
+    """Teachers correct a mark each of some pupils; their codes."""
+    pupils: list[str] = []
+    for user, item in world.portal.cells(FIRST_COURSE):
+        if f"user:{user}" not in pupils and len(pupils) < count:
+            pupils.append(f"user:{user}")
+            best = float(item["grademax"])
+            world.portal.edit(
+                "set_grade",
+                courseid=FIRST_COURSE,
+                itemid=item["id"],
+                userid=user,
+                grade=best if item["graderaw"] < 0.8 * best else best / 2,
+            )
+    assert len(pupils) == count
+    return pupils
+
+
+def ask(synced: Any, *pupils: str, **more: Any) -> LockedAsked:
+    plan = synced.planned.plan
+    return LockedAsked(
+        plan_id=plan.id, plan_hash=plan.hash, pupils=frozenset(pupils), reason="решение педсовета", **more
+    )
+
+
+def test_what_was_approved_before_the_signature_stays_and_its_plan_says_why(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.approve(hand.sync())
+        queued = hand.states()["ready"]
+        signed = sign_period(hand.gateway, "7 а", "2 четверть", reason="четверть сдана")
+        hand.deliver()
+        after = hand.sync()
+        with pytest.raises(PlanRefusedError, match="подписан"):
+            sign_period(hand.gateway, "7А", "2", reason="ещё раз")
+
+        assert signed.swept.stopped == queued > 0
+        assert sent(hand) == 0
+        assert after.planned.plan.by_reason["PERIOD_SIGNED"] == queued
+        assert {row.op for row in hand.decisions(after) if row.reason == "PERIOD_SIGNED"} == {"create"}
+        with hand.gateway.store.read() as conn:
+            found = conn.execute(select(discrepancy.c.type, discrepancy.c.owner).distinct()).all()
+        assert [tuple(row) for row in found] == [("locked_period", "deputy_head")]
+        hand.assert_sound()
+
+
+def test_another_period_and_what_has_no_reason_are_not_touched(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        sign_period(hand.gateway, "7А", "1", reason="сдана в октябре")
+        for more, error in (
+            (("7А", "2", " "), PlanRefusedError),
+            (("7А", "3", "рано"), PlanRefusedError),
+            (("7А", "1 триместр", "не их"), ConfigurationError),
+            (("9Щ", "1", "нет такого"), ConfigurationError),
+        ):
+            with pytest.raises(error):
+                sign_period(hand.gateway, *more[:2], reason=more[2])
+        hand.through()
+
+        assert sent(hand) == 23
+        assert [one.name for one in load_signed(hand.gateway)] == ["1 Четверть"]
+        hand.assert_sound()
+
+
+def test_a_period_that_is_opened_until_an_hour_lets_out_what_it_held_and_locks_again_by_itself(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        edit_marks(small, 1)
+        held = hand.sync()
+        soon = hand.gateway.now() + timedelta(minutes=30)
+        opened = reopen_period(hand.gateway, number, until=soon, reason="забыли исправление")
+        hand.deliver()
+        in_time = sent(hand)
+        with pytest.raises(PlanRefusedError, match="уже открыт"):
+            reopen_period(hand.gateway, number, until=soon, reason="ещё раз")
+        small.clock.advance(1900)
+        edit_marks(small, 2)
+        shut = hand.sync()
+
+        assert held.planned.plan.by_reason["PERIOD_SIGNED"] == 1
+        assert opened.released.queued == 1
+        assert (in_time, sent(hand)) == (before + 1, before + 1)
+        assert shut.planned.plan.by_reason["PERIOD_SIGNED"] >= 1
+        with pytest.raises(PlanRefusedError):
+            reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(days=15), reason="надолго")
+        with pytest.raises(PlanRefusedError):
+            reopen_period(hand.gateway, 99, until=hand.gateway.now() + timedelta(hours=1), reason="не тот")
+        hand.assert_sound()
+
+
+def test_what_did_not_leave_in_the_hour_is_stopped_and_goes_in_the_next_one_under_its_own_key(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        edit_marks(small, 1)
+        hand.sync()
+        first = reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(minutes=5), reason="на час")
+        small.clock.advance(600)
+        hand.deliver()
+        too_late = sent(hand)
+        key = hand.operations()[-1].idempotency_key
+        again = reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(minutes=5), reason="снова")
+        hand.deliver()
+
+        assert (first.released.queued, again.released.queued) == (1, 1)
+        assert (too_late, sent(hand)) == (before, before + 1)
+        assert hand.operations()[-1].idempotency_key == key
+        hand.assert_sound()
+
+
+def test_an_approval_lets_the_named_pupils_through_once_and_runs_out(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        sign_period(hand.gateway, "7А", "2", reason="сдана")
+        named, other = edit_marks(small, 2)
+        held = hand.sync()
+        done = approve_locked_here(hand.gateway, ask(held, named))
+        hand.deliver()
+        after = sent(hand)
+        with pytest.raises(PlanRefusedError, match="ничего не удержано"):
+            approve_locked_here(hand.gateway, ask(held, named))
+        late = approve_locked_here(hand.gateway, ask(held, other))
+        small.clock.advance(25 * 3600)
+        hand.deliver()
+
+        assert (done.items, done.released.queued) == (1, 1)
+        assert after == before + 1
+        assert late.released.queued == 1
+        assert sent(hand) == before + 1, "an approval that ran out lets nothing through"
+        actions = [entry for entry in hand.actions() if entry.action.startswith("period.")]
+        assert [entry.action for entry in actions[:4]] == [
+            "period.signed",
+            "period.approval_proposed",
+            "period.pupil_named",
+            "period.approved",
+        ]
+        assert all(entry.subject for entry in actions if entry.action == "period.pupil_named")
+        hand.assert_sound()
+
+
+def test_a_newer_signature_ends_what_was_approved_under_the_older_one(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        (pupil,) = edit_marks(small, 1)
+        held = hand.sync()
+        approve_locked_here(hand.gateway, ask(held, pupil))
+        reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(hours=1), reason="открыли")
+        sign_period(hand.gateway, "7А", "2", reason="и сразу закрыли")
+        hand.deliver()
+
+        assert sent(hand) == before
+        assert len(load_signed(hand.gateway)) == 1
+        approve_locked_here(hand.gateway, ask(held, pupil))
+        hand.deliver()
+        assert sent(hand) == before + 1
+        hand.assert_sound()
+
+
+def test_a_delete_in_a_signed_period_is_named_and_nobody_is_let_through_by_another_plan(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        sign_period(hand.gateway, "7А", "2", reason="сдана")
+        user, item = next(iter(small.portal.cells(FIRST_COURSE)))
+        small.portal.edit("clear_grade", courseid=FIRST_COURSE, itemid=item["id"], userid=user)
+        hand.sync()
+        hand.wait_grace()
+        hand.sync()
+        held = hand.sync()
+        rows = [row for row in hand.decisions(held) if row.op == "delete"]
+        with pytest.raises(PlanRefusedError, match="ничего не удержано"):
+            approve_locked_here(hand.gateway, ask(held, f"user:{user}"))
+        with pytest.raises(PlanRefusedError, match="не тот план"):
+            approve_locked_here(
+                hand.gateway,
+                LockedAsked(
+                    plan_id=held.planned.plan.id, plan_hash="0" * 64, pupils=frozenset({"user:1"}), reason="чужой"
+                ),
+            )
+        hand.approve(held, with_deletes=True)
+        hand.deliver()
+        kept = sent(hand)
+        done = approve_locked_here(hand.gateway, ask(held, f"user:{user}", with_deletes=True))
+        hand.deliver()
+
+        assert [(row.reason, row.gate) for row in rows] == [("PERIOD_SIGNED", "l.delete")]
+        assert kept == before, "approving the plan opens no signed period"
+        assert done.items == 1
+        assert sent(hand) == before + 1
+        hand.assert_sound()
