@@ -26,6 +26,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.redact import is_code
 from gateway.audit.sink import SinkFile
 from gateway.audit.sink_place import find_sink_path
+from gateway.connectors.foreign_sql import ForeignDatabase
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.connectors.mesh.file.connector import FileCity
 from gateway.connectors.pace import Pace, PacedByClock, Unpaced
@@ -39,7 +40,9 @@ from gateway.connectors.planner.workbook.register import Bells
 from gateway.connectors.planner.workbook.source import WorkbookSource
 from gateway.connectors.planner.workbook.template import TEMPLATES, write_template
 from gateway.connectors.port import PortalSource
-from gateway.connectors.portal.moodle.source import build_moodle_source
+from gateway.connectors.portal.moodle.event_log import SYSTEM as LOG_SYSTEM
+from gateway.connectors.portal.moodle.event_log import MoodleLog
+from gateway.connectors.portal.moodle.source import MoodleSource, build_moodle_source
 from gateway.domain.clock import Clock, SystemClock, moscow_day, school_year
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Place
@@ -191,6 +194,9 @@ def open_gateway(
         stack.callback(city.close)
         portal = build_moodle_source(settings.portal, clock=chosen)
         stack.callback(portal.close)
+        activity = build_activity_log(settings, portal)
+        if activity is not None:
+            stack.callback(activity.close)
         sources: list[PortalSource] = [portal]
         planner = build_door_source(settings.planner, clock=chosen, zone=settings.school.timezone)
         if planner is not None:
@@ -229,6 +235,7 @@ def open_gateway(
             sources=tuple(sources),
             inbox=inbox,
             protocols=portal,
+            activity=activity,
             city=GuardedCity(city, store, place.city, terms.breaker),
             terms=terms,
             limits=build_limits(settings),
@@ -293,6 +300,24 @@ def _find_year(store: Store, year: str) -> CalendarYear | None:
     with store.read() as conn:
         stored = find_year(conn, year)
     return None if stored is None else stored.year
+
+
+def build_activity_log(settings: GatewaySettings, portal: MoodleSource) -> MoodleLog | None:
+    """Make the reader of the portal's log of events; None where no database is named.
+
+    Raises:
+        ConfigurationError: The file can't be read, no such URL, or its driver is missing.
+    """
+    wanted = settings.activity
+    url = None if wanted.url is None else wanted.url.get_secret_value()
+    if wanted.url_file is not None:
+        try:
+            url = wanted.url_file.read_text(encoding="utf-8").strip()
+        except OSError as exc:
+            raise ConfigurationError("activity.url_file не читается") from exc
+    if not url:
+        return None
+    return MoodleLog(ForeignDatabase(LOG_SYSTEM, url), wanted.table, fetch_own=portal.fetch_own)
 
 
 def build_city(

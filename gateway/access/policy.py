@@ -29,6 +29,7 @@ class Action(StrEnum):
     ATTENDANCE_READ = "attendance.read"
     HOMEWORK_READ = "homework.read"
     PROTOCOLS_READ = "protocols.read"  # of tests: question, answer, result, points, time
+    ACTIVITY_READ = "activity.read"  # at the portal: when and of what kind
     LOOKS_READ = "looks.read"  # who looked at this child
 
     RUNS_READ = "runs.read"
@@ -121,6 +122,8 @@ ROWS: tuple[Row, ...] = (
         deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
     Row(action=Action.PROTOCOLS_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
         curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
+    Row(action=Action.ACTIVITY_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
+        curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS),
     Row(action=Action.LOOKS_READ, pupil=SELF, parent=CHILD, deputy_head=SCHOOL, director=SCHOOL),
 
     Row(action=Action.RUNS_READ, operator=True, teacher=DEEDS, class_teacher=DEEDS, curator=DEEDS,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
+from gateway.cli.activity import activity_app
 from gateway.cli.audit import audit_app
 from gateway.cli.backup import backup_command, restore_command
 from gateway.cli.calendar import calendar_app
@@ -98,6 +99,7 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")
 app.add_typer(protocol_app, name="protocol")
+app.add_typer(activity_app, name="activity")
 app.command("passport")(passport_command)
 app.command("stop-sending")(stop_command)
 app.command("emptied")(emptied_command)

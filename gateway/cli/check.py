@@ -19,6 +19,7 @@ from gateway.cli.context import OUT, ConfigOption, JsonOption, guarded, load, op
 from gateway.cli.traffic import breaker_sentence
 from gateway.connectors.port import CheckLine, CheckState
 from gateway.domain.errors import GatewayError
+from gateway.flows.activity import find_reach
 from gateway.flows.gateway import Gateway
 from gateway.flows.hosts import confirm_host
 from gateway.flows.sync import Exit
@@ -101,6 +102,29 @@ def _print(lines: Sequence[CheckLine], *, as_json: bool) -> None:
         OUT.print(f"{_SIGNS[line.state]} {line.subject}: {escape(line.sentence)}")
 
 
+def _iter_activity_lines(gateway: Gateway) -> Iterator[CheckLine]:
+    """How far the portal's log of events has been read, where one is named."""
+    try:
+        reach = find_reach(gateway)
+    except GatewayError as error:
+        yield CheckLine(subject="activity", state=CheckState.FAILED, sentence=error.sentence)
+        return
+    if reach is None:
+        return
+    read = "ещё не читали" if reach.read_at is None else f"прочитано до {reach.read_at:%d.%m.%Y %H:%M} UTC"
+    yield CheckLine(
+        subject="activity",
+        state=CheckState.OK,
+        sentence=f"Журнал событий портала читается: {read}, впереди {reach.ahead}",
+    )
+    if reach.unmapped:
+        yield CheckLine(
+            subject="activity.unmapped",
+            state=CheckState.WARNING,
+            sentence=f"событий портала без вида: {reach.unmapped}; список: gateway activity kinds",
+        )
+
+
 def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
     """Yield the lines: settings first, then the portal, then the city."""
     yield CheckLine(
@@ -122,6 +146,7 @@ def iter_lines(gateway: Gateway) -> Iterator[CheckLine]:
             state=CheckState.MISSING,
             sentence="таблица [[scope]] пуста: в настоящий город не уйдёт ничего, пока школа не выберет",
         )
+    yield from _iter_activity_lines(gateway)
     yield _tell_target(gateway.settings)
     yield _tell_sink(gateway)
     yield _tell_sending(gateway)

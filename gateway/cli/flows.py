@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from gateway.cli.activity import activity_sentence
 from gateway.cli.context import (
     OUT,
     ClassOption,
@@ -154,6 +155,8 @@ def report(result: Synced, *, as_json: bool) -> None:
     if result.kept is not None:
         if result.kept.protocols is not None:
             OUT.print(kept_sentence(result.kept.protocols))
+        if result.kept.activity is not None:
+            OUT.print(activity_sentence(result.kept.activity))
         _print_if(problem_table(result.kept.problems))
     OUT.print(f"Запуск {result.run_id}: {result.sentence}")
 
@@ -175,6 +178,8 @@ def to_json(result: Synced) -> dict[str, object]:
         tree["next_at"] = result.delivered.next_at
     if result.kept is not None and result.kept.protocols is not None:
         tree["protocols"] = result.kept.protocols
+    if result.kept is not None and result.kept.activity is not None:
+        tree["activity"] = result.kept.activity
     return tree
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.cli.context import ConfigOption, JsonOption, guarded, load
 from gateway.domain.clock import ShiftedClock
@@ -21,6 +22,8 @@ from gateway.domain.errors import ConfigurationError
 from gateway.sandbox.city import build_city_app, build_like
 from gateway.sandbox.planner import build_planner_app
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
+from gateway.sandbox.portal.event_log import TABLE as EVENT_TABLE
+from gateway.sandbox.portal.event_log import write_event_log
 from gateway.sandbox.portal.recording import read_recording
 from gateway.sandbox.portal.replay import build_replay_app
 from gateway.sandbox.portal.school_server import build_school_app
@@ -99,6 +102,27 @@ def portal_command(
         else:
             app = build_replay_app(_read_lines(replay), now=_clock(now))
         _serve(app, port, {"sandbox": "portal", "token": DEFAULT_TOKEN}, as_json=as_json, with_parent=with_parent)
+
+
+@sandbox_app.command("event-log")
+def event_log_command(
+    url: Annotated[str, typer.Argument(help="База, адрес SQLAlchemy: sqlite:///events.sqlite.")],
+    pupils: Annotated[int, typer.Option("--pupils", min=1, help="Выдуманная школа на столько учеников.")] = 50,
+    seed: SeedOption = 1,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Журнал событий той же выдуманной школы, что и у портала с тем же --seed: настоящая таблица в вашей базе."""
+    with guarded():
+        moment = _clock(now)
+        try:
+            count = write_event_log(url, pupils, seed=seed, now=None if moment is None else moment())
+        except (SQLAlchemyError, ImportError):
+            raise ConfigurationError("База для журнала событий не открывается: проверьте адрес") from None
+        if as_json:
+            sys.stdout.write(json.dumps({"table": EVENT_TABLE, "rows": count}) + "\n")
+        else:
+            sys.stdout.write(f"Записано строк: {count}, таблица {EVENT_TABLE}\n")
 
 
 @sandbox_app.command("planner")

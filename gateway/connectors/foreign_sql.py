@@ -6,11 +6,11 @@ has nothing to do with the gateway's own store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy import Connection, Select, column, create_engine, event, func, make_url, select, table, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from gateway.domain.errors import ConfigurationError, IncompleteReadError, UnreachableError
@@ -97,9 +97,63 @@ class Snapshot:
                 f"Запрос к базе «{self._system}» не выполнен ({type(exc).__name__})", system=self._system
             ) from None
 
+    def load_rows(self, statement: Select[Any]) -> list[dict[str, Any]]:
+        """Load the rows of a statement that bounds their number itself, column → value.
+
+        Raises:
+            IncompleteReadError: It failed: no such table or column, no right, a lost connection.
+        """
+        try:
+            return [dict(row) for row in self._connection.execute(statement).mappings()]
+        except SQLAlchemyError as exc:
+            raise IncompleteReadError(
+                f"Запрос к базе «{self._system}» не выполнен ({type(exc).__name__})", system=self._system
+            ) from None
+
+
+class NumberedTable:
+    """A table of another system that only grows, by a number of its own; asked by seeks on that number, never by offsets.
+
+    Statements are built for the database's own dialect, each in a short snapshot of its own.
+
+    Args:
+        name: With its schema where it needs one: `public.log`.
+        columns: To select; whatever else the table has is not touched.
+        key: The column of the number.
+    """
+
+    def __init__(self, database: ForeignDatabase, name: str, columns: Sequence[str], *, key: str = "id") -> None:
+        schema, _, bare = name.rpartition(".")
+        self._database = database
+        self._table = table(bare, *(column(each) for each in columns), schema=schema or None)
+        self._key = self._table.c[key]
+
+    def load_after(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Load the next rows by number, in its order."""
+        return self._load(select(*self._table.c).where(self._key > after).order_by(self._key).limit(limit))
+
+    def find_newest(self) -> dict[str, Any] | None:
+        """The row with the greatest number; None where there is none."""
+        rows = self._load(select(*self._table.c).order_by(self._key.desc()).limit(1))
+        return rows[0] if rows else None
+
+    def find_row(self, number: int) -> dict[str, Any] | None:
+        """One row; None where it is not there."""
+        rows = self._load(select(*self._table.c).where(self._key == number))
+        return rows[0] if rows else None
+
+    def find_first(self, by: str, least: int) -> int | None:
+        """The smallest number of rows whose column `by` is at least so much; None where no row is."""
+        [row] = self._load(select(func.min(self._key).label("number")).where(self._table.c[by] >= least))
+        return None if row["number"] is None else int(row["number"])
+
+    def _load(self, statement: Select[Any]) -> list[dict[str, Any]]:
+        with self._database.snapshot() as snapshot:
+            return snapshot.load_rows(statement)
+
 
 def _query_only(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
-__all__ = ["ForeignDatabase", "Snapshot"]
+__all__ = ["ForeignDatabase", "NumberedTable", "Snapshot"]

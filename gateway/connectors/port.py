@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.domain.activity import LogEvent
 from gateway.domain.city import (
     CityAbsence,
     CityClass,
@@ -200,6 +201,37 @@ class ProtocolSource(Protocol):
         ...
 
 
+class LogHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a log by its number and moment (aware UTC)."""
+
+    id: int
+    at: datetime
+
+
+class ActivityLog(Protocol):
+    """A log of what people did, read by its growing number. Every method raises ConnectorError where it can't be read."""
+
+    def fetch_own(self) -> str:
+        """Tell which person of the source is the gateway itself."""
+        ...
+
+    def find_head(self) -> LogHead | None:
+        """Tell the newest row; None where there is none at all."""
+        ...
+
+    def find_row(self, number: int) -> LogHead | None:
+        """Tell one row; None where it is not there."""
+        ...
+
+    def find_first(self, since: datetime) -> int | None:
+        """Tell the smallest number of what happened at a moment or after it; None where nothing did."""
+        ...
+
+    def load_batch(self, after: int, limit: int) -> list[LogEvent]:
+        """Read the next rows by number, at most `limit`, in its order."""
+        ...
+
+
 class PushedBook(msgspec.Struct, frozen=True, kw_only=True):
     """A whole book as a source pushed it, ready to be stored; a book may feed several scopes.
 
@@ -365,6 +397,7 @@ class CityPort(CitySource, CitySink, Protocol):
 
 __all__ = [
     "Accepted",
+    "ActivityLog",
     "BatchInbox",
     "CheckLine",
     "CheckState",
@@ -377,6 +410,7 @@ __all__ = [
     "CityScope",
     "CitySink",
     "CitySource",
+    "LogHead",
     "PortalSource",
     "ProtocolSource",
     "PushedBook",

@@ -216,6 +216,13 @@ class AlreadyRunningError(GatewayError):
         self.run_id = run_id
 
 
+class LogBegunAnewError(GatewayError):
+    """The portal's log of events is not the one that was read before: to go on silently would leave out what it lost."""
+
+    recovery = Recovery.ASK
+    reason = "LOG_BEGUN_ANEW"
+
+
 class NotVisibleError(GatewayError):
     """There is no such thing for this account: the same words whether it does not exist or belongs to others."""
 

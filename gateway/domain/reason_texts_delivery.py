@@ -243,6 +243,15 @@ FAULT_TEXTS: tuple[Row, ...] = (
         "Wait for its end, or ask for one more: gateway sync --merge.",
     ),
     (
+        "LOG_BEGUN_ANEW",
+        "fault",
+        "admin",
+        "Журнал событий портала короче прочитанного или другой: его очистили, восстановили из копии или подменили.",
+        "Проверьте activity.url и activity.table; если он начат заново: gateway activity pull --begun-anew.",
+        "The portal's log of events is shorter than what was read of it, or another one: emptied, restored, or replaced.",
+        "Check activity.url and activity.table; if it was begun anew: gateway activity pull --begun-anew.",
+    ),
+    (
         "HEARTBEAT_FAILED",
         "fault",
         "admin",

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
 from gateway.connectors.pace import Pace, Unpaced
-from gateway.connectors.port import BatchInbox, CityPort, PortalSource, ProtocolSource
+from gateway.connectors.port import ActivityLog, BatchInbox, CityPort, PortalSource, ProtocolSource
 from gateway.domain.clock import Clock
 from gateway.domain.identifiers import Place
 from gateway.mapping.links import get_place_id
@@ -49,6 +49,7 @@ class Gateway:
         lane_limits: Limits over whole plans, where the school lets them hold; None = they are shown and hold nothing.
         pace: The pace of the city's calls; delivery waits for its turn before it marks an operation as sent.
         protocols: Gives what was asked and answered in tests; None where no source does.
+        activity: The portal's log of events; None where it is not read.
         forget_pauses: Called when a profile was paused: what the connector remembers of pauses is old.
     """
 
@@ -70,6 +71,7 @@ class Gateway:
     pace: Pace = field(default_factory=Unpaced)
     inbox: BatchInbox | None = None
     protocols: ProtocolSource | None = None
+    activity: ActivityLog | None = None
     forget_pauses: Callable[[], None] = lambda: None
 
     @property

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.connectors.port import Want
 from gateway.domain.errors import AuditError, GatewayError
+from gateway.flows.activity import Taken, pull_activity
 from gateway.flows.gateway import Gateway
 from gateway.flows.protocols import Kept, keep_protocols
 from gateway.flows.pull import Problem
@@ -18,6 +19,7 @@ class KeptLocally(msgspec.Struct, frozen=True, kw_only=True):
     """What was done; None where it is not kept, or failed and is among the problems."""
 
     protocols: Kept | None
+    activity: Taken | None
     problems: list[Problem]
 
 
@@ -31,13 +33,20 @@ def keep_locally(gateway: Gateway, want: Want) -> KeptLocally | None:
         return None
     problems: list[Problem] = []
     protocols: Kept | None = None
+    activity: Taken | None = None
     try:
         protocols = keep_protocols(gateway)
     except AuditError:
         raise
     except GatewayError as error:
         problems.append(_problem("protocols", error))
-    return KeptLocally(protocols=protocols, problems=problems)
+    try:
+        activity = pull_activity(gateway)
+    except AuditError:
+        raise
+    except GatewayError as error:
+        problems.append(_problem("activity", error))
+    return KeptLocally(protocols=protocols, activity=activity, problems=problems)
 
 
 def _problem(scope: str, error: GatewayError) -> Problem:

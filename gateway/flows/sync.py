@@ -267,6 +267,8 @@ def _counters(result: Synced) -> dict[str, object]:
         counters["delivery"] = delivery_counts(result.delivered)
     if result.kept is not None and result.kept.protocols is not None:
         counters["protocols"] = msgspec.to_builtins(result.kept.protocols)
+    if result.kept is not None and result.kept.activity is not None:
+        counters["activity"] = msgspec.to_builtins(result.kept.activity)
     return counters
 
 

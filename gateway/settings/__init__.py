@@ -25,6 +25,7 @@ from gateway.settings.schedule import DEFAULT_SCHEDULES, RESERVED_SCHEDULES, Nam
 from gateway.settings.school import DaySpan, SchoolSettings
 from gateway.settings.service import AccessSettings, AuditSettings, DatabaseSettings, QueueSettings, WebSettings
 from gateway.settings.systems import (
+    ActivitySettings,
     AttendanceStatuses,
     FinalItem,
     MeshProfile,
@@ -52,6 +53,7 @@ class GatewaySettings(BaseSettings):
 
     database: DatabaseSettings = DatabaseSettings()
     portal: PortalSettings = PortalSettings()
+    activity: ActivitySettings = ActivitySettings()
     planner: PlannerSettings = PlannerSettings()
     mesh: MeshSettings = MeshSettings()
     school: SchoolSettings = SchoolSettings()
@@ -118,6 +120,7 @@ __all__ = [
     "RESERVED_SCHEDULES",
     "SECRETS_DIR",
     "AccessSettings",
+    "ActivitySettings",
     "AttendanceStatuses",
     "AuditSettings",
     "DatabaseSettings",

@@ -93,6 +93,25 @@ class PortalSettings(Group):
     """idnumbers of users that must be found: most lost rights are silent."""
 
 
+class ActivitySettings(Group):
+    url: SecretStr | None = None
+    """SQLAlchemy URL of the database that holds the portal's log of events, an account that may only read: the portal's own, or the one its external database log store writes to. None = activity is not read. Secret: it may hold a password."""
+    url_file: Path | None = None
+    """File with that URL; wins over `url`."""
+    table: str = Field(
+        default="mdl_logstore_standard_log", pattern=r"^([A-Za-z_][A-Za-z0-9_$]*\.)?[A-Za-z_][A-Za-z0-9_$]*$"
+    )
+    """Table with the columns of `logstore_standard_log`, with its schema where it needs one."""
+    batch_count: int = Field(default=2000, ge=1, le=20_000)
+    """Rows read and stored in one transaction: 2000 are written within the 250 ms that others may wait."""
+    rows_per_run: int = Field(default=500_000, ge=1)
+    """Most rows of one run; the rest waits for the next. Half a million take some minutes: a school's first day."""
+    lookback_s: float = Field(default=900.0, ge=0)
+    """Rows so young are read again at the next run, in seconds: a row gets its number when it is written and is seen when it is committed. 900: longer than a page or a portal's background task keeps one back."""
+    keep_days: int = Field(default=200, ge=1)
+    """How long activity is kept, in days: this half-year and the one before."""
+
+
 class MeshProfile(Group):
     profile_id: int
     """Profile id that goes with the token."""
@@ -202,4 +221,12 @@ class PlannerSettings(Group):
     """Whether the planner pushes its books to the gateway's own API; off by default, because whoever may push may change marks."""
 
 
-__all__ = ["AttendanceStatuses", "FinalItem", "MeshProfile", "MeshSettings", "PlannerSettings", "PortalSettings"]
+__all__ = [
+    "ActivitySettings",
+    "AttendanceStatuses",
+    "FinalItem",
+    "MeshProfile",
+    "MeshSettings",
+    "PlannerSettings",
+    "PortalSettings",
+]

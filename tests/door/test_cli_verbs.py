@@ -303,3 +303,30 @@ def test_protocols_of_tests_are_pulled_shown_and_checked(school: School) -> None
     assert set(school.json("protocol", "check")["counts"]) == {"agrees"}
     assert "дают ту же оценку" in school.run("protocol", "check").stdout
     school.run("protocol", "show", "attempt:999999", expect=2)
+
+
+def test_activity_is_pulled_shown_and_counted(school: School) -> None:
+    url = f"sqlite:///{(school.folder / 'events.sqlite').as_posix()}"
+    written = CliRunner().invoke(app, ["sandbox", "event-log", url, "--pupils", "3", "--json"])
+    assert written.exit_code == 0
+    assert "не читается" in school.run("activity", "pull").stdout
+    school.config.write_text(
+        f'{school.config.read_text(encoding="utf-8")}\n[activity]\nurl = "{url}"\n', encoding="utf-8"
+    )
+    school.run("activity", "pull", expect=2)  # nobody is known yet
+    school.run("pull")
+
+    taken = school.json("activity", "pull")["activity"]
+    # the recording's people are others than the made-up school's: all that is left is one teacher of each
+    assert taken["read"] == json.loads(written.stdout)["rows"]
+    assert taken["left_out"]["stranger"] > 0
+    kinds = school.json("activity", "kinds", "--events")
+    assert kinds["stored"] == taken["stored"]
+    assert {one["is"] for one in kinds["events"]} >= {"entered", "viewed", "technical"}
+    assert "вход (entered)" in school.run("activity", "kinds", "--events").stdout
+    found = school.json("activity", "show", "user:10", "--limit", "5")["activity"]
+    assert all(one["person"] == "user:10" for one in found)
+    assert "Активность user:10" in school.run("activity", "show", "user:10", "--from", "2026-11-01").stdout
+    school.run("activity", "show", "user:10", "--kind", "slept", expect=2)
+    lines = {line["subject"]: line["sentence"] for line in school.json("check")["lines"]}
+    assert "прочитано до" in lines["activity"]

@@ -29,6 +29,7 @@ from gateway.api.desk import COOKIE, CSRF_HEADER, Desk
 from gateway.audit.read import AuditEntry, EntryFilter, iter_entries
 from gateway.bootstrap import build_gate, build_office, open_gateway
 from gateway.connectors.port import ScopeRead
+from gateway.domain.activity import ActivityKind, LogEvent
 from gateway.domain.city import MarkIntent
 from gateway.domain.clock import VirtualClock
 from gateway.domain.identifiers import Kind, Place, scope_key
@@ -52,6 +53,7 @@ from gateway.mapping.links import confirm, get_place_id
 from gateway.queue.tables import operation, period_approval, period_signature
 from gateway.reconcile.snapshot import store_scope
 from gateway.reconcile.tables import decision, discrepancy, plan, run
+from gateway.report.activity import store_events
 from gateway.report.protocols import Fresh, store_fresh
 from gateway.settings import GatewaySettings, load_settings
 
@@ -265,6 +267,24 @@ def store_signature(conn: Connection, place_id: int, number: int) -> None:
     )  # fmt: skip
 
 
+def store_activity(conn: Connection, place_id: int, surnames: dict[str, str]) -> None:
+    """Each pupil has entered the portal, and looked at the course of each of his groups."""
+    deeds = [(pupil, None) for pupil in surnames] + [
+        (pupil, course) for course, _, inside in GROUPS.values() for pupil in inside if pupil in surnames
+    ]
+    events = [
+        (
+            LogEvent(
+                id=number, at=NOW + timedelta(seconds=number % 2), component="core", action="", target="",
+                person=pupil, programme=course,
+            ),
+            ActivityKind.ENTERED if course is None else ActivityKind.VIEWED,
+        )
+        for number, (pupil, course) in enumerate(deeds, 1)
+    ]  # fmt: skip
+    store_events(conn, place_id, 1, events)
+
+
 class Caller:
     """One logged-in account in the browser's place."""
 
@@ -359,6 +379,7 @@ def store_schools(conn: Connection, gateway: Gateway) -> None:
         store_discrepancies(conn, place_id, records, number)
         store_protocols(conn, place_id, surnames)
         store_signature(conn, place_id, number)
+        store_activity(conn, place_id, surnames)
     confirm(conn, mine, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=NOW)
 
 

@@ -253,6 +253,32 @@ def test_a_teacher_sees_protocols_of_his_group_and_no_other_subjects(
     assert callers[Role.PARENT].get("/protocols/attempt:4").status_code == 200
 
 
+def test_a_teacher_sees_what_was_done_in_his_course_and_not_when_a_pupil_was_at_the_portal(
+    shared_school: Any, callers: dict[Role, Any]
+) -> None:
+    def seen(role: Role) -> set[tuple[str, str | None]]:
+        items = callers[role].get("/pupils/user:1/activity").json()["items"]
+        return {(one["kind"], one["programme"]) for one in items}
+
+    everything = {("entered", None), ("viewed", "course:1"), ("viewed", "course:3")}
+    assert seen(Role.TEACHER) == seen(Role.CURATOR) == {("viewed", "course:1")}
+    assert seen(Role.CLASS_TEACHER) == seen(Role.PARENT) == seen(Role.PUPIL) == seen(Role.DIRECTOR) == everything
+
+
+def test_pages_of_activity_hold_each_deed_once(shared_school: Any, callers: dict[Role, Any]) -> None:
+    found, after = [], ""
+    while True:
+        page = callers[Role.DIRECTOR].get("/pupils/user:1/activity", params={"limit": 1, "after": after}).json()
+        found += [one["mark"] for one in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+
+    assert len(found) == len(set(found)) == 3
+    refused = callers[Role.DIRECTOR].get("/pupils/user:1/activity", params={"after": "1.2"})
+    assert refused.status_code == 404
+
+
 def test_the_table_typed_by_hand_has_every_route_and_no_other(shared_school: Any) -> None:
     found = {
         name.replace(PREFIX, "")

@@ -11,6 +11,7 @@ from gateway.connectors.portal.moodle import wire
 from gateway.connectors.portal.moodle.calls import CATEGORIES, MoodleCalls
 from gateway.connectors.portal.moodle.capability import iter_check, may_read_protocols, require_capable
 from gateway.connectors.portal.moodle.client import SYSTEM, MoodleClient, Token
+from gateway.connectors.portal.moodle.directory import user_ref
 from gateway.connectors.portal.moodle.errors import incomplete
 from gateway.connectors.portal.moodle.reading import Reading
 from gateway.connectors.portal.moodle.reviews import agrees_when_closed, quiz_ref, to_protocol, to_review
@@ -61,6 +62,10 @@ class MoodleSource:
             stored=stored,
         )
         yield from reading.iter_scopes()
+
+    def fetch_own(self) -> str:
+        """Ask whose the token is: the gateway's own account."""
+        return user_ref(self._calls.fetch_site().userid)
 
     def may_read_protocols(self) -> bool:
         """Tell whether the token's service has the function that gives reviews."""
