@@ -205,7 +205,8 @@ def move_cursor(cursor: Cursor, batch: list[LogEvent], *, settled_before: dateti
         batch: In the order of numbers.
         settled_before: Rows older than this are not joined by others with smaller numbers.
     """
-    settled = max((event.id for event in batch if event.at <= settled_before), default=cursor.settled)
+    old = (event.id for event in batch if event.is_readable and event.at <= settled_before)
+    settled = max(old, default=cursor.settled)
     last = batch[-1] if batch else None
     is_further = last is not None and last.id > cursor.top
     return msgspec.structs.replace(

@@ -189,6 +189,11 @@ def test_a_row_that_makes_no_sense_is_counted_and_the_rows_behind_it_are_read(wo
         taken = take(hand)
 
         assert (taken.stored, taken.left_out) == ({"viewed": 1}, {"unreadable": 1})
+        # such a row may be the newest, too
+        log.add(view(world.clock.now()))
+        log.do(update(log.table).where(log.table.c.id == log.count()).values(timecreated=10**17))
+        assert take(hand).left_out == {"unreadable": 1}
+        assert take(hand).read == 0
 
 
 def test_a_killed_run_begins_where_its_last_batch_ended(world: Any, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

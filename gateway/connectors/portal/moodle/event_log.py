@@ -16,6 +16,7 @@ from gateway.connectors.portal.moodle.directory import course_ref, user_ref
 from gateway.domain.activity import LogEvent
 
 SYSTEM = "portal_log"
+_NO_MOMENT = (TypeError, ValueError, OverflowError, OSError)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 MODULE_LEVEL = 70
 SITE_COURSE = 1
@@ -65,7 +66,12 @@ class MoodleLog:
 
 
 def _head(row: dict[str, Any] | None) -> LogHead | None:
-    return None if row is None else LogHead(id=int(row["id"]), at=_moment(row["timecreated"]))
+    if row is None:
+        return None
+    try:
+        return LogHead(id=int(row["id"]), at=_moment(row["timecreated"]))
+    except _NO_MOMENT:
+        return LogHead(id=int(row["id"]), at=_EPOCH)
 
 
 def _moment(seconds: Any) -> datetime:
@@ -91,7 +97,7 @@ def _to_event(row: dict[str, Any]) -> LogEvent:
             is_anonymous=bool(int(row["anonymous"] or 0)),
             is_as_another=bool(int(row["realuserid"] or 0)),
         )
-    except (TypeError, ValueError, OverflowError, OSError):
+    except _NO_MOMENT:
         # its number is an integer column's; nothing else of it is believed
         return LogEvent(
             id=int(row["id"]), at=_EPOCH, component="", action="", target="", person=None, is_readable=False
