@@ -493,6 +493,15 @@ LAYOUT_TITLES = {
 DYNAMIC = {"days": "a column a day", "classes": "a column a class", "levels": "a column a grade or class"}
 
 
+FINAL_HEADS = (
+    "| «1 триместр», «I четверть», «отметка за 2 полугодие», «2 период» | final mark of that period |",
+    "| «Промежуточная аттестация», «Зачёт», «Экзамен» | intermediate attestation |",
+    "| «Год», «Годовая отметка» | final mark of the year |",
+    "| «Итоговая»; «Итог» only beside a column of the year | final mark |",
+    "| «Замечание 05.09», «05.09» over «комментарий» | remarks of the lesson of that day whose column stands before it |",
+)
+
+
 def build_heads_page() -> str:
     """Build the tables of the workbooks' heads, marks and caps."""
     lines = [
@@ -511,6 +520,15 @@ def build_heads_page() -> str:
     lines += [
         "",
         "Several stand with a comma, a slash or a space between them: `н,5(1),4(2К)`. Why a pupil was absent is not kept.",
+        "",
+        "## What stands on a page beside its days",
+        "",
+        "| head | is |",
+        "|---|---|",
+        *FINAL_HEADS,
+        "",
+        "A final mark is a number of 1 to 5 or a word («зачёт», «осв»); an attestation may also be 1 (passed) or 0. The period is looked up in the group's own",
+        "schedule in the city: by number, or as it is called where the year has so many parts. A sheet may hold nothing but such columns.",
         "",
         "## Bounds",
         "",

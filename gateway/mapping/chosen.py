@@ -9,6 +9,7 @@ Source: city-journal.md R9, R12, R13, R16, V9, §1.5 «Final marks», «КТП»
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -38,6 +39,9 @@ from gateway.mapping.context import (
 from gateway.mapping.normalise import class_key, normal_text
 from gateway.mapping.values import final_value
 
+PARTS_COUNT = {"четверть": 4, "триместр": 3, "полугодие": 2}
+"""How many parts a year has that is divided so."""
+_SAID = re.compile(r"(?P<number>\d{1,2})(?: период| (?P<part>четверть|триместр|полугодие))?")
 FIRST_MODULE = "Раздел 1"
 """Name of the section of a plan that names none: the city has no topic outside a section."""
 
@@ -103,23 +107,37 @@ def map_final(final: Final, context: GroupContext) -> Found:
 
 
 def _period_of(final: Final, context: GroupContext) -> CityPeriod:
+    found = find_period(final, context.timetable.periods)
+    if found is None:
+        raise Stop("rejected", reasons.NO_PERIOD)
+    return found
+
+
+def find_period(final: Final, schedule: Sequence[CityPeriod]) -> CityPeriod | None:
     """Return the period a final mark belongs to; the year's last one for those of the whole year.
 
-    Of the group's own schedule only: the id of another schedule's period was a real incident (city-journal.md §6).
+    By its number, by the city's own name of it, or as people say it («2 триместр»), then only where the schedule has as many
+    parts as such a year has: the second half-year is no quarter.
+
+    Args:
+        final: The mark.
+        schedule: Periods of the group's own schedule only: the id of another schedule's period was a real incident
+            (city-journal.md §6).
     """
-    periods = parts_of_year(context.timetable.periods)
+    periods = parts_of_year(schedule)
     if not periods:
-        raise Stop("rejected", reasons.NO_PERIOD)
+        return None
     if final.form != "period":
         return periods[-1]
-    wanted = (final.period or "").strip()
-    if wanted.isdecimal():
-        found = periods[int(wanted) - 1 : int(wanted)] if int(wanted) else []
-    else:
-        found = [one for one in periods if normal_text(one.name) == normal_text(wanted)]
-    if len(found) != 1:
-        raise Stop("rejected", reasons.NO_PERIOD)
-    return found[0]
+    wanted = normal_text(final.period or "")
+    by_name = [one for one in periods if normal_text(one.name) == wanted]
+    if len(by_name) == 1:
+        return by_name[0]
+    said = _SAID.fullmatch(wanted)
+    if said is None or (said["part"] and len(periods) != PARTS_COUNT[said["part"]]):
+        return None
+    number = int(said["number"])
+    return periods[number - 1] if 1 <= number <= len(periods) else None
 
 
 def parts_of_year(periods: Sequence[CityPeriod]) -> list[CityPeriod]:
@@ -264,6 +282,7 @@ def _places_of_lessons(context: GroupContext) -> dict[int, int]:
 
 __all__ = [
     "find_city_plan",
+    "find_period",
     "map_comment",
     "map_final",
     "map_topics",

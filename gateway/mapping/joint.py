@@ -19,6 +19,7 @@ from gateway.domain.clock import moscow_day
 from gateway.domain.identifiers import Kind, source_of
 from gateway.domain.reasons import ABSENCE_UNPROVEN, REASONS
 from gateway.domain.records import Absence, Final, Homework, Lesson, LessonComment, Mark, Record
+from gateway.mapping.chosen import find_period
 from gateway.mapping.context import GroupContext, Mapped, MappedState
 from gateway.mapping.joining import Conflict, Joined, Same, Word, join
 from gateway.mapping.lessons import Chosen, choose_in
@@ -200,7 +201,9 @@ class _Sight:
             case Homework():
                 return record.prepared_for
             case Final():
-                return record.pupil, record.form, normal_text(record.period or "")
+                # «2» of the one source and «2 триместр» of the other are one period
+                period = find_period(record, self._context.timetable.periods)
+                return None if period is None else (record.pupil, record.form, period.id)
         return None
 
     def work_of(self, record: Record) -> Hashable | None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from gateway.domain.clock import MOSCOW
 from gateway.domain.discrepancies import Choice
 from gateway.domain.reasons import get_reason
+from gateway.domain.records import Final, Lesson, Person
 from gateway.flows import discrepancies
+from gateway.mapping.tables import record_link
+from gateway.reconcile.snapshot import load_records
 from gateway.report.discrepancies import Sieve, load_lines
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
+from tests.flow.office import write_book
 
 COURSE = 2
 LATE_PUPIL, ITEM = 1000, 900
@@ -305,3 +312,50 @@ def test_a_group_without_a_plan_in_the_city_is_told_so(world: Any) -> None:
 
         assert synced.planned.plan.by_reason["NO_LESSON_PLAN"] == 1
         assert not synced.delivered.sent
+
+
+def test_final_marks_of_a_workbook_and_of_the_portal_are_one_and_a_remark_of_a_page_is_sent_once(
+    world: Any, tmp_path: Path
+) -> None:
+    world.settings_changes["planner"] = {"folder": tmp_path, "settle_s": 0}
+    with world.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = kinds_of(hand.city.machine_ledger())
+        place_id = hand.place_id()
+        with hand.gateway.store.read() as conn:
+            people = [one for one in load_records(conn, place_id, Person) if one.role == "pupil"]
+            finals = {one.pupil: one for one in load_records(conn, place_id, Final)}
+            lessons = sorted(load_records(conn, place_id, Lesson), key=lambda one: one.starts_at)
+        write_finals(tmp_path, people, finals, lessons[0])
+
+        hand.through()
+        again = hand.sync()
+
+        assert kinds_of(hand.city.machine_ledger()) == sorted([*before, ("create", "comment")])
+        assert sorted(row["comment"] for row in hand.city.standing("lesson_comments")) == ["Без тетради", "О"]
+        assert again.planned.plan.counters["create"] == 0
+        with hand.gateway.store.read() as conn:
+            paired = {row.canonical for row in conn.execute(select(record_link)) if row.kind == "final"}
+        assert paired == {one.ref for one in finals.values()}
+        hand.assert_sound()
+
+
+def write_finals(folder: Path, people: list[Any], finals: dict[str, Any], lesson: Any) -> None:
+    """The same final marks as the portal's, one pupil's of the year, and a remark at the first lesson."""
+    name = {one.ref: f"{one.last_name} {one.first_name}" for one in people}
+    starts = lesson.starts_at.astimezone(MOSCOW)
+    write_book(
+        folder / "список.xlsx",
+        Ученики=[
+            ["Фамилия", "Имя", "Класс", "person_id", "Личное дело"],
+            *[[one.last_name, one.first_name, one.class_name, one.person_id, one.school_id] for one in people],
+        ],
+    )
+    title = [["Класс: 7А"], ["Предмет: Алгебра"]]
+    write_book(
+        folder / "итоги.xlsx",
+        Расписание=[["Класс", "Предмет", "Дата", "Начало"], ["7А", "Алгебра", starts.date(), starts.time()]],
+        Итоги=[*title, ["ФИО", "2 четверть"], *[[name[one], finals[one].raw_points] for one in sorted(finals)]],
+        Замечания=[*title, ["Дата", "ФИО", "Замечание"], [starts.date(), name[people[0].ref], "Без тетради"]],
+    )

@@ -401,6 +401,53 @@ def pages() -> Iterator[Table]:
         2,
         plant=[("WB_MARK_SCALE", 1, "mark"), ("WB_DATE_OUTSIDE_YEAR", 2, "day")],
     )
+    ends = [("name", "ФИО"), ("a", "05.09"), ("r", "Комментарий 05.09"), ("p1", "I триместр"), ("p2", "2-й триместр")]
+    ends += [("pa", "Промежуточная аттестация"), ("y", "Годовая отметка"), ("f", "Итог"), ("m", "Средний балл")]
+    yield Table(
+        "page-ends",
+        "7А Алгебра",
+        ends,
+        [
+            {
+                "name": names[0],
+                "a": 5,
+                "r": "Помогал другим",
+                "p1": 5,
+                "p2": "4",
+                "pa": "зачёт",
+                "y": 5,
+                "f": 5,
+                "m": 4.7,
+            },
+            {"name": names[1], "a": "о", "p1": "н/а", "p2": 6, "pa": 1, "y": "5-"},
+            {"name": names[2], "r": F("=B2"), "p1": "-", "pa": "4", "f": F("=E2", 5)},
+        ],
+        11,
+        plant=[("WB_MARK_SCALE", 1, "p2"), ("WB_MARK", 1, "y"), ("WB_FORMULA", 2, "r"), ("WB_FORMULA", 2, "f")],
+        formats=("xlsx", "ods"),
+    )
+    yield Table(
+        "page-of-final-marks-alone",
+        "Итоговые отметки",
+        [("name", "Ученик"), ("p1", "Отметка за 1 полугодие"), ("p2", "2 полугодие"), ("y", "Год"), ("x", "Поведение")],
+        [{"name": names[0], "p1": 4, "p2": 5, "y": 5}, {"name": names[1], "p1": "осв", "p2": None, "y": 0}],
+        4,
+        above=[["Класс: 10А"], ["Предмет: Алгебра"]],
+        plant=[("WB_COLUMN_UNREAD", -1, "x"), ("WB_MARK_SCALE", 1, "y")],
+    )
+    yield Table(
+        "entries-remarks",
+        "Замечания",
+        [("day", "Дата"), ("class", "Класс"), ("subject", "Предмет"), ("name", "Ученик"), ("remark", "Замечание")],
+        [
+            {"day": "05.09", "class": "7А", "subject": "Алгебра", "name": names[0], "remark": "Без тетради"},
+            {"day": "05.09", "class": "7А", "subject": "Алгебра", "name": names[1], "remark": "=1+1"},
+            {"day": "45.09", "class": "7А", "subject": "Алгебра", "name": names[2], "remark": "Молодец"},
+            {"day": "05.09", "class": "7А", "subject": "Алгебра", "name": names[3], "remark": None},
+        ],
+        2,
+        plant=[("WB_DATE", 2, "day"), ("WB_EMPTY_CELL", 3, "remark")],
+    )
     lessons = [
         ("day", "Дата"),
         ("ordinal", "№ урока"),

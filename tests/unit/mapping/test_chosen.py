@@ -12,7 +12,7 @@ from gateway.domain.city import CityTopics, CommentIntent, FinalIntent, TopicsIn
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import CHOSEN_KINDS, Kind
 from gateway.domain.records import Final, Lesson, LessonComment, LessonPlan, PlannedLesson, Scale, Topics
-from gateway.mapping.chosen import parts_of_year, topics_of_lessons, topics_of_rows
+from gateway.mapping.chosen import find_period, parts_of_year, topics_of_lessons, topics_of_rows
 from gateway.mapping.mesh import map_record
 from gateway.mapping.rules import Rules, ScopeRule, build_rules
 
@@ -89,6 +89,25 @@ def test_a_period_may_be_named_as_the_city_names_it(make: Any) -> None:
     mapped = map_record(final(period="2  четверть"), context(make, periods=named))
 
     assert mapped.intent.period_id == named[1].id
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("2 полугодие", 11),
+        ("2 период", 11),
+        ("02", 11),
+        ("2 четверть", None),
+        ("2 триместр", None),
+        ("3 полугодие", None),
+    ],
+)
+def test_a_period_as_people_say_it_counts_only_where_the_year_has_so_many_parts(
+    make: Any, said: str, found: int | None
+) -> None:
+    period = find_period(final(period=said), make.periods())
+
+    assert (period and period.id) == found
 
 
 def test_a_year_listed_beside_its_quarters_is_no_period_of_its_own(make: Any) -> None:

@@ -106,15 +106,28 @@ def test_the_heads_of_a_template_are_locked_its_cells_are_not_and_choices_are_li
 def test_a_filled_template_is_taken_whole(reader: Reader, formats: ModuleType) -> None:
     write_template(Path("t.xlsx"), "journal", reader.year)
     with python_calamine.CalamineWorkbook.from_path("t.xlsx") as book:
-        page, lessons = (book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names)
-    page = [[cell or None for cell in row] for row in page]
-    page[0][1:2], page[1][1:2] = ["7А"], ["Алгебра"]
+        sheets = {
+            name: [
+                [cell or None for cell in row] for row in book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+            ]
+            for name in book.sheet_names
+        }
+    page, finals, remarks = sheets["Журнал"], sheets["Итоги"], sheets["Замечания"]
+    for titled in (page, finals):
+        titled[0][1:2], titled[1][1:2] = ["7А"], ["Алгебра"]
     head = next(at for at, row in enumerate(page) if "ФИО" in row)
     page[head] += [date(2026, 9, 5), date(2026, 9, 12)]
     page.append([1, "Ким Роман", "н,5(2К)", 4])
-    formats.write_xlsx(Path("f.xlsx"), [formats.Page("Журнал", page), formats.Page("Уроки", lessons)])
+    finals.append([1, "Ким Роман", 4, 5, None, None, "зачёт", 5, None])
+    at = {head: column for column, head in enumerate(remarks[0])}
+    row = [None] * len(at)
+    for name, value in {"Дата": "05.09", "Класс": "7А", "Предмет": "Алгебра", "ФИО": "Ким Роман"}.items():
+        row[at[name]] = value
+    row[at["Замечание"]] = "Забыл тетрадь"
+    remarks.append(row)
+    formats.write_xlsx(Path("f.xlsx"), [formats.Page(name, rows) for name, rows in sheets.items()])
 
     report = lint_workbook(Path("f.xlsx"), reader)
 
     assert report.is_clean
-    assert report.taken == 2
+    assert report.taken == 2 + 4 + 1

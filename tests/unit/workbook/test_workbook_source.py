@@ -20,7 +20,18 @@ from gateway.connectors.port import CheckState, ScopeRead, Want
 from gateway.domain.clock import MOSCOW, VirtualClock
 from gateway.domain.errors import UnreachableError
 from gateway.domain.identifiers import Kind, Place, source_of, source_of_scope
-from gateway.domain.records import Absence, Guardian, Homework, Lesson, LessonPlan, Mark, Membership, Person
+from gateway.domain.records import (
+    Absence,
+    Final,
+    Guardian,
+    Homework,
+    Lesson,
+    LessonComment,
+    LessonPlan,
+    Mark,
+    Membership,
+    Person,
+)
 from gateway.domain.school_year import MovedDay, SchoolYear, YearHoliday
 from gateway.mapping.links import get_place_id
 from gateway.reconcile.gone import DELETABLE, Gone
@@ -554,3 +565,70 @@ def test_a_missing_folder_stops_the_source_and_not_the_others(folder: Folder, mo
     with pytest.raises(UnreachableError):
         folder.read()
     assert [line.state for line in folder.source().check()] == [CheckState.FAILED]
+
+
+ENDS = [
+    *TITLE,
+    ["ФИО", "05.09", "05.09", "Замечание 05.09", "12.09", "1 четверть", "Год"],
+    ["Ёлкина Анна", "о", None, "Помогала другим", None, 5, "зач"],
+    ["Ким Роман Ильич", None, "о", None, "5(", 4, 7],
+]
+REMARKS = [
+    ["Дата", "№ урока", "Класс", "Предмет", "ФИО", "Замечание"],
+    ["12.09", 2, "7А", "Алгебра", "Ким Роман Ильич", "Без тетради"],
+    ["06.09", 1, "7А", "Алгебра", "Ким Роман Ильич", "В воскресенье"],
+]
+
+
+def test_final_marks_remarks_and_lateness_come_as_records_of_their_own(school: Folder) -> None:
+    school.write("3 журнал.xlsx", ("Журнал", ENDS), ("Замечания", REMARKS))
+    reads = school.read()
+
+    people = {person.ref: person.last_name for person in of(reads, Person)}
+    finals = {(people[one.pupil], one.form, one.period): one for one in of(reads, Final)}
+    assert {key: one.raw_points for key, one in finals.items()} == {
+        ("Ёлкина", "period", "1 четверть"): 5.0,
+        ("Ким", "period", "1 четверть"): 4.0,
+        ("Ёлкина", "year", None): 0.0,
+    }
+    assert finals["Ёлкина", "year", None].word == "зач"
+    lessons = {lesson.ref: lesson.starts_at.astimezone(MOSCOW) for lesson in of(reads, Lesson)}
+    told = {
+        (people[one.pupil], one.form, f"{lessons[one.lesson]:%d.%m %H:%M}", one.text)
+        for one in of(reads, LessonComment)
+    }
+    assert told == {
+        ("Ёлкина", "late", "05.09 09:25", ""),
+        ("Ким", "late", "05.09 10:20", ""),
+        ("Ёлкина", "remark", "05.09 10:20", "Помогала другим"),
+        ("Ким", "remark", "12.09 09:25", "Без тетради"),
+    }
+    faults = {(read.kind, fault.reason_code) for read in reads for fault in read.faults}
+    assert faults == {
+        (Kind.MARK, "WB_MARK"),
+        (Kind.ABSENCE, "WB_MARK"),
+        (Kind.COMMENT, "WB_MARK"),
+        (Kind.COMMENT, "WB_NOT_IN_TIMETABLE"),
+        (Kind.FINAL, "WB_MARK_SCALE"),
+    }
+    final_reads = [read for read in reads if read.kind is Kind.FINAL]
+    assert {one.item for one in finals.values()} == set(final_reads[0].items_present)
+    refs = [record.ref for read in reads for record in read.records]
+    assert len(refs) == len(set(refs))
+
+
+def test_two_sheets_that_differ_on_a_final_mark_or_a_remark_give_neither(school: Folder) -> None:
+    other = [*TITLE, ["ФИО", "1 четверть", "Замечание 05.09"], ["Ёлкина Анна", 4, "Помогала другим"]]
+    third = [*TITLE, ["ФИО", "05.09", "Замечание 05.09"], ["Ёлкина Анна", None, "Мешала"]]
+    school.write("3 журнал.xlsx", ("Журнал", ENDS), ("Итоги", other), ("Ещё", third))
+    reads = school.read()
+
+    assert {one.raw_points for one in of(reads, Final) if one.form == "period"} == {4.0}
+    assert parked(reads).count("WB_CONTRADICTION") == 1 + 1
+
+
+def test_kinds_that_nobody_asked_for_are_not_handed_over(school: Folder) -> None:
+    school.write("3 журнал.xlsx", ("Журнал", ENDS))
+    want = Want(from_on=WANT.from_on, to_on=WANT.to_on, kinds=frozenset({Kind.MARK, Kind.ABSENCE}))
+
+    assert {read.kind for read in school.read(want)} == {Kind.MARK, Kind.ABSENCE}

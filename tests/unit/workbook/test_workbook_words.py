@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connectors.planner.workbook.days import SchoolYear, find_time, find_weekday, read_birth, read_day
+from gateway.connectors.planner.workbook.ends import (
+    FinalCell,
+    FinalColumn,
+    find_final_column,
+    find_final_columns,
+    read_final_cell,
+)
 from gateway.connectors.planner.workbook.faults import CellError, column_letters
 from gateway.connectors.planner.workbook.marks import CellMark, PageCell, read_page_cell
 from gateway.connectors.planner.workbook.words import find_class, head_key, slug
+from gateway.domain.records import Scale
 
 YEAR = SchoolYear(2026)
 DAYS = st.dates(YEAR.first_on, YEAR.last_on)
@@ -155,3 +163,61 @@ def test_words_are_compared_whatever_their_spelling() -> None:
         None,
     ]
     assert [column_letters(at) for at in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
+
+
+@pytest.mark.parametrize(
+    ("head", "form", "period"),
+    [
+        ("1 триместр", "period", "1 триместр"),
+        ("I четверть", "period", "1 четверть"),
+        ("IV чтв.", "period", "4 четверть"),
+        ("Итог 2-й четверти", "period", "2 четверть"),
+        ("Отметка за второе полугодие", "period", "2 полугодие"),
+        ("Триместр 3", "period", "3 триместр"),
+        ("2 период", "period", "2 период"),
+        ("Год", "year", ""),
+        ("Оценка за год", "year", ""),
+        ("Годовая отметка", "year", ""),
+        ("Экзамен", "intermediate", ""),
+        ("Пром. аттестация", "intermediate", ""),
+        ("Зачёт", "intermediate", ""),
+        ("Итоговая", "final", ""),
+    ],
+)
+def test_a_head_of_final_marks_is_found_by_its_meaning(head: str, form: str, period: str) -> None:
+    found = find_final_column(head_key(head))
+
+    assert found is not None
+    assert (found.form, found.period) == (form, period)
+
+
+@pytest.mark.parametrize(
+    "head", ["Четверть", "Итог", "Итого", "Год рождения", "1", "Класс", "2 четверть 3", "Средний балл"]
+)
+def test_a_head_that_does_not_say_which_final_mark_is_none(head: str) -> None:
+    assert find_final_column(head_key(head)) is None
+
+
+def test_a_total_is_the_final_mark_only_beside_the_year_and_two_columns_of_one_kind_are_none() -> None:
+    quarter = {1: "1 четверть", 2: "итог"}
+    year = {**quarter, 3: "год"}
+    twice = {1: "год", 2: "годовая", 3: "1 четверть"}
+
+    assert find_final_columns(quarter) == {1: FinalColumn("period", "1 четверть")}
+    assert find_final_columns(year)[2] == FinalColumn("final")
+    assert set(find_final_columns(twice)) == {3}
+
+
+def test_a_final_mark_is_a_mark_or_a_word_and_an_attestation_may_be_passed() -> None:
+    period, attested = FinalColumn("period", "1 четверть"), FinalColumn("intermediate")
+    five, words = Scale("points", 0, 5), Scale("words", 0, 0)
+
+    assert read_final_cell(4.0, period) == FinalCell(five, 4.0)
+    assert read_final_cell("н/а", period) == FinalCell(words, 0.0, "н а")
+    assert read_final_cell(1, attested) == FinalCell(Scale("points", 0, 1), 1.0)  # type: ignore[arg-type]  # as a test writes it
+    assert read_final_cell("Зачёт", attested) == FinalCell(words, 0.0, "зачет")
+    assert read_final_cell(5.0, attested) == FinalCell(words, 5.0, "5")
+    assert read_final_cell("-", period) is None
+    for wrong in (6.0, 0.0, "5-", "4,5", "=1"):
+        with pytest.raises(CellError):
+            read_final_cell(wrong, period)

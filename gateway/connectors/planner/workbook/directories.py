@@ -97,7 +97,7 @@ class Directories:
                 self._written.setdefault(subject, written)
             named = [(place, key_of(slot)) for place, slot in one.slots]
             named += [(place, key_of(lesson)) for place, lesson in one.lessons]
-            named += [(place, key_of(cell)) for place, cell in one.listed]
+            named += [(place, key_of(cell)) for place, cell in (*one.listed, *one.remarks)]
             named += [(one.places[numbers[0]], key) for key, numbers in one.pages.items()]
             for place, key in named:
                 found.setdefault(key, (one, place))

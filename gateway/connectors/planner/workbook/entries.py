@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from gateway.connectors.planner.workbook.cells import PersonName
+from gateway.connectors.planner.workbook.ends import FinalCell, FinalColumn
 from gateway.connectors.planner.workbook.faults import Fault
 from gateway.connectors.planner.workbook.marks import PageCell
 
@@ -74,12 +75,10 @@ class PagePupil(Entry, frozen=True, kw_only=True):
     name: PersonName
 
 
-class PageEntry(Entry, frozen=True, kw_only=True):
-    """One cell of a journal's page.
+class CellEntry(Entry, frozen=True, kw_only=True):
+    """One cell of a pupil in a subject.
 
     Attributes:
-        nth: Which of the group's lessons of that day, from 1.
-        ordinal: Number of the lesson in the school's day, where the sheet says it.
         fault: Set where the cell is there and can't be read: then nothing is known of it.
     """
 
@@ -87,12 +86,38 @@ class PageEntry(Entry, frozen=True, kw_only=True):
     subject: str
     group: str | None = None
     name: PersonName
+    fault: Fault | None = None
+    column: int
+
+
+class PageEntry(CellEntry, frozen=True, kw_only=True):
+    """One cell of a journal's page.
+
+    Attributes:
+        nth: Which of the group's lessons of that day, from 1.
+        ordinal: Number of the lesson in the school's day, where the sheet says it.
+    """
+
     day: date
     nth: int
     ordinal: int | None = None
     content: PageCell
-    fault: Fault | None = None
-    column: int
+
+
+class RemarkEntry(CellEntry, frozen=True, kw_only=True):
+    """A remark on a pupil at a lesson; `day`, `nth` and `ordinal` as of a page's cell."""
+
+    day: date
+    nth: int
+    ordinal: int | None = None
+    text: str = ""
+
+
+class FinalEntry(CellEntry, frozen=True, kw_only=True):
+    """A final mark of a pupil; `content` is None where the cell can't be read."""
+
+    final: FinalColumn
+    content: FinalCell | None = None
 
 
 class PlanEntry(Entry, frozen=True, kw_only=True):
@@ -135,4 +160,15 @@ class CurriculumEntry(Entry, frozen=True, kw_only=True):
     column: int | None = None
 
 
-AnyEntry = PupilEntry | SlotEntry | LessonEntry | PagePupil | PageEntry | PlanEntry | ProgrammeEntry | CurriculumEntry
+AnyEntry = (
+    PupilEntry
+    | SlotEntry
+    | LessonEntry
+    | PagePupil
+    | PageEntry
+    | RemarkEntry
+    | FinalEntry
+    | PlanEntry
+    | ProgrammeEntry
+    | CurriculumEntry
+)

@@ -16,6 +16,7 @@ from rapidfuzz import fuzz, process
 
 from gateway.connectors.planner.workbook.cells import SHORT_CHARS, is_blank, to_text
 from gateway.connectors.planner.workbook.days import SchoolYear, find_day, find_month, read_day
+from gateway.connectors.planner.workbook.ends import FinalColumn, find_final_columns, strip_mark, strip_remark
 from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.layouts import KNOWN_BESIDE, LAYOUTS, Layout
 from gateway.connectors.planner.workbook.sheets import Cell, Row
@@ -50,6 +51,7 @@ _POSTS = {
     "канцелярия": "office",
 }
 """Posts that a title may name; a person's name there is not kept."""
+_EITHER = ("marks", "comment")
 _KNOWN_ENDS = re.compile(
     r"^.*\bфакт\w*$|^(?:[ivх\d]{1,4} )?(?:четверть|триместр|полугодие|год|годовая|итоговая|период).*$"
 )
@@ -76,6 +78,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         columns: Field → column from 0.
         days, levels: Column → day of a page, class of a grid or grade of a curriculum.
+        finals, remarks: Column of a page → which final mark, or of which day the remark.
         head_row: Row of the (lower) heads; `first_row` is that of the upper ones.
         needed: The fields each row must have.
         unread: Columns whose head says nothing known, and columns of a page whose head is no day.
@@ -87,6 +90,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, int]
     days: dict[int, date]
     levels: dict[int, str]
+    finals: dict[int, FinalColumn]
+    remarks: dict[int, date]
     first_row: int
     head_row: int
     needed: frozenset[str]
@@ -100,6 +105,8 @@ class _Match(msgspec.Struct, kw_only=True):
     twice: list[str]
     days: dict[int, date]
     levels: dict[int, str]
+    finals: dict[int, FinalColumn]
+    remarks: dict[int, date]
     needed: frozenset[str]
     score: int
 
@@ -218,11 +225,18 @@ def _match(
     needed = next((frozenset(one) for one in layout.needs if all(key in columns for key in one)), None)
     if needed is None:
         return None
+    if all(key in columns for key in _EITHER):
+        needed -= set(_EITHER)  # a row has what happened at the lesson, seldom both
+    finals: dict[int, FinalColumn] = {}
+    remarks: dict[int, date] = {}
     days: dict[int, date] = {}
     levels: dict[int, str] = {}
     taken = set(columns.values())
     if layout.dynamic == "days":
         days = _days(row, texts, taken, year, months)
+        rest = {at: text for at, text in enumerate(texts) if text and at not in taken and at not in days}
+        remarks = {at: day for at, text in rest.items() if (day := _remark_day(text, year)) is not None}
+        finals = find_final_columns({at: head_key(text) for at, text in rest.items() if at not in remarks})
     elif layout.dynamic:
         for column, text in enumerate(texts):
             found = find_class(text) if text and column not in taken else None
@@ -230,12 +244,24 @@ def _match(
                 levels[column] = found[1]
     # a page on which no day is written yet is a page all the same, if nothing else is
     is_blank_page = layout.dynamic == "days" and len(columns) + keys.count("№") == sum(1 for key in keys if key)
-    if layout.dynamic and not days and not levels and not is_blank_page:
+    if layout.dynamic and not days and not levels and not finals and not is_blank_page:
         return None
     score = 2 * len(columns) + 2 * min(3, len(days) + len(levels))
+    # alone they speak less for a page: a class list may have them too
+    score += min(3, len(finals)) if not days else 0
     if layout.title and re.search(layout.title, speaks):
         score += 3
-    return _Match(layout=layout, columns=columns, twice=twice, days=days, levels=levels, needed=needed, score=score)
+    return _Match(
+        layout=layout,
+        columns=columns,
+        twice=twice,
+        days=days,
+        levels=levels,
+        finals=finals,
+        remarks=remarks,
+        needed=needed,
+        score=score,
+    )
 
 
 def _columns(layout: Layout, keys: Sequence[str]) -> tuple[dict[str, int], list[str]]:
@@ -272,9 +298,16 @@ def _days(row: Row, texts: Sequence[str], taken: set[int], year: SchoolYear, mon
             continue
         cell = row.at(column)
         day = _day_of_month(cell, months.get(column), year) or _find_day(cell, year)
+        if day is None and (rest := strip_mark(text)) != text:
+            day = _find_day(rest, year)
         if day is not None:
             days[column] = day
     return days
+
+
+def _remark_day(head: str, year: SchoolYear) -> date | None:
+    rest = strip_remark(head)
+    return _find_day(rest, year) if rest else None
 
 
 def _find_day(cell: Cell, year: SchoolYear) -> date | None:
@@ -296,7 +329,7 @@ def _table(match: _Match, sheet: str, above: Sequence[Row], first_row: int, head
     if match.twice:
         raise CellError(WB_HEAD_TWICE, f"«{match.twice[0]}»")
     title = find_title(sheet, above)
-    taken = {*match.columns.values(), *match.days, *match.levels}
+    taken = {*match.columns.values(), *match.days, *match.levels, *match.finals, *match.remarks}
     keys = {column: head_key(text) for column, text in enumerate(texts) if text}
     unread = tuple(
         column
@@ -312,6 +345,8 @@ def _table(match: _Match, sheet: str, above: Sequence[Row], first_row: int, head
         columns=match.columns,
         days=match.days,
         levels=match.levels,
+        finals=match.finals,
+        remarks=match.remarks,
         first_row=first_row,
         head_row=head.number,
         needed=frozenset(needed),

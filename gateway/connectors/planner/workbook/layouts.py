@@ -211,8 +211,13 @@ LESSONS = Layout(
 )
 ENTRIES = Layout(
     name="entries",
-    title=r"журнал|отметк|оценк",
-    needs=(("day", "full_name", "marks"), ("day", "last_name", "first_name", "marks")),
+    title=r"журнал|отметк|оценк|замечан",
+    needs=(
+        ("day", "full_name", "marks"),
+        ("day", "last_name", "first_name", "marks"),
+        ("day", "full_name", "comment"),
+        ("day", "last_name", "first_name", "comment"),
+    ),
     from_title=("class_name", "subject"),
     columns=(
         DAY,
@@ -223,11 +228,20 @@ ENTRIES = Layout(
         FULL_NAME,
         *NAMES,
         Column(key="marks", head="Отметки", words=("отметка", "оценка", "оценки", "балл", "баллы", "отметки за урок")),
+        Column(
+            key="comment",
+            head="Замечание",
+            words=(
+                *("комментарий", "замечания", "комментарии", "комментарий учителя", "комментарий к уроку"),
+                *("замечание учителя", "замечание ученику", "замечание по уроку"),
+            ),
+            hint="Без сведений о здоровье: справки и причины пропусков не читаются",
+        ),
     ),
 )
 PAGE = Layout(
     name="page",
-    title=r"журнал|отметк|оценк",
+    title=r"журнал|отметк|оценк|итогов|ведомост",
     needs=(("full_name",), ("last_name", "first_name")),
     dynamic="days",
     from_title=("class_name", "subject"),

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.connectors.planner.workbook.book import open_book
 from gateway.connectors.planner.workbook.cells import Reader
-from gateway.connectors.planner.workbook.entries import AnyEntry, PageEntry, PagePupil, PupilEntry
+from gateway.connectors.planner.workbook.entries import AnyEntry, CellEntry, PagePupil, PupilEntry
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
 from gateway.connectors.planner.workbook.reading import SheetReading
 from gateway.connectors.planner.workbook.sheets import DEFAULT_CAPS, Caps
@@ -115,7 +115,7 @@ def lint_workbook(
 def _lint_sheet(name: str, reading: SheetReading, note: Callable[[Fault], None], progress: ProgressCall) -> SheetReport:
     taken = faults = remarks = 0
     for number, item in enumerate(iter_checked(reading), start=1):
-        fault = item if isinstance(item, Fault) else item.fault if isinstance(item, PageEntry) else None
+        fault = item if isinstance(item, Fault) else item.fault if isinstance(item, CellEntry) else None
         if fault is None:
             taken += not isinstance(item, PagePupil)
         else:

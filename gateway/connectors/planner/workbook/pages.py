@@ -1,4 +1,4 @@
-"""The pages of the journal, group by group: marks, absences and homework, each cell against the class list and the timetable.
+"""The pages of the journal, group by group: marks, absences, remarks, final marks, homework, against class list and timetable.
 
 A cell that can't be read, whose pupil can't be told, or of which two sheets say different things, is parked under its own
 ref: it says something, so what was read of it before is neither changed nor taken for cleared.
@@ -14,10 +14,18 @@ from datetime import date
 from gateway.connectors.planner.workbook import records
 from gateway.connectors.planner.workbook.cells import Reader
 from gateway.connectors.planner.workbook.directories import Directories
-from gateway.connectors.planner.workbook.entries import LessonEntry, PageEntry, PagePupil
+from gateway.connectors.planner.workbook.entries import (
+    CellEntry,
+    FinalEntry,
+    LessonEntry,
+    PageEntry,
+    PagePupil,
+    RemarkEntry,
+)
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
 from gateway.connectors.planner.workbook.folder import digest_file
 from gateway.connectors.planner.workbook.names import GroupKey, Names
+from gateway.connectors.planner.workbook.page_ends import PageEnds, to_late_remarks
 from gateway.connectors.planner.workbook.register import Slot
 from gateway.connectors.planner.workbook.scopes import EMPTY, Lost, Scopes, key_of
 from gateway.connectors.planner.workbook.sheets import Caps
@@ -35,9 +43,11 @@ class _Page:
     Attributes:
         pupils: Refs of all who stand on them; `items` are their columns.
         doubtful: Days of which it is not sure which column is which lesson.
+        ends: Final marks and remarks.
         is_whole: Whether every column and row could be read, so that absence may mean something.
     """
 
+    ends: PageEnds
     cells: dict[str, tuple[str, PageEntry, Place]] = field(default_factory=dict)
     marks: list[Record] = field(default_factory=list)
     absences: list[Record] = field(default_factory=list)
@@ -67,19 +77,22 @@ class Pages:
         self._caps = caps
 
     def iter_scopes(self, one: Sheets, scopes: Scopes) -> Iterator[ScopeRead]:
-        """Marks and absences of a file, a group at a time; of a group within a class its members too."""
+        """What the pages of a file hold, a group at a time; of a group within a class its members too."""
         listed: dict[GroupKey, list[tuple[Place, PageEntry]]] = defaultdict(list)
         for place, entry in one.listed:
             listed[key_of(entry)].append((place, entry))
-        for key in sorted({*one.pages, *listed}):
+        remarks: dict[GroupKey, list[tuple[Place, RemarkEntry]]] = defaultdict(list)
+        for place, remark in one.remarks:
+            remarks[key_of(remark)].append((place, remark))
+        for key in sorted({*one.pages, *listed, *remarks}):
             if not scopes.is_wanted(key):
                 continue
             try:
-                page = self._read_page(one, key, listed.get(key, []))
+                page = self._read_page(one, key, [*listed.get(key, []), *remarks.get(key, [])])
                 self._require_unchanged(one)
             except CellError as exc:
                 sentence = Place(file=one.file.path.name).fault(exc.code, detail=exc.detail).sentence
-                for kind in (Kind.MARK, Kind.ABSENCE):
+                for kind in (Kind.MARK, Kind.ABSENCE, Kind.COMMENT, Kind.FINAL):
                     yield from scopes.of_group(one, kind, key, (), problem=sentence)
                 continue
             # A row or column that can't be read may be any of the known ones: then nobody has left, nothing is cleared.
@@ -89,12 +102,18 @@ class Pages:
                 place = Place(file=one.file.path.name)
                 members = [records.to_membership(self._names, key, pupil, place) for pupil in sorted(page.pupils)]
                 yield from scopes.of_group(one, Kind.MEMBERSHIP, key, scopes.first(members))
+            told = [*page.ends.remarks(page.doubtful), *to_late_remarks(page.absences)]
             for kind, found, lost in (
-                (Kind.MARK, page.marks, page.lost_marks),
-                (Kind.ABSENCE, page.absences, page.lost_absences),
+                (Kind.MARK, page.marks, page.lost_marks.all()),
+                (Kind.ABSENCE, page.absences, page.lost_absences.all()),
+                (Kind.COMMENT, told, page.ends.lost_remarks.all()),
             ):
                 own = scopes.first(found)
-                yield from scopes.of_group(one, kind, key, own, lost.all(), pupils=pupils, items=items)
+                yield from scopes.of_group(one, kind, key, own, lost, pupils=pupils, items=items)
+            if page.ends.items:
+                own, columns = scopes.first(page.ends.finals()), frozenset(page.ends.items)
+                faults = page.ends.lost_finals.all()
+                yield from scopes.of_group(one, Kind.FINAL, key, own, faults, pupils=pupils, items=columns)
 
     def _require_unchanged(self, one: Sheets) -> None:
         """Refuse what was read of a file that was written meanwhile.
@@ -108,19 +127,20 @@ class Pages:
         except OSError as exc:
             raise CellError(WB_HALF_WRITTEN) from exc
 
-    def _read_page(self, one: Sheets, key: GroupKey, listed: Sequence[tuple[Place, PageEntry]]) -> _Page:
-        page = _Page()
+    def _read_page(self, one: Sheets, key: GroupKey, listed: Sequence[tuple[Place, PageEntry | RemarkEntry]]) -> _Page:
+        page = _Page(PageEnds(self._names, key, self._timetable))
         for place, entry in listed:
             page.items.add(self._item(key, entry.day, entry.nth, entry.ordinal))
-            self._put_cell(one, key, page, place, entry)
+            self._put(one, key, page, place, entry)
         for reading, item in iter_pages(one, key, self._reader, self._caps):
             if isinstance(item, Fault):
                 if item.is_lost:
                     page.lost_marks.add_at(one, item)
             elif isinstance(item, PagePupil):
                 self._put_pupil(one, key, page, reading.place, item)
-            elif isinstance(item, PageEntry):
-                self._put_cell(one, key, page, reading.place, item)
+            elif isinstance(item, CellEntry):
+                self._put(one, key, page, reading.place, item)
+            page.ends.items.update(records.final_item(self._names, key, of) for of in reading.table.finals.values())
             page.is_whole = page.is_whole and reading.is_whole
             page.items.update(self._item(key, day, nth) for _, day, nth in reading.days())
             page.doubtful |= reading.doubtful_days()
@@ -133,7 +153,7 @@ class Pages:
         return page
 
     def _put_pupil(
-        self, one: Sheets, key: GroupKey, page: _Page, place: Place, item: PagePupil | PageEntry
+        self, one: Sheets, key: GroupKey, page: _Page, place: Place, item: PagePupil | CellEntry
     ) -> str | None:
         """Note who stands in a row; one who can't be told is parked with all of it."""
         try:
@@ -145,10 +165,20 @@ class Pages:
         page.pupils.add(pupil)
         return pupil
 
-    def _put_cell(self, one: Sheets, key: GroupKey, page: _Page, place: Place, entry: PageEntry) -> None:
+    def _put(self, one: Sheets, key: GroupKey, page: _Page, place: Place, entry: CellEntry) -> None:
+        """Take a cell, of whatever column; that of a pupil who can't be told is parked with all of his."""
         pupil = self._put_pupil(one, key, page, place, entry)
         if pupil is None:
             return
+        match entry:
+            case PageEntry():
+                self._put_cell(pupil, key, page, place, entry)
+            case RemarkEntry():
+                page.ends.put_remark(pupil, entry, place)
+            case FinalEntry():
+                page.ends.put_final(pupil, entry, place)
+
+    def _put_cell(self, pupil: str, key: GroupKey, page: _Page, place: Place, entry: PageEntry) -> None:
         cell = self._names.cell("mark", pupil, key, entry.day, entry.nth)
         known = page.cells.setdefault(cell, (pupil, entry, place))
         fault = entry.fault
@@ -158,9 +188,11 @@ class Pages:
             self._park(page, cell, pupil, key, entry, fault)
 
     def _park(self, page: _Page, cell: str, pupil: str, key: GroupKey, entry: PageEntry, fault: Fault) -> None:
-        """Park all that a cell may have held."""
+        """Park all that a cell may have held; a lateness among it."""
+        absence = self._names.cell("absence", pupil, key, entry.day, entry.nth)
         page.lost_marks.add(fault, cell)
-        page.lost_absences.add(fault, self._names.cell("absence", pupil, key, entry.day, entry.nth))
+        page.lost_absences.add(fault, absence)
+        page.ends.lost_remarks.add(fault, records.late_ref(absence))
 
     def _to_records(self, key: GroupKey, page: _Page, pupil: str, entry: PageEntry, place: Place) -> None:
         slot: Slot | None = None
@@ -169,7 +201,10 @@ class Pages:
         except CellError as exc:
             if entry.content.absence is not None:
                 fault = place.fault(exc.code, row=entry.row, column=entry.column, detail=exc.detail)
-                page.lost_absences.add(fault, self._names.cell("absence", pupil, key, entry.day, entry.nth))
+                absence_ref = self._names.cell("absence", pupil, key, entry.day, entry.nth)
+                page.lost_absences.add(fault, absence_ref)
+                if entry.content.absence == "late":
+                    page.ends.lost_remarks.add(fault, records.late_ref(absence_ref))
         page.marks += records.iter_marks(self._names, key, pupil, entry, slot, place)
         absence = None if slot is None else records.to_absence(self._names, key, pupil, entry, slot, place)
         if absence is not None:

@@ -9,20 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import islice
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from gateway.connectors.planner.workbook.cells import PersonName, Reader, is_blank, read_hours, read_short
+from gateway.connectors.planner.workbook.ends import FinalColumn, read_final_cell
 from gateway.connectors.planner.workbook.entries import (
     AnyEntry,
     CurriculumEntry,
+    FinalEntry,
     LessonEntry,
     PageEntry,
     PagePupil,
     PlanEntry,
     ProgrammeEntry,
     PupilEntry,
+    RemarkEntry,
     SlotEntry,
 )
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
@@ -43,6 +46,7 @@ from gateway.domain.reasons import (
     WB_TITLE_MISSING,
 )
 
+T = TypeVar("T")
 _STRAY_COLUMNS = 300
 """How far right of a page without any day marks are looked for."""
 _WEEK_HOURS = 40
@@ -116,13 +120,22 @@ class SheetReading:
             found.append((column, day, counts[day]))
         return found
 
+    def remark_days(self) -> list[tuple[int, date, int]]:
+        """A page's columns of remarks: (column, day, which lesson of that day: the one whose column stands before it)."""
+        days = self.days()
+        return [
+            (column, day, max((nth for at, of, nth in days if of == day and at < column), default=1))
+            for column, day in sorted(self.table.remarks.items())
+        ]
+
     def doubtful_days(self) -> set[date]:
         """Days beside a column without a day: it may be one more lesson of theirs, so which lesson is which is not sure."""
         near = {column + step for column in self._undated for step in (-1, 1)}
         return {day for column, day in self.table.days.items() if column in near}
 
     def _unread_column(self, column: int) -> Fault:
-        if self.layout == "page" and column > max(self.table.columns.values()):
+        is_dated = bool(self.table.days) or not self.table.finals
+        if self.layout == "page" and is_dated and column > max(self.table.columns.values()):
             self.is_whole = False
             self._undated.add(column)
             return self.place.fault(WB_DATE, row=self.table.head_row, column=column)
@@ -220,14 +233,18 @@ class SheetReading:
                 )
 
     def _iter_listed(self) -> Iterator[AnyEntry | Fault]:
-        column = self.table.columns["marks"]
+        column, remarks = self.table.columns.get("marks"), self.table.columns.get("comment")
         for line in self._lines():
             if isinstance(line, Fault):
                 yield line
             elif isinstance(line, Line):
                 values = self._titled(line, "class_name", "subject", "group")
                 nth = cast("int", values.get("ordinal", 1))
-                yield from self._cell(line.row, column, values, cast("date", values["day"]), nth)
+                day = cast("date", values["day"])
+                if column is not None:
+                    yield from self._cell(line.row, column, values, day, nth)
+                if remarks is not None:
+                    yield from self._remark(line.row, remarks, values, day, nth)
 
     def _iter_page(self) -> Iterator[AnyEntry | Fault]:
         days = self.days()
@@ -252,16 +269,13 @@ class SheetReading:
             yield PagePupil(row=line.row.number, name=_name(values), **_only(values, "class_name", "subject", "group"))
             for column, day, nth in days:
                 yield from self._cell(line.row, column, values, day, nth)
+            for column, day, nth in self.remark_days():
+                yield from self._remark(line.row, column, values, day, nth)
+            for column, final in self.table.finals.items():
+                yield from self._final(line.row, column, values, final)
 
     def _cell(self, row: Row, column: int, values: dict[str, object], day: date, nth: int) -> Iterator[PageEntry]:
-        fault: Fault | None = None
-        content: PageCell | None = None
-        try:
-            if column in row.merged:
-                raise CellError(WB_MERGED)
-            content = read_page_cell(row.at(column))
-        except CellError as exc:
-            fault = self.place.fault(exc.code, row=row.number, column=column, head=f"{day:%d.%m.%Y}", detail=exc.detail)
+        content, fault = self._try(row, column, f"{day:%d.%m.%Y}", lambda: read_page_cell(row.at(column)))
         if fault is not None or content is not None:
             yield PageEntry(
                 row=row.number,
@@ -273,6 +287,44 @@ class SheetReading:
                 fault=fault,
                 **_only(values, "class_name", "subject", "group", "ordinal"),
             )
+
+    def _remark(self, row: Row, column: int, values: dict[str, object], day: date, nth: int) -> Iterator[RemarkEntry]:
+        text, fault = self._try(row, column, f"{day:%d.%m.%Y}", lambda: read_short(row.at(column), self._reader))
+        if fault is not None or text:
+            yield RemarkEntry(
+                row=row.number,
+                column=column,
+                name=_name(values),
+                day=day,
+                nth=nth,
+                text=text or "",
+                fault=fault,
+                **_only(values, "class_name", "subject", "group", "ordinal"),
+            )
+
+    def _final(self, row: Row, column: int, values: dict[str, object], final: FinalColumn) -> Iterator[FinalEntry]:
+        content, fault = self._try(
+            row, column, final.period or final.form, lambda: read_final_cell(row.at(column), final)
+        )
+        if fault is not None or content is not None:
+            yield FinalEntry(
+                row=row.number,
+                column=column,
+                name=_name(values),
+                final=final,
+                content=content,
+                fault=fault,
+                **_only(values, "class_name", "subject", "group"),
+            )
+
+    def _try(self, row: Row, column: int, head: str, read: Callable[[], T | None]) -> tuple[T | None, Fault | None]:
+        """What stands in a cell, or what is wrong with it."""
+        try:
+            if column in row.merged:
+                raise CellError(WB_MERGED)
+            return read(), None
+        except CellError as exc:
+            return None, self.place.fault(exc.code, row=row.number, column=column, head=head, detail=exc.detail)
 
     def _iter_plan(self) -> Iterator[AnyEntry | Fault]:
         section: str | None = None

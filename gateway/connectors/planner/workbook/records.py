@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
+from gateway.connectors.planner.workbook.ends import FinalCell, FinalColumn
 from gateway.connectors.planner.workbook.entries import (
     CurriculumEntry,
     LessonEntry,
     PageEntry,
     PlanEntry,
     ProgrammeEntry,
+    RemarkEntry,
 )
 from gateway.connectors.planner.workbook.faults import Place
 from gateway.connectors.planner.workbook.marks import FORMS, CellMark
@@ -23,10 +25,12 @@ from gateway.domain.records import (
     Absence,
     CurriculumHours,
     Entry,
+    Final,
     Group,
     Guardian,
     Homework,
     Lesson,
+    LessonComment,
     LessonPlan,
     Mark,
     Membership,
@@ -180,6 +184,65 @@ def to_absence(names: Names, key: GroupKey, pupil: str, entry: PageEntry, slot: 
         lesson=names.lesson(key, slot.starts_at),
         group=names.group(key),
         form=entry.content.absence,
+    )
+
+
+def to_late(absence: Absence) -> LessonComment:
+    """Being late as the city knows it: a remark beside no absence."""
+    return LessonComment(
+        ref=late_ref(absence.ref),
+        origins=absence.origins,
+        entry=absence.entry,
+        pupil=absence.pupil,
+        lesson=absence.lesson,
+        group=absence.group,
+        form="late",
+    )
+
+
+def late_ref(absence: str) -> str:
+    """The ref of a lateness, by that of its absence."""
+    source, _, rest = absence.partition("/absence:")
+    return f"{source}/late:{rest}"
+
+
+def to_remark(names: Names, key: GroupKey, pupil: str, entry: RemarkEntry, slot: Slot, place: Place) -> LessonComment:
+    """A remark on a pupil at a lesson."""
+    return LessonComment(
+        ref=names.cell("remark", pupil, key, entry.day, entry.nth),
+        **stamp(names, place),
+        pupil=pupil,
+        lesson=names.lesson(key, slot.starts_at),
+        group=names.group(key),
+        form="remark",
+        text=entry.text,
+    )
+
+
+def final_ref(names: Names, key: GroupKey, pupil: str, column: FinalColumn) -> str:
+    """A final mark's ref: one a pupil, group and column."""
+    return names.ref("final", names.short(pupil), key.name, column.key)
+
+
+def final_item(names: Names, key: GroupKey, column: FinalColumn) -> str:
+    """The column that a final mark stands in."""
+    return names.ref("final_column", key.name, column.key)
+
+
+def to_final(names: Names, key: GroupKey, pupil: str, column: FinalColumn, content: FinalCell, place: Place) -> Final:
+    """A final mark of a page."""
+    return Final(
+        ref=final_ref(names, key, pupil, column),
+        **stamp(names, place),
+        pupil=pupil,
+        group=names.group(key),
+        item=final_item(names, key, column),
+        item_name=column.period or column.form,
+        form=column.form,
+        period=column.period or None,
+        scale=content.scale,
+        raw_points=content.points,
+        word=content.word,
     )
 
 

@@ -14,6 +14,7 @@ from gateway.connectors.planner.workbook.book import open_book
 from gateway.connectors.planner.workbook.cells import Reader
 from gateway.connectors.planner.workbook.entries import (
     AnyEntry,
+    CellEntry,
     CurriculumEntry,
     LessonEntry,
     PageEntry,
@@ -21,6 +22,7 @@ from gateway.connectors.planner.workbook.entries import (
     PlanEntry,
     ProgrammeEntry,
     PupilEntry,
+    RemarkEntry,
     SlotEntry,
 )
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
@@ -51,6 +53,7 @@ class Sheets:
     slots: list[tuple[Place, SlotEntry]] = field(default_factory=list)
     lessons: list[tuple[Place, LessonEntry]] = field(default_factory=list)
     listed: list[tuple[Place, PageEntry]] = field(default_factory=list)
+    remarks: list[tuple[Place, RemarkEntry]] = field(default_factory=list)
     plans: list[tuple[Place, PlanEntry]] = field(default_factory=list)
     programmes: list[tuple[Place, ProgrammeEntry]] = field(default_factory=list)
     curriculum: list[tuple[Place, CurriculumEntry]] = field(default_factory=list)
@@ -116,7 +119,7 @@ def _keep_sheet(kept: Sheets, number: int, reading: SheetReading) -> None:
     place = reading.place
     counts: Counter[str] = Counter()
     for item in iter_checked(reading):
-        counts["rows"] += not isinstance(item, PageEntry)
+        counts["rows"] += not isinstance(item, CellEntry)
         if counts["rows"] > MOST_ENTRIES:
             raise CellError(WB_TOO_MANY_ROWS, f"допустимо {MOST_ENTRIES}")
         if isinstance(item, Fault):
@@ -142,6 +145,8 @@ def _keep_entry(kept: Sheets, number: int, place: Place, item: AnyEntry, *, is_p
             kept.slots.append((place, item))
         case LessonEntry():
             kept.lessons.append((place, item))
+        case RemarkEntry() if not is_page:
+            kept.remarks.append((place, item))
         case PagePupil() | PageEntry():
             key = GroupKey.of(item.class_name, item.subject, item.group)
             if is_page:

@@ -13,7 +13,7 @@ import xlsxwriter
 
 from gateway.connectors.planner.workbook.columns import Column
 from gateway.connectors.planner.workbook.days import SchoolYear
-from gateway.connectors.planner.workbook.layouts import KTP, LESSONS, ROSTER, TIMETABLE
+from gateway.connectors.planner.workbook.layouts import ENTRIES, KTP, LESSONS, ROSTER, TIMETABLE
 from gateway.connectors.planner.workbook.marks import FORMS
 
 TemplateName = Literal["roster", "timetable", "journal", "ktp", "plan"]
@@ -36,6 +36,12 @@ _TITLES: dict[str, str] = {
     "answers": "Отвечает:",
 }
 _POSTS = ("учитель", "куратор", "методист", "завуч")
+_PAGE_TITLES = ("class", "subject", "group", "typed_by", "on_behalf_of", "answers")
+_FINAL_HEADS = (
+    *(f"{number} период" for number in range(1, 5)),
+    *("Промежуточная аттестация", "Годовая", "Итоговая"),
+)
+_NOT_A_REMARK = frozenset({"marks", "last_name", "first_name", "middle_name"})
 _LEFT_OUT = frozenset({"full_name"})
 """Columns that the reader knows and the template has no use for."""
 
@@ -62,6 +68,8 @@ def write_template(path: Path, name: TemplateName, year: SchoolYear) -> None:
             case "journal":
                 writer.page_sheet("Журнал")
                 writer.list_sheet("Уроки", LESSONS.columns)
+                writer.finals_sheet("Итоги")
+                writer.list_sheet("Замечания", [one for one in ENTRIES.columns if one.key not in _NOT_A_REMARK])
             case "ktp":
                 writer.list_sheet(
                     "КТП", [one for one in KTP.columns if one.key != "level"], titles=("class", "subject")
@@ -101,7 +109,7 @@ class _Writer:
     def page_sheet(self, name: str) -> None:
         """A journal's page: pupils down, days across."""
         sheet = self._sheet(name)
-        at = self._write_titles(sheet, ("class", "subject", "group", "typed_by", "on_behalf_of", "answers"))
+        at = self._write_titles(sheet, _PAGE_TITLES)
         sheet.write_string(at, 0, "№", self._head)
         sheet.write_string(at, 1, "ФИО", self._head)
         sheet.write_comment(at, 1, "Как в списке класса")
@@ -118,6 +126,18 @@ class _Writer:
         sheet.set_column(0, 0, 10, self._text)
         sheet.set_column(1, 1, 36, self._text)
         sheet.set_column(_FIRST_DAY, _FIRST_DAY + _PAGE_DAYS - 1, 7, self._text)
+        sheet.freeze_panes(at + 1, _FIRST_DAY)
+
+    def finals_sheet(self, name: str) -> None:
+        """Final marks: pupils down, the periods and the year across."""
+        sheet = self._sheet(name)
+        at = self._write_titles(sheet, _PAGE_TITLES)
+        for column, head in enumerate(("№", "ФИО", *_FINAL_HEADS)):
+            sheet.write_string(at, column, head, self._head)
+        sheet.write_comment(at, _FIRST_DAY, "Период по счёту: четверть, триместр или полугодие, как у класса")
+        sheet.set_column(0, 0, 10, self._text)
+        sheet.set_column(1, 1, 36, self._text)
+        sheet.set_column(_FIRST_DAY, _FIRST_DAY + len(_FINAL_HEADS) - 1, _WIDTH, self._text)
         sheet.freeze_panes(at + 1, _FIRST_DAY)
 
     def curriculum_sheet(self, name: str) -> None:
