@@ -45,6 +45,8 @@ class Action(StrEnum):
     DISCREPANCIES_CHOOSE = "discrepancies.choose"  # whose value stands; a dispute too
     LINKS_READ = "links.read"  # who waits for a link, who may be meant, what speaks against a link
     LINKS_DECIDE = "links.decide"  # confirm or refuse one; ask that a wrong one be set right
+    PRECEDENTS_READ = "precedents.read"  # patterns and counts; no record
+    PRECEDENTS_CHANGE = "precedents.change"
     QUEUE_READ = "queue.read"
     OPERATIONS_READ = "operations.read"
     OPERATIONS_REPLAY = "operations.replay"
@@ -148,6 +150,9 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.LINKS_READ, operator=True, class_teacher=CLASS, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.LINKS_DECIDE, operator=True, curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.PRECEDENTS_READ, operator=True, curator=ANYONE, deputy_head=SCHOOL, director=SCHOOL,
+        admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.PRECEDENTS_CHANGE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.QUEUE_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.OPERATIONS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,

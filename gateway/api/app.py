@@ -15,7 +15,20 @@ from starlette.routing import BaseRoute
 
 from gateway import __version__
 from gateway.access.policy import POLICY, Action
-from gateway.api import audit, discrepancies, links, mapping, periods, planner, plans, pupils, queue, runs, sessions
+from gateway.api import (
+    audit,
+    discrepancies,
+    links,
+    mapping,
+    periods,
+    planner,
+    plans,
+    precedents,
+    pupils,
+    queue,
+    runs,
+    sessions,
+)
 from gateway.api.caps import Caps
 from gateway.api.desk import Ask, AskNobody, Desk
 from gateway.api.problems import Problem, tell_faults, tell_gateway_error, tell_http_error
@@ -54,7 +67,20 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
         redoc_url=None,
     )
     app.state.desk = desk
-    for module in (sessions, pupils, links, runs, plans, discrepancies, mapping, periods, queue, audit, planner):
+    for module in (
+        sessions,
+        pupils,
+        links,
+        runs,
+        plans,
+        discrepancies,
+        precedents,
+        mapping,
+        periods,
+        queue,
+        audit,
+        planner,
+    ):
         app.include_router(module.routes, prefix=PREFIX, responses=_PROBLEMS)
     app.add_exception_handler(GatewayError, tell_gateway_error)
     app.add_exception_handler(RequestValidationError, tell_faults)

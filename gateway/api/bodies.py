@@ -108,6 +108,16 @@ class LetOutChosen(LetOut):
     ] = []
 
 
+class MakePrecedent(Reason):
+    pattern: Word
+    choice: Choice
+    until: AwareDatetime
+
+
+class SwitchPrecedentOn(Reason):
+    with_others: bool = False
+
+
 class DraftMapping(Reason):
     toml: Annotated[str, StringConstraints(max_length=200_000, pattern=_CLEAN)]
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.precedents import precedents_app
 from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import PlanRefusedError
@@ -29,6 +30,7 @@ from gateway.report.discrepancies import (
 )
 
 discrepancies_app = typer.Typer(help="Расхождения: что ждёт решения человека.", invoke_without_command=True)
+discrepancies_app.add_typer(precedents_app, name="precedents")
 TYPE_WORDS = {
     "fields_differ": "значения разные",
     "only_here": "в городе пропало",

@@ -123,7 +123,7 @@ def choose(
         now = gateway.store.now(conn)
         rows = load_for_choice(conn, place_id, sorted(set(ids)))
         missing = [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
-        taken, excluded = sort_out(rows, choice, busy=_load_held(conn, place_id, [row.id for row in rows], OPEN))
+        taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, [row.id for row in rows], OPEN))
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
             raise PlanRefusedError("Удаления решаются отдельно от правок: выберите записи одного рода")
@@ -276,8 +276,8 @@ def _refuse_incomplete(
             raise PlanRefusedError("Назовите день, когда к этому вернуться, не дальше 120 дней: --until")
 
 
-def _load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequence[State]) -> set[tuple[str, str]]:
-    """Records of these discrepancies that delivery has in one of the states."""
+def load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequence[State]) -> set[tuple[str, str]]:
+    """Load the records, as (kind, ref), of these discrepancies that delivery has in one of the states."""
     rows = conn.execute(
         select(operation.c.kind, operation.c.ref)
         .join(
@@ -299,7 +299,7 @@ def _load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequ
 
 def _let_go(conn: Connection, gateway: Gateway, place_id: int, ids: Sequence[int], now: datetime) -> None:
     """What delivery parked about these records is decided afresh by the next plan."""
-    for kind, ref in sorted(_load_held(conn, place_id, ids, (State.PARKED,))):
+    for kind, ref in sorted(load_held(conn, place_id, ids, (State.PARKED,))):
         moved = conn.execute(
             update(operation)
             .where(

@@ -26,6 +26,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.ground import load_ground
 from gateway.flows.holds import classes_of_scopes
 from gateway.flows.linked_scope import Ground, LinkedGroup, LinkedScope, WaitingScope
+from gateway.flows.precedents import apply_precedents
 from gateway.flows.pull import Problem
 from gateway.flows.scope_batch import ScopeBatch
 from gateway.flows.scopes import load_faults
@@ -116,6 +117,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         with gateway.store.write() as conn:
             retire_older(conn, place_id, sealed.id, keep=find_kept_plans(conn, place_id, want))
         follow_discrepancies(gateway, place_id, sealed.id)
+        apply_precedents(gateway, place_id)
     if not is_dry_run and not planner.problems and planner.is_whole_place():
         finish_adoption(gateway, run_id)
     problems = [*_directory_problems(directory), *planner.problems]

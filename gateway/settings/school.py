@@ -75,8 +75,10 @@ class SchoolSettings(Group):
     """Averages and period marks are not judged until a class has so many delivered marks in the subject: one mark moves few of them far."""
     guard_round_up_from: float = Field(default=0.5, gt=0, lt=1)
     """Fraction from which a pupil's mean is rounded up to count whose mark would change; the city's schools set their own."""
+    precedent_count: int = Field(default=5, ge=2)
+    """From how many equal choices on discrepancies of one pattern a rule is offered; five is a week of one teacher's."""
     backtest_fresh_hours: float = Field(default=24.0, gt=0)
-    """How old the back-test of a version of the rules may be when it is activated: the marks of one day."""
+    """How old the back-test of a version of the rules, or of a rule from precedents, may be when it is put in force: the marks of one day."""
     plan_ttl_hours: float = Field(default=18.0, gt=0)
     """How long a plan may be approved: from the night till the end of the working day."""
     signed_approval_hours: float = Field(default=24.0, gt=0)

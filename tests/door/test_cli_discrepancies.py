@@ -61,4 +61,10 @@ def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс")
     assert school.json("discrepancies", *DIFFER)["discrepancies"][0]["assignee"] == "curator.1"
     school.run("discrepancies", "show", "99999", expect=4)
+    precedents = school.json("discrepancies", "precedents")
+    assert precedents == {"offers": [], "rules": []}  # three choices are fewer than five
+    assert "правило предлагается с 5" in " ".join(school.run("discrepancies", "precedents").stdout.split())
+    words = ("make", "theirs", "--pattern", groups[0]["pattern"], "--until", "2026-12-20", "--reason", "рано")
+    school.run("discrepancies", "precedents", *words, expect=4)
+    school.run("discrepancies", "precedents", "backtest", "1", expect=2)
     assert school.json("audit", "verify")["chain_ok"] is True

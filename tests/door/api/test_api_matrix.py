@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from gateway.access.policy import OPEN_TO_ALL, POLICY, Action
 from gateway.access.roles import Role
 from gateway.access.tables import broken_glass
 from gateway.api.app import PREFIX, require_policy
+from gateway.audit.notes import write_note
+from gateway.domain.discrepancies import Choice
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.mapping_life import draft_version
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.mapping.versions import load_versions
 from gateway.queue.tables import operation
+from gateway.reconcile.precedents import add_rule, load_rules
 from gateway.reconcile.tables import discrepancy, run
 
 ROWS = list(csv.DictReader(Path(__file__).with_name("access_policy.csv").read_text(encoding="utf-8").splitlines()))
@@ -75,6 +79,8 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
     runs = {row.actor: row.id for row in load_runs(school, school.place_ids[0])}
     own_run = runs.get(caller.session["account"], runs["account:1"])
     strange_run = load_runs(school, school.place_ids[1])[0].id
+    if kind == "precedent":
+        return ruled(school), "998", "999"
     if kind == "version":
         return drafted(school), "998", "999"
     return {
@@ -96,6 +102,19 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         ),
         "run": (str(own_run), str(strange_run if role in WHOLE else runs["account:1"]), "99999"),
     }.get(kind, ("", "", ""))
+
+
+def ruled(school: Any) -> str:
+    """Number of a rule from precedents; the same one each time."""
+    with school.gateway.store.write() as conn:
+        found = load_rules(conn, school.place_ids[0])
+        if not found:
+            now = school.clock.now()
+            note = write_note(conn, "таблица прав", now=now)
+            until = now + timedelta(days=5)
+            words = {"until": until, "actor": "office", "note_id": note.id, "now": now}
+            found = [add_rule(conn, school.place_ids[0], "a/b/mark/value/1", Choice.THEIRS, **words)]
+    return str(found[0].id)
 
 
 def drafted(school: Any) -> str:
@@ -152,6 +171,11 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         body = {"reason": "проверка таблицы прав"}
     elif path in ("/sending/stop", "/sending/allow", "/glass"):
         body = {"reason": "проверка таблицы прав"}
+    elif path == "/precedents":
+        until = (school.clock.now() + timedelta(days=5)).isoformat()
+        body = {"pattern": "нет такого", "choice": "theirs", "until": until, "reason": "проверка таблицы прав"}
+    elif path.startswith("/precedents/") and not path.endswith("/backtest"):
+        body = {"reason": "проверка таблицы прав"} if row["method"] == "POST" else None
     elif path == "/mapping/versions":
         body = {"toml": DEFAULT_MAPPING_TOML, "reason": "проверка таблицы прав"}
     elif path == "/mapping/values":
