@@ -97,7 +97,7 @@ def list_command(
             table.add_row(
                 entry.stream,
                 str(entry.seq),
-                f"{entry.at:%d.%m %H:%M:%S}",
+                f"{gateway.local(entry.at):%d.%m %H:%M:%S}",
                 entry.actor,
                 entry.action,
                 entry.outcome or "",

@@ -111,7 +111,7 @@ def _iter_activity_lines(gateway: Gateway) -> Iterator[CheckLine]:
         return
     if reach is None:
         return
-    read = "ещё не читали" if reach.read_at is None else f"прочитано до {reach.read_at:%d.%m.%Y %H:%M} UTC"
+    read = "ещё не читали" if reach.read_at is None else f"прочитано до {gateway.local(reach.read_at):%d.%m.%Y %H:%M}"
     yield CheckLine(
         subject="activity",
         state=CheckState.OK,
@@ -200,7 +200,7 @@ def _tell_sink(gateway: Gateway) -> CheckLine:
         sentence = "второго приёмника нет: при восстановлении базы её журнал теряет хвост; задайте audit.sink_file"
     elif since is not None:
         state = CheckState.FAILED
-        sentence = f"второй приёмник {path.name} не пишется с {since:%d.%m %H:%M} UTC; записи ждут в базе"
+        sentence = f"второй приёмник {path.name} не пишется с {gateway.local(since):%d.%m %H:%M}; записи ждут в базе"
     elif is_on_databases_disk(path, gateway.store):
         state = CheckState.WARNING
         sentence = f"второй приёмник {path.name} на том же диске, что и база: задайте audit.sink_file на другом"
@@ -213,11 +213,9 @@ def _tell_sending(gateway: Gateway) -> CheckLine:
     with gateway.store.read() as conn:
         stop, lock = find_stop(conn, gateway.place.city), find_write_lock(conn)
     if stop is not None:
-        sentence = f"остановлена человеком {stop.since:%d.%m %H:%M} UTC: gateway stop-sending --lift --reason «почему»"
+        sentence = f"остановлена человеком {gateway.local(stop.since):%d.%m %H:%M}: gateway stop-sending --lift --reason «почему»"
     elif lock is not None:
-        sentence = (
-            f"закрыта: база восстановлена {lock.since:%d.%m %H:%M} UTC, журнал города ещё не прочитан: gateway sync"
-        )
+        sentence = f"закрыта: база восстановлена {gateway.local(lock.since):%d.%m %H:%M}, журнал города ещё не прочитан: gateway sync"
     else:
         return CheckLine(subject="sending", state=CheckState.OK, sentence="отправка разрешена")
     return CheckLine(subject="sending", state=CheckState.WARNING, sentence=sentence)
@@ -229,9 +227,13 @@ def _tell_backup(gateway: Gateway) -> CheckLine:
     if made_at is None:
         sentence = "копий базы ещё не было: gateway backup ФАЙЛ на другой диск, каждую ночь"
     elif gateway.now() - made_at > BACKUP_AGE:
-        sentence = f"последняя копия базы сделана {made_at:%d.%m %H:%M} UTC, это больше суток: gateway backup ФАЙЛ"
+        sentence = (
+            f"последняя копия базы сделана {gateway.local(made_at):%d.%m %H:%M}, это больше суток: gateway backup ФАЙЛ"
+        )
     else:
-        return CheckLine(subject="backup", state=CheckState.OK, sentence=f"копия от {made_at:%d.%m %H:%M} UTC")
+        return CheckLine(
+            subject="backup", state=CheckState.OK, sentence=f"копия от {gateway.local(made_at):%d.%m %H:%M}"
+        )
     return CheckLine(subject="backup", state=CheckState.WARNING, sentence=sentence)
 
 
@@ -242,7 +244,7 @@ def iter_traffic_lines(gateway: Gateway) -> Iterator[CheckLine]:
     yield CheckLine(
         subject="queue.breaker",
         state=CheckState.OK if is_calling else CheckState.WARNING,
-        sentence=breaker_sentence(traffic),
+        sentence=breaker_sentence(gateway, traffic),
     )
     if gateway.settings.queue.redis_url is None:
         yield CheckLine(subject="queue.broker", state=CheckState.OK, sentence="в процессе, сервер не нужен")

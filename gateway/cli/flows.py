@@ -98,7 +98,7 @@ def sync_command(
             else:
                 OUT.print(f"{error.sentence}. Ваш запуск начнётся после него: gateway schedule list")
             raise typer.Exit(Exit.REMARKS) from None
-        report(result, as_json=as_json)
+        report(gateway, result, as_json=as_json)
         raise typer.Exit(result.exit_code)
 
 
@@ -123,7 +123,7 @@ def _resume(config: ConfigOption, form: str, *, resume_paused: bool, no_wait: bo
             _lift_pauses(gateway)
         want = build_want(gateway)
         result = resume(gateway, want, form=form, max_wait_s=0.0 if no_wait else None)
-        report(result, as_json=as_json)
+        report(gateway, result, as_json=as_json)
         raise typer.Exit(result.exit_code)
 
 
@@ -133,7 +133,7 @@ def _lift_pauses(gateway: Gateway) -> None:
         wake(conn, gateway.place_id(conn), now=gateway.store.now(conn))
 
 
-def report(result: Synced, *, as_json: bool) -> None:
+def report(gateway: Gateway, result: Synced, *, as_json: bool) -> None:
     """Print what a run did, part by part, or its JSON form."""
     if as_json:
         print_json(to_json(result))
@@ -150,7 +150,7 @@ def report(result: Synced, *, as_json: bool) -> None:
         OUT.print(delivery_table(result.delivered))
         _print_if(problem_table(result.delivered.problems))
     if result.held is not None:
-        due = result.held.due_at.isoformat(timespec="minutes")
+        due = f"{gateway.local(result.held.due_at):%d.%m.%Y %H:%M}"
         OUT.print(f"Удержано {result.held.count}, решится заново в {due}")
     if result.kept is not None:
         if result.kept.protocols is not None:

@@ -46,8 +46,12 @@ def show_command(
         print_json({"plan_hash": found.hash, "guards": rows})
         return
     shown = [row for row in rows if every or row.verdict != "pass"]
-    OUT.print(_table(f"Защита плана {found.hash[:12]}", shown))
-    OUT.print(f"Строк {len(rows)}, за пределом {sum(row.verdict in HELD for row in rows)}")
+    if shown:
+        OUT.print(_table(f"Защита плана {found.hash[:12]}", shown))
+    far = "" if len(shown) == len(rows) else f"; далеко до предела {len(rows) - len(shown)}, показать: --all"
+    OUT.print(
+        f"План {found.hash[:12]}: строк защиты {len(rows)}, за пределом {sum(row.verdict in HELD for row in rows)}{far}"
+    )
 
 
 @guards_app.command("try")
@@ -100,7 +104,7 @@ def try_command(
     for one in trials:
         table.add_row(
             one.plan_hash[:12],
-            f"{one.created_at:%d.%m %H:%M}",
+            f"{gateway.local(one.created_at):%d.%m %H:%M}",
             str(one.items),
             str(len(one.held)),
             str(len(one.held_then)),

@@ -68,7 +68,7 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
                 str(line.id),
                 line.pupil,
                 line.group,
-                f"{line.lesson_at:%d.%m %H:%M} UTC",
+                f"{gateway.local(line.lesson_at):%d.%m %H:%M}",
                 what,
                 line.typed_by,
                 line.on_behalf_of or "—",

@@ -57,7 +57,7 @@ def list_command(
             table.add_row(STATE_WORDS.get(name, name), str(count))
         OUT.print(table)
         OUT.print(lane_table(traffic))
-        OUT.print(traffic_sentence(traffic))
+        OUT.print(traffic_sentence(gateway, traffic))
         if rows:
             details = dense_table(title=STATE_WORDS.get(state or "", state or ""))
             for head in ("№", "вид", "запись", "попыток", "код", "что делать", "чей ход"):

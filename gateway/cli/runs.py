@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
-from gateway.cli.words import dense_table, guard_table, plan_table, problem_table, reason_table
+from gateway.cli.words import (
+    RUN_WORDS,
+    delivery_counts_table,
+    dense_table,
+    guard_table,
+    plan_counts_table,
+    plan_table,
+    problem_table,
+    pull_counts_table,
+    reason_table,
+)
 from gateway.domain.reasons import GUARD_HOLD
+from gateway.flows.gateway import Gateway
 from gateway.flows.runs import RunRow, get_run, load_runs
 from gateway.flows.sync import Exit
 from gateway.flows.undo import Undo, begin_undo, undo_run
@@ -44,22 +57,27 @@ def list_command(
             print_json({"runs": rows})
             return
         table = dense_table(title="Запуски")
-        for head in ("№", "начало", "вид", "кто", "состояние", "отправлено", "подтверждено", "чем кончилось"):
-            table.add_column(head)
+        for head in ("№", "начало", "вид", "кто", "состояние"):
+            table.add_column(head, no_wrap=True)
+        for head in ("ушло", "подтв."):
+            table.add_column(head, justify="right")
         for row in rows:
             delivery = row.counters.get("delivery")
             counts = delivery if isinstance(delivery, dict) else {}
             table.add_row(
                 str(row.id),
-                f"{row.started_at:%d.%m %H:%M}",
-                row.form,
+                f"{gateway.local(row.started_at):%d.%m %H:%M}",
+                RUN_WORDS.get(row.form, row.form),
                 row.actor,
                 STATE_WORDS.get(row.state, row.state),
                 str(counts.get("sent", "")),
                 str(counts.get("verified", "")),
-                row.sentence or "",
             )
         OUT.print(table)
+        # a sentence in a narrow column is read letter by letter
+        for row in rows:
+            if row.sentence:
+                OUT.print(f"[bold]{row.id}[/bold]  {escape(row.sentence)}")
 
 
 @runs_app.command("show")
@@ -74,7 +92,7 @@ def show_command(
         if as_json:
             print_json(row)
         else:
-            _print_run(row)
+            _print_run(gateway, row)
 
 
 @runs_app.command("undo")
@@ -109,12 +127,38 @@ def _print_undo(made: Undo) -> None:
     OUT.print(made.sentence + (f"{needs} --reason «почему»" if made.count else ""))
 
 
-def _print_run(row: RunRow) -> None:
-    OUT.print(f"Запуск {row.id} · {row.form} · {STATE_WORDS.get(row.state, row.state)} · {row.actor}")
-    OUT.print(f"{row.started_at.isoformat(timespec='seconds')} — {row.finished_at or '…'}")
-    for name, value in row.counters.items():
-        OUT.print(f"  {name}: {value}")
-    for problem in row.problems:
-        OUT.print(f"  ! {problem.get('scope')}: {problem.get('sentence')}")
+def _print_run(gateway: Gateway, row: RunRow) -> None:
+    form, state = RUN_WORDS.get(row.form, row.form), STATE_WORDS.get(row.state, row.state)
+    ended = "…" if row.finished_at is None else f"{gateway.local(row.finished_at):%d.%m.%Y %H:%M:%S}"
+    OUT.print(f"Запуск {row.id} · {form} · {state} · {escape(row.actor)}")
+    OUT.print(f"{gateway.local(row.started_at):%d.%m.%Y %H:%M:%S} — {ended}")
     if row.sentence:
-        OUT.print(row.sentence)
+        OUT.print(escape(row.sentence))
+    told = msgspec.convert(row.counters, _Told)
+    if told.pull:
+        OUT.print(pull_counts_table(told.pull))
+    if told.plan:
+        OUT.print(plan_counts_table("План", told.plan))
+    if told.by_reason:
+        OUT.print(reason_table(told.by_reason))
+    if told.delivery:
+        OUT.print(delivery_counts_table(told.delivery))
+    if told.held:
+        OUT.print(f"Удержано {told.held.count}, решится заново {gateway.local(told.held.due_at):%d.%m.%Y %H:%M}")
+    for problem in row.problems:
+        OUT.print(f"! {escape(str(problem.get('scope')))}: {escape(str(problem.get('sentence')))}")
+
+
+class _HeldThen(msgspec.Struct):
+    count: int
+    due_at: datetime
+
+
+class _Told(msgspec.Struct):
+    """A run's stored counters, as far as they are shown; all of them stand in `--json`."""
+
+    pull: dict[str, dict[str, int]] = {}
+    plan: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
+    delivery: dict[str, int] = {}
+    held: _HeldThen | None = None

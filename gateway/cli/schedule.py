@@ -129,7 +129,7 @@ def run_command(
         if ran.synced is None:
             OUT.print(f"Запуск {ran.run_id} не удался: gateway runs show {ran.run_id}")
             raise typer.Exit(Exit.FAULT)
-        report(ran.synced, as_json=as_json)
+        report(gateway, ran.synced, as_json=as_json)
         raise typer.Exit(ran.synced.exit_code)
 
 

@@ -25,7 +25,7 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
         for head in ("источник", "областей", "записей", "не прочитано", "прочитан"):
             table.add_column(head)
         for line in lines:
-            read = f"{line.read_at:%d.%m.%Y %H:%M} UTC" if line.read_at is not None else "—"
+            read = f"{gateway.local(line.read_at):%d.%m.%Y %H:%M}" if line.read_at is not None else "—"
             table.add_row(line.name, str(line.scopes), str(line.records), str(line.unread_scopes), read)
         OUT.print(table)
 

@@ -26,7 +26,7 @@ def stop_command(
         else:
             already = "" if result.is_changed else " (была остановлена раньше)"
             OUT.print(
-                f"Отправка остановлена{already}: {result.stop.since.isoformat(timespec='seconds')}. "
+                f"Отправка остановлена{already}: {gateway.local(result.stop.since):%d.%m.%Y %H:%M:%S}. "
                 f"В очереди {result.waiting}, уже на проводе {result.on_wire}: их исход проверит чтение. "
                 "Разрешить: gateway stop-sending --lift --reason «почему»"
             )

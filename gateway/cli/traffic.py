@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rich.table import Table
 
 from gateway.cli.words import dense_table
+from gateway.flows.gateway import Gateway
 from gateway.flows.traffic import Traffic
 from gateway.queue.breaker import BreakerState
 
@@ -22,12 +25,16 @@ def lane_table(traffic: Traffic) -> Table:
     return table
 
 
-def breaker_sentence(traffic: Traffic) -> str:
+def _moment(gateway: Gateway, moment: datetime) -> str:
+    return f"{gateway.local(moment):%d.%m.%Y %H:%M:%S}"
+
+
+def breaker_sentence(gateway: Gateway, traffic: Traffic) -> str:
     """Whether the city is called now."""
     breaker = traffic.breaker
-    at = breaker.retry_at.isoformat(timespec="seconds") if breaker.retry_at else "—"
+    at = _moment(gateway, breaker.retry_at) if breaker.retry_at else "—"
     if traffic.held_until is not None:
-        return f"город просил подождать до {traffic.held_until.isoformat(timespec='seconds')}"
+        return f"город просил подождать до {_moment(gateway, traffic.held_until)}"
     if breaker.state is BreakerState.OPEN:
         return f"журнал не ответил {breaker.failures} раз подряд: следующая попытка {at}"
     if breaker.state is BreakerState.HALF_OPEN:
@@ -35,6 +42,6 @@ def breaker_sentence(traffic: Traffic) -> str:
     return "журнал отвечает, вызовы идут"
 
 
-def traffic_sentence(traffic: Traffic) -> str:
+def traffic_sentence(gateway: Gateway, traffic: Traffic) -> str:
     """One line on the city and the workers."""
-    return f"{breaker_sentence(traffic)}; темп {traffic.rate_per_s:g} в секунду на всех; работников: {traffic.workers}"
+    return f"{breaker_sentence(gateway, traffic)}; темп {traffic.rate_per_s:g} в секунду на всех; работников: {traffic.workers}"

@@ -52,6 +52,22 @@ PULL_WORDS = {
     "gone": "исчезло",
     "unchanged": "без изменений",
 }
+DELIVERY_WORDS = {
+    "sent": "отправлено",
+    "accepted": "принято",
+    "verified": "подтверждено чтением",
+    "parked": "отложено",
+}
+RUN_WORDS = {
+    "pull": "чтение",
+    "plan": "план",
+    "sync": "весь путь",
+    "deliver": "отправка",
+    "verify": "проверка чтением",
+    "schedule": "по расписанию",
+    "undo": "отмена запуска",
+    "emptied": "стёртое людьми",
+}
 OWNER_WORDS = {
     "teacher": "учитель",
     "curator": "куратор",
@@ -98,11 +114,16 @@ def sentence(text: str | None) -> str:
 
 def pull_table(pulled: Pulled) -> Table:
     """What was read, by kind."""
+    return pull_counts_table(pulled.kinds)
+
+
+def pull_counts_table(kinds: Mapping[str, Mapping[str, int]]) -> Table:
+    """As `pull_table`, of a run's stored counters."""
     table = dense_table(title="Портал")
     table.add_column("вид")
     for word in PULL_WORDS.values():
         table.add_column(word, justify="right")
-    for kind, counts in pulled.kinds.items():
+    for kind, counts in kinds.items():
         if any(counts.values()):
             table.add_row(KIND_WORDS.get(kind, kind), *(str(counts[name]) for name in PULL_WORDS))
     return table
@@ -110,12 +131,17 @@ def pull_table(pulled: Pulled) -> Table:
 
 def plan_table(plan: SealedPlan) -> Table:
     """The plan's counters; they add up to what was read."""
-    table = dense_table(title=f"План {plan.hash[:12]} · {PLAN_STATES.get(plan.state, plan.state)}")
+    return plan_counts_table(f"План {plan.hash[:12]} · {PLAN_STATES.get(plan.state, plan.state)}", plan.counters)
+
+
+def plan_counts_table(title: str, counters: Mapping[str, int]) -> Table:
+    """As `plan_table`, of a run's stored counters."""
+    table = dense_table(title=title)
     table.add_column("что")
     table.add_column("записей", justify="right")
     for name, word in COUNTER_WORDS.items():
-        if plan.counters.get(name) or name == "read":
-            table.add_row(word, str(plan.counters.get(name, 0)))
+        if counters.get(name) or name == "read":
+            table.add_row(word, str(counters.get(name, 0)))
     return table
 
 
@@ -163,16 +189,18 @@ def guard_table(plan: SealedPlan) -> Table | None:
 
 def delivery_table(delivered: Delivered) -> Table:
     """Sent is not accepted, accepted is not verified."""
+    counts = {name: getattr(delivered, name) for name in DELIVERY_WORDS}
+    return delivery_counts_table(counts, open_count=delivered.open_count)
+
+
+def delivery_counts_table(counts: Mapping[str, int], *, open_count: int | None = None) -> Table:
+    """As `delivery_table`, of a run's stored counters: what is in the queue now is not among them."""
     table = dense_table(title="Отправка")
-    for head in ("отправлено", "принято", "подтверждено чтением", "отложено", "в очереди"):
+    words = [*DELIVERY_WORDS.values(), *(("в очереди",) if open_count is not None else ())]
+    for head in words:
         table.add_column(head, justify="right")
-    table.add_row(
-        str(delivered.sent),
-        str(delivered.accepted),
-        str(delivered.verified),
-        str(delivered.parked),
-        str(delivered.open_count),
-    )
+    cells = [str(counts.get(name, 0)) for name in DELIVERY_WORDS]
+    table.add_row(*cells, *(() if open_count is None else (str(open_count),)))
     return table
 
 

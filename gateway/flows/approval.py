@@ -224,7 +224,7 @@ def _find_first(
         if now < may_from or proved_at is None or proved_at < may_from:
             raise SecondPersonError(
                 "Единственный утверждающий подтверждает своё предложение позже, введя пароль заново: не раньше "
-                + may_from.isoformat(timespec="minutes")
+                + f"{gateway.local(may_from):%d.%m.%Y %H:%M}"
             )
         return account_code(own.account_id), True
     raise SecondPersonError("Удаления и удержанное защитой утверждают двое: сначала план предлагает другой человек")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -82,6 +83,14 @@ class Gateway:
     def place_id(self, conn: Connection) -> int:
         """Number of the place, made at first use."""
         return get_place_id(conn, self.place)
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment by the school's clock: what is told to people; stored and compared are UTC.
+
+        Args:
+            moment: Aware.
+        """
+        return moment.astimezone(ZoneInfo(self.settings.school.timezone))
 
     def now(self) -> datetime:
         """The moment by the store's clock."""

@@ -204,7 +204,7 @@ def _judge_second(conn: Connection, gateway: Gateway, principal: Principal, row:
     if now < may_from or principal.proved_at is None or principal.proved_at < may_from:
         raise SecondPersonError(
             "Единственный утверждающий подтверждает своё предложение позже, введя пароль заново: не раньше "
-            + may_from.isoformat(timespec="minutes")
+            + f"{gateway.local(may_from):%d.%m.%Y %H:%M}"
         )
     return True
 

@@ -165,7 +165,7 @@ def finish_sync(gateway: Gateway, result: Synced) -> Synced:
         with gateway.store.read() as conn:
             fresh = load_plan(conn, result.planned.plan.id)
         result = msgspec.structs.replace(result, planned=msgspec.structs.replace(result.planned, plan=fresh))
-    state, code, sentence = judge(result)
+    state, code, sentence = judge(gateway, result)
     if result.delivered is not None and (wrong := refresh_hand_list(gateway)):
         sentence = f"{sentence}. {wrong}"
     problems = _problems(result)
@@ -180,7 +180,7 @@ def finish_sync(gateway: Gateway, result: Synced) -> Synced:
     return msgspec.structs.replace(result, state=state, exit_code=code, sentence=sentence)
 
 
-def judge(result: Synced) -> tuple[RunState, Exit, str]:
+def judge(gateway: Gateway, result: Synced) -> tuple[RunState, Exit, str]:
     """Say in one sentence how a run ended; never more than is known."""
     delivered, planned = result.delivered, result.planned
     if delivered is not None and delivered.is_stopped:
@@ -209,7 +209,7 @@ def judge(result: Synced) -> tuple[RunState, Exit, str]:
             f"Внести в журнал руками: {delivered.by_hand}; список: gateway hand-list. Внесённое подтвердит следующая выгрузка",
         )
     if delivered is not None and delivered.open_count:
-        at = delivered.next_at.isoformat(timespec="seconds") if delivered.next_at else "—"
+        at = f"{gateway.local(delivered.next_at):%d.%m.%Y %H:%M:%S}" if delivered.next_at else "—"
         return RunState.REMARKS, Exit.REMARKS, f"Осталось в очереди {delivered.open_count}, ближайшее в {at}"
     if (delivered is not None and delivered.parked) or _problems(result):
         parked = delivered.parked if delivered is not None else 0

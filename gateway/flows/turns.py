@@ -101,7 +101,7 @@ def end_dead_runs(conn: Connection, gateway: Gateway, place_id: int, now: dateti
             RunState.INTERRUPTED,
             counters=row.counters,
             problems=row.problems,
-            sentence=f"Прерван: процесс запуска исчез, последний знак {seen_at.isoformat(timespec='seconds')}; "
+            sentence=f"Прерван: процесс запуска исчез, последний знак {gateway.local(seen_at):%d.%m.%Y %H:%M:%S}; "
             "сделанное сохранено, остальное продолжит следующий запуск",
         )
         conn.execute(update(schedule_slot).where(schedule_slot.c.run_id == row.id).values(retry_at=now))
