@@ -47,6 +47,9 @@ class Action(StrEnum):
     LINKS_DECIDE = "links.decide"  # confirm or refuse one; ask that a wrong one be set right
     PRECEDENTS_READ = "precedents.read"  # patterns and counts; no record
     PRECEDENTS_CHANGE = "precedents.change"
+    LINKS_MOVE = "links.move"  # let a wrong link be set right: deletes at one child, creates at another
+    INCIDENTS_READ = "incidents.read"  # what of a child was shown to whom, and the clocks of the notice
+    INCIDENTS_CHANGE = "incidents.change"  # the notice was given, the findings were sent
     QUEUE_READ = "queue.read"
     OPERATIONS_READ = "operations.read"
     OPERATIONS_REPLAY = "operations.replay"
@@ -153,6 +156,9 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.PRECEDENTS_READ, operator=True, curator=ANYONE, deputy_head=SCHOOL, director=SCHOOL,
         admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.PRECEDENTS_CHANGE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.LINKS_MOVE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.INCIDENTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.INCIDENTS_CHANGE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.QUEUE_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.OPERATIONS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,

@@ -26,6 +26,7 @@ from gateway.api import (
     precedents,
     pupils,
     queue,
+    relinks,
     runs,
     sessions,
 )
@@ -71,6 +72,7 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
         sessions,
         pupils,
         links,
+        relinks,
         runs,
         plans,
         discrepancies,

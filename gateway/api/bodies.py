@@ -93,6 +93,19 @@ class RefusedPair(Reason):
     city_id: Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
 
 
+class Split(Reason):
+    to_city_id: Annotated[int, Field(ge=1, le=LARGEST_SEQ)] | None = None
+    swap: bool = False
+
+
+class ApprovedUnit(Reason):
+    hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Said(Body):
+    text: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_CLEAN, strip_whitespace=True)]
+
+
 class LetOut(Reason):
     plan_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     with_deletes: bool = False
@@ -183,6 +196,14 @@ class RunBegun(BaseModel):
 
 class Confirmed(BaseModel):
     confirmed: bool
+
+
+class Merged(BaseModel):
+    forgotten: int
+
+
+class Noted(BaseModel):
+    noted: bool
 
 
 class Health(BaseModel):

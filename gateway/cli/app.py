@@ -30,6 +30,7 @@ from gateway.cli.planner import planner_app
 from gateway.cli.plans import plan_app
 from gateway.cli.protocol import protocol_app
 from gateway.cli.queue import queue_app
+from gateway.cli.relinks import incidents_app, relinks_app
 from gateway.cli.runs import runs_app
 from gateway.cli.sandbox import sandbox_app
 from gateway.cli.schedule import schedule_app
@@ -77,6 +78,8 @@ def main_options(
 app.command("init")(init_command)
 app.command("check")(check_command)
 app.add_typer(links_app, name="links")
+app.add_typer(relinks_app, name="relinks")
+app.add_typer(incidents_app, name="incidents")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(journal_app, name="journal")

@@ -12,6 +12,8 @@ from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, prin
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, import_roster, reject_link
+from gateway.flows.merge import merge_profile
+from gateway.flows.relink import propose_relink
 from gateway.flows.sync import Exit
 from gateway.flows.unlink import drop_link
 from gateway.mapping.likeness import tell
@@ -152,6 +154,48 @@ def _print_asking(one: Asking) -> None:
         taken = ", уже связан с другим" if offer.is_taken else ""
         OUT.print(escape(f"  № {offer.city_id} {offer.name}, {offer.class_name or '—'}: {offer.score:.0%}{taken}"))
         OUT.print(f"    {'; '.join(offer.evidence)}")
+
+
+@links_app.command("split")
+def split_command(
+    local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
+    reason: Annotated[str, typer.Option("--reason", help="Почему связь неверна.")],
+    config: ConfigOption = None,
+    to: Annotated[int | None, typer.Option("--to", help="Номер верного ученика; без него связь только снимут.")] = None,
+    swap: Annotated[bool, typer.Option("--swap", help="Двоих перепутали: тот получит прежний номер этого.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Исправить неверную связь: убрать записи у неверного ребёнка, создать у верного; утверждает другой человек."""
+    with opened(config, is_quiet=as_json) as gateway:
+        made = propose_relink(gateway, local_ref, to, reason=reason, is_swap=swap)
+        if as_json:
+            print_json(made)
+            return
+        counts = made.counts
+        OUT.print(
+            f"Исправление {made.number} ждёт утверждения: удалить {counts['delete']}, убрать руками {counts['hand']}, "
+            f"оставить {counts['keep']}, создать у верного {counts['create']}. Записи этих учеников не уходят"
+        )
+        if made.incident is not None:
+            OUT.print(f"Открыт инцидент {made.incident}: уведомить в 24 часа, результаты в 72: gateway incidents show")
+        OUT.print(f"Утвердить: gateway relinks approve {made.number} {made.hash[:12]} --reason ПОЧЕМУ")
+
+
+@links_app.command("merge")
+def merge_command(
+    local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
+    city_id: Annotated[int, typer.Argument(help="Новый номер того же ребёнка в городском журнале")],
+    reason: Annotated[str, typer.Option("--reason", help="Откуда известно, что это тот же ребёнок.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Сказать, что второй профиль города — тот же ребёнок: связь переходит к нему, ничего не удаляется."""
+    with opened(config, is_quiet=as_json) as gateway:
+        forgotten = merge_profile(gateway, local_ref, city_id, reason=reason)
+        if as_json:
+            print_json({"forgotten": forgotten})
+            return
+        OUT.print(f"Связь перешла на № {city_id}; прежних записей {forgotten}, их решит следующий gateway sync")
 
 
 @links_app.command("drop")

@@ -95,3 +95,17 @@ def source_of(ref: str) -> str:
 def source_of_scope(scope: str) -> str:
     """Name the source that a scope was read from, by the programme in its name."""
     return source_of(scope.partition("|")[2])
+
+
+MOVED = "moved:"
+"""How the ref begins under which an object at the wrong child waits for its removal: `moved:7:mark:5:3`."""
+
+
+def moved_ref(number: int, ref: str) -> str:
+    """The ref that a record's object bears while it waits for its removal, by the number of the unit that removes it."""
+    return f"{MOVED}{number}:{ref}"
+
+
+def is_moved(ref: str) -> bool:
+    """Whether a base is of an object that is to be removed from the wrong child."""
+    return ref.startswith(MOVED)

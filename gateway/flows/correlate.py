@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import RELINKING
 from gateway.domain.records import Group, Membership, Person, Record, Subject
 from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.doubts import doubt_links
@@ -26,6 +27,7 @@ from gateway.mapping.links import load_links, load_machine_links, save_correlati
 from gateway.mapping.people import correlate_people
 from gateway.mapping.rules import Rules, rule_version
 from gateway.mapping.versions import load_counting_rules
+from gateway.reconcile.relinks import load_open_moves
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
 from gateway.store.transaction import upsert
@@ -66,6 +68,7 @@ def correlate(gateway: Gateway, directory: CityDirectory, run_id: int = 0) -> Wh
         now = gateway.store.now(conn)
         who = correlate_by(conn, place_id, directory, rules, now=now, run_id=run_id)
         doubted = doubt_links(gateway, conn, place_id, who.joint.persons, directory, now=now)
+        doubted |= dict.fromkeys(load_open_moves(conn, place_id, now=now), RELINKING)
     # why somebody waits for a link says more than that his link is doubted
     return msgspec.structs.replace(who, pupils_waiting={**doubted, **who.pupils_waiting}) if doubted else who
 

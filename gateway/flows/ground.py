@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityDirectory, Want
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import LessonPlan
-from gateway.flows.calendar import load_year
 from gateway.flows.correlate import WhoIsWho
 from gateway.flows.gateway import Gateway
 from gateway.flows.joint import speaking_sources
@@ -23,6 +22,7 @@ from gateway.mapping.versions import find_last_activation, get_rules
 from gateway.reconcile.bindings import load_bound_versions, value_rules
 from gateway.reconcile.corrections import load_corrections
 from gateway.reconcile.holds import load_holds
+from gateway.reconcile.relinks import load_let_on
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.undone import load_undone
 
@@ -54,7 +54,6 @@ def load_ground(
         run_id: The run it belongs to; 0 = none.
         is_bound: What was sent keeps its version's value; False = what these rules alone would say.
     """
-    stored = load_year(gateway, conn)
     bound = sorted(load_bound_versions(conn, place_id)) if is_bound else []
     return Ground(
         place_id=place_id,
@@ -62,13 +61,13 @@ def load_ground(
         today=today,
         run_id=run_id,
         directory=directory,
-        year=None if stored is None else stored.year,
         who=who,
         scopes=load_scopes(conn, place_id, canonical=who.joint.groups, groups=who.local_groups),
         lesson_plans=load_records(conn, place_id, LessonPlan) if Kind.TOPICS in rules.sent_kinds else (),
         corrections=load_corrections(conn, place_id),
         holds=load_holds(conn, place_id, now=gateway.store.now(conn)),
         undone=load_undone(conn, place_id),
+        relinked=load_let_on(conn, place_id),
         speaking=speaking_sources(source.name for source in gateway.sources),
         rules=rules,
         rule_version=rule_version(rules),

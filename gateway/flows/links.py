@@ -97,7 +97,7 @@ def confirm_link(gateway: Gateway, local_ref: str, city_id: int) -> bool:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
         doubts = [one for one in load_doubts(conn, place_id, Kind.PERSON) if one.local_ref == local_ref]
-        evidence = _evidence_now(conn, place_id, local_ref, city_id)
+        evidence = evidence_now(conn, place_id, local_ref, city_id)
         made = confirm(
             conn,
             place_id,
@@ -171,7 +171,7 @@ def find_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> 
     return person, next((one for one in pupils if one.id == city_id), None)
 
 
-def _evidence_now(conn: Connection, place_id: int, local_ref: str, city_id: int) -> dict[str, str]:
+def evidence_now(conn: Connection, place_id: int, local_ref: str, city_id: int) -> dict[str, str]:
     """What speaks for a pair and what was seen, for whoever confirms it; empty where a side was never read."""
     person, pupil = find_pair(conn, place_id, local_ref, city_id)
     return {} if person is None or pupil is None else {**compare(person, pupil), **look(person, pupil)}

@@ -45,6 +45,7 @@ from gateway.reconcile.impact import judge_impact
 from gateway.reconcile.lanes import OP_OF_GUARD, LaneLimits, judge_lanes
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, retire_older
 from gateway.reconcile.plan_lanes import load_impacts, load_lane_scopes, load_lane_shares
+from gateway.reconcile.relinks import let_on
 from gateway.reconcile.resolve import NO_CALLS, ScopeDecision, Shared
 from gateway.reconcile.shadow import city_scope
 from gateway.reconcile.snapshot import load_records
@@ -294,7 +295,8 @@ class _Planner:
 
     def _narrow_down(self, decided: ScopeDecision) -> ScopeDecision:
         """Leave of a decision what was asked for, and let wait what people hold back, have to let out, or have signed."""
-        kept = keep_back(self._narrow(decided), self._ground.holds, self._classes, self._ground.undone)
+        narrowed = let_on(self._narrow(decided), self._ground.relinked)
+        kept = keep_back(narrowed, self._ground.holds, self._classes, self._ground.undone)
         return keep_signed(self._gate_corrections(kept) if self._ground.bound else kept, self._locks)
 
     def _gate_corrections(self, decided: ScopeDecision) -> ScopeDecision:

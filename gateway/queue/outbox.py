@@ -18,6 +18,7 @@ from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
+from gateway.domain.reasons import RELINKING
 from gateway.mapping.tables import place as place_table
 from gateway.mapping.versions import find_active
 from gateway.queue.ground import load_ground
@@ -27,6 +28,7 @@ from gateway.queue.tables import operation
 from gateway.reconcile.bindings import load_versions_of
 from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, load_plan
+from gateway.reconcile.relinks import load_waiting_removal
 from gateway.reconcile.resolve import Busy
 from gateway.reconcile.tables import base, decision, plan
 from gateway.reconcile.undone import lay_undone
@@ -367,6 +369,8 @@ def load_busy(conn: Connection, place_id: int, scopes: Collection[str]) -> dict[
     In flight: the record, and with it its whole cell. Parked: the record waits for a person as long as the same thing would be sent.
     """
     found: dict[str, _Holding] = {}
+    for scope, key in load_waiting_removal(conn, place_id, scopes):
+        found.setdefault(scope, _Holding({}, set(), {})).records[key] = ("", RELINKING)
     for row in conn.execute(
         select(
             operation.c.scope,

@@ -26,8 +26,8 @@ from gateway.domain.city import (
     MarkIntent,
     TopicsIntent,
 )
-from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import ENTER_BY_HAND, SEVERAL_AFTER_UNKNOWN
+from gateway.domain.identifiers import Kind, is_moved
+from gateway.domain.reasons import ENTER_BY_HAND, RELINKING, SEVERAL_AFTER_UNKNOWN, WRONG_CHILD
 from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
@@ -187,7 +187,8 @@ def decide_scope(
     unchanged = legs.live - (len(triples) - base_only)
     share = ScopeShare(
         scope=scope,
-        base=legs.based,
+        # what is to be removed from the wrong child is nobody's share of this source
+        base=legs.based - sum(1 for triple in triples if is_moved(triple.ref)),
         live=legs.live,
         creates=_count(decided, "create"),
         changes=_count(decided, "change"),
@@ -246,6 +247,8 @@ def _count(decided: Sequence[tuple[Triple, Decision]], op: Op) -> int:
 
 
 def _decide(triple: Triple, missed_by: datetime | None, *, is_read: bool, likeness: Likeness) -> Decision:
+    if is_moved(triple.ref):
+        return _decide_moved(triple, is_read=is_read)
     if triple.state is not None and triple.ours is None and triple.gone is None:
         return Decision(_CATEGORY_OF_STATE[triple.state], triple.reason)
     theirs: Leg = Absence.UNKNOWN
@@ -264,11 +267,20 @@ def _decide(triple: Triple, missed_by: datetime | None, *, is_read: bool, likene
     return decision
 
 
+def _decide_moved(triple: Triple, *, is_read: bool) -> Decision:
+    """An object at the wrong child: its removal was let out as such; what is left for a plan is to see that it is gone."""
+    if not is_read:
+        return Decision(Category.WAITING, "UNREAD_TARGET")
+    return Decision(Category.ADOPTED, "ADOPTED") if triple.theirs is None else Decision(Category.HELD, WRONG_CHILD)
+
+
 def _held_by_delivery(triple: Triple, busy: Busy) -> Decision | None:
     """Say who has the record now, if delivery has it."""
     key = (triple.kind, triple.ref)
     if key in busy.records and busy.records[key][1] == ENTER_BY_HAND:
         return Decision(Category.WAITING, ENTER_BY_HAND)
+    if key in busy.records and busy.records[key][1] == RELINKING:
+        return Decision(Category.WAITING, RELINKING)
     if key in busy.records or (triple.base is None and triple.object_key in busy.cells):
         return Decision(Category.WAITING, "IN_FLIGHT")
     wanted = triple.ours if triple.ours is not None else triple.base

@@ -202,6 +202,10 @@ class Words:
             return f"учитель № {number}" if teacher is None else f"{teacher.last_name} {teacher.first_name}"
         return _POSTS.get(code, code)
 
+    def person_of(self, ref: str) -> Person | None:
+        """The person of a ref, where he is known."""
+        return self._people.get(ref)
+
     def period_left(self, intent: Intent | None, on: date | None, now: datetime) -> timedelta | None:
         """How long the marking period of a day of the group goes on; None where no period is known for it."""
         group = self._groups.get(intent.group_id) if intent is not None else None

@@ -26,6 +26,7 @@ from gateway.access.relations import give_relation
 from gateway.access.roles import Role, Tie
 from gateway.api.app import build_api
 from gateway.api.desk import COOKIE, CSRF_HEADER, Desk
+from gateway.audit.notes import write_note
 from gateway.audit.read import AuditEntry, EntryFilter, iter_entries
 from gateway.bootstrap import build_gate, build_office, open_gateway
 from gateway.connectors.port import ScopeRead
@@ -52,7 +53,7 @@ from gateway.flows.gateway import Gateway
 from gateway.mapping.links import confirm, get_place_id
 from gateway.queue.tables import operation, period_approval, period_signature
 from gateway.reconcile.snapshot import store_scope
-from gateway.reconcile.tables import decision, discrepancy, plan, run
+from gateway.reconcile.tables import decision, discrepancy, incident, plan, relink, run
 from gateway.report.activity import store_events
 from gateway.report.protocols import Fresh, store_fresh
 from gateway.settings import GatewaySettings, load_settings
@@ -285,6 +286,24 @@ def store_activity(conn: Connection, place_id: int, surnames: dict[str, str]) ->
     store_events(conn, place_id, 1, events)
 
 
+def store_incident(conn: Connection, place_id: int, number: int) -> None:
+    """A proposed unit that sets a link right, and the incident that it opened."""
+    note = write_note(conn, "перепутаны", now=NOW)
+    unit = conn.execute(
+        insert(relink).values(
+            place_id=place_id, state="proposed", hash=HASHES[number], proposed_by="account:99",
+            moves=[{"local_ref": "user:1", "from_city_id": 1001, "to_city_id": None}], note_id=note.id,
+            proposed_at=NOW, expires_at=NOW + timedelta(hours=18), is_alone=False,
+        ).returning(relink.c.id)
+    ).scalar_one()  # fmt: skip
+    conn.execute(
+        insert(incident).values(
+            place_id=place_id, relink_id=unit, noticed_at=NOW, notice_due_at=NOW + timedelta(hours=24),
+            findings_due_at=NOW + timedelta(hours=72), noticed_by="account:99",
+        )
+    )  # fmt: skip
+
+
 class Caller:
     """One logged-in account in the browser's place."""
 
@@ -377,6 +396,7 @@ def store_schools(conn: Connection, gateway: Gateway) -> None:
         store_school(conn, place_id, records)
         store_plan(conn, place_id, records, number)
         store_discrepancies(conn, place_id, records, number)
+        store_incident(conn, place_id, number)
         store_protocols(conn, place_id, surnames)
         store_signature(conn, place_id, number)
         store_activity(conn, place_id, surnames)

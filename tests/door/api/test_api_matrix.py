@@ -88,6 +88,8 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         "group": ("group:1", "group:99" if role in WHOLE else "group:3", "group:999"),
         "attempt": ("attempt:1", "attempt:101" if role in WHOLE else "attempt:3", "attempt:999"),
         "plan": ("1", "2", "999"),
+        "relink": ("1", "2", "999"),
+        "incident": ("1", "2", "999"),
         "signature": ("1", "2", "999"),
         "period approval": ("1", "2", "999"),
         "operation": (
@@ -164,7 +166,13 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         body = {"ids": [int(name)], "choice": "ours", "reason": "проверка таблицы прав", "preview": True}
     elif path.endswith("/confirmation"):
         body = {"city_id": 1001}
-    elif path.endswith("/rejection"):
+    elif path.startswith("/relinks/") and path.endswith("/approval"):
+        body = {"hash": school.hashes[1], "reason": "проверка таблицы прав"}
+    elif path.endswith(("/withdrawal", "/split")):
+        body = {"reason": "проверка таблицы прав"}
+    elif path.endswith(("/notice", "/findings")):
+        body = {"text": "проверка таблицы прав"}
+    elif path.endswith(("/rejection", "/merge")):
         body = {"city_id": 4242, "reason": "проверка таблицы прав"}
     elif path.endswith("/dispute"):
         settle_all(school)

@@ -243,7 +243,6 @@ class Quiz(Wire):
 
     id: int
     course: int
-    visible: Flag = True
     timeclose: int | None = None
     grademethod: int | None = None
     sumgrades: float | None = None

@@ -1,0 +1,202 @@
+"""gateway relinks: links that are set right as one approved unit; gateway incidents: what was shown to whom, and the clocks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.words import KIND_WORDS, dense_table
+from gateway.flows.gateway import Gateway
+from gateway.flows.incidents import note_incident
+from gateway.flows.relink import approve_relink, withdraw_relink
+from gateway.report.incidents import Sheet, build_html, build_xlsx, get_sheet, load_incidents, to_rows
+from gateway.report.relinks import get_unit, load_units
+
+relinks_app = typer.Typer(
+    help="Исправления связей: у неверного убрать, у верного создать.", invoke_without_command=True
+)
+incidents_app = typer.Typer(help="Инциденты: что, кому и сколько времени было видно.", invoke_without_command=True)
+UNIT_STATES = {
+    "proposed": "ждёт утверждения",
+    "expired": "срок истёк",
+    "withdrawn": "отозвано",
+    "approved": "выполняется",
+    "done": "выполнено",
+}
+INCIDENT_STATES = {"open": "открыт", "notified": "уведомлено", "closed": "закрыт"}
+REMOVALS = {"delete": "удалить", "hand": "убрать руками", "keep": "оставить"}
+NumberArgument = Annotated[int, typer.Argument(help="Номер.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Почему; хранится рядом с журналом аудита.")]
+TextOption = Annotated[str, typer.Option("--text", help="Кому и что сообщено; хранится рядом с журналом аудита.")]
+
+
+@relinks_app.callback()
+def list_command(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Исправления связей, новые сверху."""
+    if context.invoked_subcommand is not None:
+        return
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            found = load_units(conn, gateway.place_id(conn), now=gateway.store.now(conn))
+        if as_json:
+            print_json({"relinks": found})
+            return
+        if not found:
+            OUT.print("Исправлений нет")
+        for one in found:
+            who = ", ".join(f"{move.local_ref}: {move.from_city_id} → {move.to_city_id or '?'}" for move in one.moves)
+            OUT.print(escape(f"№ {one.number} · {UNIT_STATES[one.state]} · {who}"))
+            OUT.print(
+                escape(
+                    f"  у другого ещё стоит {one.standing} из {one.to_remove}, создано {one.created} из {one.to_create}; "
+                    f"предложил {one.proposed_by}, утвердил {one.approved_by or '—'}"
+                )
+            )
+
+
+@relinks_app.command("show")
+def show_command(number: NumberArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Всё, что исправление уберёт и создаст."""
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            card = get_unit(conn, gateway.place_id(conn), number, now=gateway.store.now(conn))
+        if as_json:
+            print_json(card)
+            return
+        line = card.line
+        OUT.print(escape(f"№ {line.number} · {UNIT_STATES[line.state]} · {line.hash[:12]} · {line.why or '—'}"))
+        table = dense_table("Записи")
+        for head in ("вид", "запись", "№ в городе", "у неверного", "создать у"):
+            table.add_column(head)
+        for one in card.items:
+            to = "—" if one.to_pupil_id is None else str(one.to_pupil_id)
+            kind = KIND_WORDS.get(one.kind, one.kind)
+            table.add_row(kind, escape(one.ref), str(one.city_id), REMOVALS[one.removal], to)
+        OUT.print(table)
+
+
+@relinks_app.command("approve")
+def approve_command(
+    number: NumberArgument,
+    unit: Annotated[str, typer.Argument(help="Начало хеша, который был показан.")],
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Утвердить: связь переходит сразу, удаления уходят в очередь, создания следуют за ними."""
+    with opened(config, is_quiet=as_json) as gateway:
+        done = approve_relink(gateway, number, unit, reason=reason)
+        if as_json:
+            print_json(done)
+            return
+        OUT.print(f"Утверждено, удалений в очереди {done.released.queued}. Дальше: gateway deliver, затем gateway sync")
+
+
+@relinks_app.command("withdraw")
+def withdraw_command(
+    number: NumberArgument, reason: ReasonOption, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Отозвать неутверждённое: записи учеников снова уходят по прежней связи."""
+    with opened(config, is_quiet=as_json) as gateway:
+        withdraw_relink(gateway, number, reason=reason)
+        if as_json:
+            print_json({"withdrawn": True})
+            return
+        OUT.print(f"Исправление {number} отозвано; инцидент, если он открыт, остаётся")
+
+
+@incidents_app.callback()
+def incidents_command(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Инциденты, новые сверху; с часами уведомления."""
+    if context.invoked_subcommand is not None:
+        return
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            found = load_incidents(conn, gateway.place_id(conn), now=gateway.store.now(conn))
+        if as_json:
+            print_json({"incidents": found})
+            return
+        if not found:
+            OUT.print("Инцидентов нет")
+        for one in found:
+            late = ", ПРОСРОЧЕНО" if one.is_overdue else ""
+            OUT.print(
+                f"№ {one.number} · {INCIDENT_STATES[one.state]}{late} · замечен {_local(gateway, one.noticed_at)}"
+            )
+            notice, findings = _local(gateway, one.notice_due_at), _local(gateway, one.findings_due_at)
+            OUT.print(f"  уведомить до {notice}, результаты до {findings}; исправление {one.relink}")
+
+
+@incidents_app.command("show")
+def sheet_command(
+    number: NumberArgument,
+    config: ConfigOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Записать лист: .xlsx, .html или .json.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Лист инцидента: что стояло у другого ребёнка, с какого и до какого времени, кто смотрел, часы."""
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            now, place_id = gateway.store.now(conn), gateway.place_id(conn)
+            sheet = get_sheet(conn, gateway.place, place_id, number, now=now)
+        if out is not None:
+            _write(sheet, out)
+        if as_json:
+            print_json(sheet)
+            return
+        facts, entries, looks = to_rows(sheet)
+        for name, value in facts:
+            OUT.print(escape(f"{name}: {value}"))
+        OUT.print(f"Записей {len(entries)}, ещё стоят {sum(one.until is None for one in sheet.shown)}")
+        OUT.print(f"Смотрели в шлюзе: {len(looks)} учётных записей" + (", показаны не все" if sheet.is_more else ""))
+        if out is not None:
+            ERR.print(f"Записан {out.name}: в нём имена и отметки, храните его как личное дело")
+
+
+@incidents_app.command("notified")
+def notified_command(
+    number: NumberArgument, text: TextOption, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Отметить, что первичное уведомление подано (24 часа)."""
+    with opened(config, is_quiet=as_json) as gateway:
+        done = note_incident(gateway, number, "notice", text=text)
+        if as_json:
+            print_json({"noted": done})
+            return
+        OUT.print("Отмечено" if done else "Уже было отмечено")
+
+
+@incidents_app.command("found")
+def found_command(
+    number: NumberArgument, text: TextOption, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Отметить, что результаты расследования поданы (72 часа); инцидент закрыт."""
+    with opened(config, is_quiet=as_json) as gateway:
+        done = note_incident(gateway, number, "findings", text=text)
+        if as_json:
+            print_json({"noted": done})
+            return
+        OUT.print("Отмечено, инцидент закрыт" if done else "Уже было отмечено")
+
+
+def _write(sheet: Sheet, path: Path) -> None:
+    forms = {
+        ".xlsx": lambda: build_xlsx(sheet),
+        ".html": lambda: build_html(sheet).encode(),
+        ".json": lambda: msgspec.json.encode(sheet),
+    }
+    if path.suffix not in forms:
+        raise typer.BadParameter("--out: имя с .xlsx, .html или .json")
+    path.touch(mode=0o600)  # readable by its owner only, before there is anything in it
+    path.write_bytes(forms[path.suffix]())
+
+
+def _local(gateway: Gateway, moment: datetime) -> str:
+    return f"{moment.astimezone(ZoneInfo(gateway.settings.school.timezone)):%d.%m.%Y %H:%M}"

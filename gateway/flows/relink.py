@@ -1,0 +1,287 @@
+"""A wrong link set right: removed from the wrong child and created at the right one, as one unit that two persons let out.
+
+Proposed with everything that it would do, hashed, approved once by somebody else before it expires. In the approval's
+transaction the link moves, the objects at the wrong child are put apart for removal, and the plan that removes them is
+stored as approved, so that a process killed afterwards only has to go on. What is to be created is decided afresh by the
+next plan after each removal was read back: it looks for twins like any other creation, and needs no second approval.
+Proposing already lets the pupils' records wait, and opens the incident: from then on the clocks run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select, update
+
+from gateway.access.scope import Principal
+from gateway.audit.deed import Deed
+from gateway.audit.notes import Note, write_note
+from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.flows.freshen import freshen
+from gateway.flows.gateway import Gateway
+from gateway.flows.incidents import open_incident
+from gateway.flows.relink_links import find_moves, get_directory, move_links, refuse_in_flight, take_out
+from gateway.flows.relink_unit import build_items, count_items, put_apart, store_items, store_plan
+from gateway.queue.outbox import Released, release
+from gateway.reconcile.relinks import (
+    Move,
+    RelinkState,
+    hash_unit,
+    load_items,
+    load_open_moves,
+)
+from gateway.reconcile.tables import relink
+
+
+class Proposed(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit that waits for its approval.
+
+    Attributes:
+        hash: What the approval binds.
+        incident: Number of the incident that was opened; None where nothing stood at the wrong child.
+        counts: Objects by how they leave (`delete`, `hand`, `keep`), and `create` at the right child.
+        dropped: Operations that had waited and never will be sent.
+    """
+
+    number: int
+    hash: str
+    moves: list[Move]
+    counts: dict[str, int]
+    incident: int | None
+    expires_at: datetime
+    dropped: int
+
+
+class Relinked(msgspec.Struct, frozen=True, kw_only=True):
+    """What an approval let out."""
+
+    number: int
+    plan_id: int
+    is_alone: bool
+    released: Released
+
+
+def propose_relink(
+    gateway: Gateway,
+    local_ref: str,
+    to_city_id: int | None,
+    *,
+    reason: str,
+    is_swap: bool = False,
+    principal: Principal | None = None,
+) -> Proposed:
+    """Propose to move a pupil's link; nothing of his is sent from now on until it is approved, withdrawn or expired.
+
+    Args:
+        gateway: The composed gateway.
+        local_ref: The portal's code, `user:3`.
+        to_city_id: The right profile; None = it is not known yet, the link is only taken away.
+        reason: Why, as typed; kept beside the audit.
+        is_swap: The right profile is linked to another pupil, who gets this one's: two namesakes were exchanged.
+        principal: The account that proposes, where it is one.
+
+    Raises:
+        PlanRefusedError: No reason, no such link or profile, the profile is taken, or something of these pupils is on its way.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Исправление связи без причины не принимается: --reason")
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        directory = get_directory(conn, place_id)
+        moves = find_moves(conn, place_id, directory, local_ref, to_city_id, is_swap=is_swap)
+        refuse_in_flight(conn, place_id, moves)
+        items = build_items(gateway, conn, place_id, directory, moves)
+        older = _withdraw_older(conn, place_id, moves, now)
+        note = write_note(conn, reason, now=now)
+        unit = hash_unit(moves, items)
+        expires_at = now + timedelta(hours=gateway.settings.school.plan_ttl_hours)
+        number: int = conn.execute(
+            insert(relink)
+            .values(
+                place_id=place_id,
+                state=RelinkState.PROPOSED,
+                moves=msgspec.to_builtins(moves),
+                hash=unit,
+                proposed_by=gateway.actor.name,
+                person_ref=None if principal is None else principal.person_ref,
+                note_id=note.id,
+                proposed_at=now,
+                expires_at=expires_at,
+                is_alone=False,
+            )
+            .returning(relink.c.id)
+        ).scalar_one()
+        store_items(conn, number, items)
+        dropped = take_out(gateway, conn, place_id, moves, now)
+        incident = open_incident(gateway, conn, place_id, number, note, older=older, now=now) if items else None
+        counts = count_items(items)
+        gateway.audit.append(conn, _deed(gateway, number, unit, counts, note, "decided", action="relink.proposed"))
+    return Proposed(
+        number=number,
+        hash=unit,
+        moves=moves,
+        counts=counts,
+        incident=incident,
+        expires_at=expires_at,
+        dropped=dropped,
+    )
+
+
+def approve_relink(
+    gateway: Gateway, number: int, unit: str, *, reason: str, principal: Principal | None = None
+) -> Relinked:
+    """Approve a unit: the link moves at once, the removals go out, the creations follow them.
+
+    Args:
+        unit: The beginning of the hash that was shown, at least 8 characters.
+        reason: Why, as typed.
+        principal: The account that approves, where it is one; it must have proved its password just now.
+
+    Raises:
+        SecondPersonError: Something is deleted, and the one who proposed it is the one who approves.
+        PlanRefusedError: No reason, another hash, expired, used, the log-in not fresh, or what was shown has changed.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Утверждение без причины не принимается: --reason")
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        now = gateway.store.now(conn)
+        row = _get_proposed(conn, place_id, number, unit, now)
+        moves = msgspec.convert(row.moves, list[Move])
+        shown = load_items(conn, number)
+        _refuse_stale_log_in(gateway, principal, now)
+        is_alone = (
+            _judge_person(gateway, row, principal, now) if any(one.removal == "delete" for one in shown) else False
+        )
+        refuse_in_flight(conn, place_id, moves)
+        directory = get_directory(conn, place_id)
+        if hash_unit(moves, build_items(gateway, conn, place_id, directory, moves)) != row.hash:
+            raise PlanRefusedError(
+                "Записи этих учеников изменились с тех пор, как исправление показали: предложите его заново"
+            )
+        note = write_note(conn, reason, now=now)
+        take_out(gateway, conn, place_id, moves, now)
+        plan_id = store_plan(gateway, conn, place_id, row, shown, note, now)
+        put_apart(conn, place_id, number, shown)
+        move_links(gateway, conn, place_id, moves, row.note_id, now)
+        conn.execute(
+            update(relink)
+            .where(relink.c.id == number)
+            .values(
+                state=RelinkState.APPROVED,
+                approved_by=gateway.actor.name,
+                approved_at=now,
+                approval_note_id=note.id,
+                is_alone=is_alone,
+                plan_id=plan_id,
+            )
+        )
+        counts = {**count_items(shown), **({"alone": 1} if is_alone else {})}
+        deed = _deed(gateway, number, row.hash, counts, note, "decided", action="relink.approved")
+        gateway.audit.append(conn, msgspec.structs.replace(deed, originator=row.proposed_by))
+    # From here on a crash costs nothing: whoever delivers next lets out what is approved.
+    freshen(gateway, plan_id)
+    released = release(gateway.store, gateway.audit, gateway.place, plan_id, lane="demand", actor=gateway.actor)
+    return Relinked(number=number, plan_id=plan_id, is_alone=is_alone, released=released)
+
+
+def withdraw_relink(gateway: Gateway, number: int, *, reason: str) -> None:
+    """Take a proposal back; its incident stays, because it was noticed.
+
+    Raises:
+        PlanRefusedError: No reason, or there is no such proposal.
+    """
+    if not reason.strip():
+        raise PlanRefusedError("Отозвать без причины нельзя: --reason")
+    with gateway.store.write() as conn:
+        now = gateway.store.now(conn)
+        changed = conn.execute(
+            update(relink)
+            .where(
+                relink.c.id == number,
+                relink.c.place_id == gateway.place_id(conn),
+                relink.c.state == RelinkState.PROPOSED,
+            )
+            .values(state=RelinkState.WITHDRAWN)
+            .returning(relink.c.hash)
+        ).scalar_one_or_none()
+        if changed is None:
+            raise PlanRefusedError(f"Исправления {number} нет, или оно уже утверждено")
+        note = write_note(conn, reason, now=now)
+        gateway.audit.append(conn, _deed(gateway, number, changed, {}, note, "undone", action="relink.withdrawn"))
+
+
+def _withdraw_older(conn: Connection, place_id: int, moves: Sequence[Move], now: datetime) -> list[int]:
+    mine = {one.local_ref for one in moves}
+    older = [number for ref, number in load_open_moves(conn, place_id, now=now).items() if ref in mine]
+    if older:
+        conn.execute(update(relink).where(relink.c.id.in_(older)).values(state=RelinkState.WITHDRAWN))
+    return older
+
+
+def _get_proposed(conn: Connection, place_id: int, number: int, unit: str, now: datetime) -> Row[Any]:
+    row = conn.execute(select(relink).where(relink.c.id == number, relink.c.place_id == place_id)).one_or_none()
+    if row is None:
+        raise PlanRefusedError(f"Исправления {number} нет: gateway relinks")
+    if row.state != RelinkState.PROPOSED:
+        raise PlanRefusedError("Исправление уже утверждено или отозвано", reason="PLAN_USED")
+    if row.expires_at <= now:
+        raise PlanRefusedError("Срок исправления истёк: предложите его заново", reason="PLAN_EXPIRED")
+    if len(unit) < 8 or not row.hash.startswith(unit):
+        raise PlanRefusedError("Это не то исправление, которое было показано: откройте его заново")
+    return row
+
+
+def _refuse_stale_log_in(gateway: Gateway, principal: Principal | None, now: datetime) -> None:
+    lasts = timedelta(minutes=gateway.settings.access.fresh_login_minutes)
+    if principal is not None and (principal.proved_at is None or now - principal.proved_at > lasts):
+        raise PlanRefusedError("Подтвердите пароль заново, затем утвердите", reason="LOGIN_NOT_FRESH")
+
+
+def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, now: datetime) -> bool:
+    """Whether it is the same person, who may confirm alone and later where the school has only one.
+
+    Raises:
+        SecondPersonError: It is, and he may not.
+    """
+    same_person = principal is not None and row.person_ref is not None and principal.person_ref == row.person_ref
+    stands_in = principal is not None and principal.originator == row.proposed_by
+    if gateway.actor.name != row.proposed_by and not same_person and not stands_in:
+        return False
+    may_from = row.proposed_at + timedelta(minutes=gateway.settings.access.alone_after_minutes)
+    if not gateway.settings.school.single_approver or now < may_from:
+        raise SecondPersonError(
+            "Удаления утверждают двое: исправление предложил этот же человек"
+            if not gateway.settings.school.single_approver
+            else f"Единственный утверждающий подтверждает позже: не раньше {may_from.isoformat(timespec='minutes')}"
+        )
+    return True
+
+
+def _deed(
+    gateway: Gateway, number: int, unit: str, counts: dict[str, int], note: Note, outcome: str, *, action: str
+) -> Deed:
+    return Deed(
+        action=action,
+        actor=gateway.actor,
+        place=gateway.place,
+        object_type="relink",
+        object_id=f"relink:{number}",
+        plan_hash=unit,
+        outcome=outcome,
+        counts=counts or None,
+        note=note,
+    )
+
+
+__all__ = [
+    "Proposed",
+    "Relinked",
+    "approve_relink",
+    "propose_relink",
+    "withdraw_relink",
+]

@@ -1,0 +1,140 @@
+"""Links being set right: proposals as they were shown, and how far the approved ones have come. Reads only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, and_, func, select
+
+from gateway.audit.notes import get_note
+from gateway.domain.errors import NotVisibleError
+from gateway.reconcile.relinks import Move, RelinkItem, RelinkState, load_items
+from gateway.reconcile.tables import base, incident, relink, relink_item
+
+
+class UnitLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit.
+
+    Attributes:
+        state: proposed, expired, withdrawn, approved (something is still to be removed or created), done.
+        standing: Objects that still stand at the wrong child; `created` those that were seen at the right one.
+    """
+
+    number: int
+    state: str
+    hash: str
+    moves: list[Move]
+    why: str | None
+    proposed_by: str
+    proposed_at: datetime
+    expires_at: datetime
+    approved_by: str | None
+    is_alone: bool
+    incident: int | None
+    to_remove: int
+    to_create: int
+    standing: int
+    created: int
+
+
+class UnitItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of a unit: what it is, how it leaves, where it goes."""
+
+    kind: str
+    ref: str
+    city_id: int
+    removal: str
+    to_pupil_id: int | None
+
+
+class UnitCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit with everything that it removes and creates."""
+
+    line: UnitLine
+    items: list[UnitItem]
+
+
+def load_units(conn: Connection, place_id: int, *, now: datetime, before: int = 0, limit: int = 50) -> list[UnitLine]:
+    """Load units, the newest first; `before` pages them by number, 0 = from the newest."""
+    query = select(relink.c.id).where(relink.c.place_id == place_id)
+    if before:
+        query = query.where(relink.c.id < before)
+    numbers = conn.execute(query.order_by(relink.c.id.desc()).limit(limit)).scalars().all()
+    return [get_unit(conn, place_id, number, now=now).line for number in numbers]
+
+
+def get_unit(conn: Connection, place_id: int, number: int, *, now: datetime) -> UnitCard:
+    """Load one unit.
+
+    Raises:
+        NotVisibleError: There is none of that number here.
+    """
+    row = conn.execute(select(relink).where(relink.c.id == number, relink.c.place_id == place_id)).one_or_none()
+    if row is None:
+        raise NotVisibleError(f"Исправления {number} нет: gateway relinks")
+    items = load_items(conn, number)
+    standing = conn.execute(
+        select(func.count())
+        .select_from(
+            relink_item.join(
+                base,
+                and_(
+                    base.c.place_id == place_id,
+                    base.c.kind == relink_item.c.kind,
+                    base.c.ref == relink_item.c.moved_ref,
+                ),
+            )
+        )
+        .where(relink_item.c.relink_id == number)
+    ).scalar_one()
+    created = conn.execute(
+        select(func.count())
+        .select_from(
+            relink_item.join(
+                base,
+                and_(
+                    base.c.place_id == place_id,
+                    base.c.kind == relink_item.c.kind,
+                    base.c.ref == relink_item.c.ref,
+                    base.c.object_key == relink_item.c.to_object_key,
+                ),
+            )
+        )
+        .where(relink_item.c.relink_id == number)
+    ).scalar_one()
+    to_create = sum(one.to_digest is not None for one in items)
+    state = row.state
+    if state == RelinkState.PROPOSED and row.expires_at <= now:
+        state = "expired"
+    elif state == RelinkState.APPROVED and not standing and created >= to_create:
+        state = "done"
+    return UnitCard(
+        line=UnitLine(
+            number=number,
+            state=state,
+            hash=row.hash,
+            moves=msgspec.convert(row.moves, list[Move]),
+            why=get_note(conn, row.note_id),
+            proposed_by=row.proposed_by,
+            proposed_at=row.proposed_at,
+            expires_at=row.expires_at,
+            approved_by=row.approved_by,
+            is_alone=row.is_alone,
+            incident=conn.execute(
+                select(func.min(incident.c.id)).where(incident.c.relink_id == number)
+            ).scalar_one_or_none(),
+            to_remove=sum(one.removal != "keep" for one in items),
+            to_create=to_create,
+            standing=standing,
+            created=created,
+        ),
+        items=[_item(one) for one in items],
+    )
+
+
+def _item(one: RelinkItem) -> UnitItem:
+    return UnitItem(kind=one.kind, ref=one.ref, city_id=one.city_id, removal=one.removal, to_pupil_id=one.to_pupil_id)
+
+
+__all__ = ["UnitCard", "UnitItem", "UnitLine", "get_unit", "load_units"]
