@@ -55,6 +55,8 @@ class Action(StrEnum):
     OPERATIONS_REPLAY = "operations.replay"
     PERIODS_READ = "periods.read"  # which periods are signed; nobody's name
     PERIODS_SIGN = "periods.sign"  # sign a period of a class, open it until an hour
+    HAND_LIST_READ = "hand_list.read"  # what teachers type, with names and values
+    HAND_LIST_CHANGE = "hand_list.change"  # onto it, off it, and what an outage means for a kind
     SENDING_STOP = "sending.stop"
     SENDING_ALLOW = "sending.allow"
 
@@ -168,6 +170,8 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.PERIODS_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
         methodist=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.PERIODS_SIGN, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.HAND_LIST_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.HAND_LIST_CHANGE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.SENDING_STOP, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.SENDING_ALLOW, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
 

@@ -18,6 +18,7 @@ from gateway.access.policy import POLICY, Action
 from gateway.api import (
     audit,
     discrepancies,
+    hand_list,
     links,
     mapping,
     periods,
@@ -79,6 +80,7 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
         precedents,
         mapping,
         periods,
+        hand_list,
         queue,
         audit,
         planner,

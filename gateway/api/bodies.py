@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, Str
 
 from gateway.access.roles import Role
 from gateway.domain.discrepancies import Choice
+from gateway.domain.identifiers import Kind
 
 T = TypeVar("T")
 
@@ -172,6 +173,23 @@ class LetLocked(Reason):
     plan_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     pupils: Annotated[list[Word], Field(min_length=1, max_length=200)]
     with_deletes: bool = False
+
+
+Numbers = Annotated[list[Annotated[int, Field(ge=1, le=LARGEST)]], Field(max_length=5000)]
+
+
+class PutOnList(Reason):
+    operations: Numbers = []
+    closed: bool = False
+
+
+class TakeOffList(Reason):
+    operations: Annotated[Numbers, Field(min_length=1)]
+
+
+class ChooseOutage(Reason):
+    kind: Kind
+    choice: Literal["wait", "by_hand"]
 
 
 class Page(BaseModel, Generic[T]):

@@ -18,7 +18,7 @@ from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.emptied import emptied_command
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.guards import guards_app
-from gateway.cli.hand_list import hand_list_command
+from gateway.cli.hand_list import hand_list_app
 from gateway.cli.holds import holds_app
 from gateway.cli.init import init_command
 from gateway.cli.journal import journal_app
@@ -91,7 +91,7 @@ app.add_typer(guards_app, name="guards")
 app.command("deliver")(deliver_command)
 app.command("verify")(verify_command)
 app.command("sync")(sync_command)
-app.command("hand-list")(hand_list_command)
+app.add_typer(hand_list_app, name="hand-list")
 app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")

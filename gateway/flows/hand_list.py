@@ -12,12 +12,16 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from gateway.connectors.port import CityDirectory
-from gateway.domain.errors import ConfigurationError, GatewayError
+from gateway.domain.errors import ConfigurationError, GatewayError, ThrottledError, UnavailableError, UnreachableError
+from gateway.domain.identifiers import Kind
 from gateway.flows.gateway import Gateway
+from gateway.mapping.links import load_links
 from gateway.queue.by_hand import load_by_hand
+from gateway.queue.signed import pupils_of
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.tables import city_directory
 from gateway.report.hand_list import Handed, HandLine, build_hand_list, to_text, to_workbook
+from gateway.report.hand_page import to_page
 
 FOLDER = "внести руками"
 """Below `mesh.folder`: exports are looked for above it, so the list is never taken for one."""
@@ -29,8 +33,7 @@ OWNER_ONLY = 0o600
 def load_hand_list(gateway: Gateway) -> list[HandLine]:
     """Load the list in the order in which a person types it.
 
-    Raises:
-        ConnectorError: The timetable can't be read: a line would not say which lesson it is.
+    While the city does not answer the timetable can't be read: the lines then say the day and not which lesson it is.
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
@@ -42,7 +45,10 @@ def load_hand_list(gateway: Gateway) -> list[HandLine]:
         return []
     directory = msgspec.json.decode(stored, type=CityDirectory)
     group_ids = sorted({one.intent.group_id for one in operations})
-    lessons = gateway.city.fetch_lessons(group_ids, directory.year.begins_on, directory.year.ends_on)
+    try:
+        lessons = gateway.city.fetch_lessons(group_ids, directory.year.begins_on, directory.year.ends_on)
+    except (UnreachableError, UnavailableError, ThrottledError):
+        lessons = ()
     return build_hand_list(operations, directory, {lesson.id: lesson for lesson in lessons})
 
 
@@ -58,11 +64,17 @@ def _load_handed(conn: Connection, place_id: int) -> list[Handed]:
     ]
 
 
-def write_hand_list(lines: list[HandLine], folder: Path) -> tuple[Path, Path]:
-    """Write the list as a workbook and as text, each whole or not at all.
+def load_handed_pupils(conn: Connection, place_id: int) -> set[str]:
+    """Load whom the list is about, by the portal's codes."""
+    numbers = {pupil for one in _load_handed(conn, place_id) for pupil in pupils_of(one.intent)}
+    return {ref for ref, number in load_links(conn, place_id, Kind.PERSON).items() if number in numbers}
+
+
+def write_hand_list(lines: list[HandLine], folder: Path) -> tuple[Path, Path, Path]:
+    """Write the list as a workbook, as text and as a page to print, each whole or not at all.
 
     Returns:
-        The two files.
+        The three files.
 
     Raises:
         ConfigurationError: The folder can't be written to.
@@ -70,7 +82,8 @@ def write_hand_list(lines: list[HandLine], folder: Path) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         workbook = _replace(folder / f"{NAME}.xlsx", to_workbook(lines))
-        return workbook, _replace(folder / f"{NAME}.txt", to_text(lines).encode())
+        text = _replace(folder / f"{NAME}.txt", to_text(lines).encode())
+        return workbook, text, _replace(folder / f"{NAME}.html", to_page(lines).encode())
     except OSError as exc:
         raise ConfigurationError(f"Список «внести руками» не записан: папка {folder.name} недоступна") from exc
 
@@ -99,4 +112,4 @@ def refresh_hand_list(gateway: Gateway) -> str:
     return ""
 
 
-__all__ = ["FOLDER", "load_hand_list", "refresh_hand_list", "write_hand_list"]
+__all__ = ["FOLDER", "load_hand_list", "load_handed_pupils", "refresh_hand_list", "write_hand_list"]

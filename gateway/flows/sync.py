@@ -14,13 +14,14 @@ from enum import IntEnum
 import msgspec
 
 from gateway.connectors.port import Want
-from gateway.domain.errors import GatewayError, Recovery
+from gateway.domain.errors import ConnectorError, GatewayError, Recovery
 from gateway.domain.reasons import GUARD_HOLD
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.discrepancies import prove_discrepancies
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.hand_list import refresh_hand_list
+from gateway.flows.hand_over import hand_over_overdue
 from gateway.flows.health import refuse_damaged
 from gateway.flows.held import Held, note_held
 from gateway.flows.kept import KeptLocally, keep_locally
@@ -90,8 +91,12 @@ def sync(
     gateway = replace(gateway, progress=Beating(gateway, run_id))
     with written_down(gateway, run_id):
         refuse_damaged(gateway, want)
-        pulled = pull(gateway, want, run_id)
-        planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
+        try:
+            pulled = pull(gateway, want, run_id)
+            planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
+        except ConnectorError:
+            hand_over_overdue(gateway)  # a night on which nothing can be read is one on which nothing was taken
+            raise
         released, delivered, held, kept = None, None, None, None
         if asks_first:
             with gateway.store.write() as conn:
@@ -107,7 +112,7 @@ def sync(
                     actor=gateway.actor,
                 )
             held = note_held(gateway, planned.plan.id, want, mode="approve" if asks_first else "automatic")
-            delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+            delivered = _deliver(gateway, run_id, max_wait_s)
             prove_discrepancies(gateway)
             kept = keep_locally(gateway, want)
     result = Synced(
@@ -129,9 +134,20 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
         for plan_id in approved:
             freshen(gateway, plan_id)
         released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
-        delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+        delivered = _deliver(gateway, run_id, max_wait_s)
         prove_discrepancies(gateway)
     return finish_sync(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
+
+
+def _deliver(gateway: Gateway, run_id: int, max_wait_s: float | None) -> Delivered:
+    """Deliver; what the city still could not take for hours goes to the teachers where the deputy head chose that."""
+    delivered = deliver(gateway, run_id, max_wait_s=_wait_limit(gateway, max_wait_s))
+    handed = hand_over_overdue(gateway)
+    if not handed:
+        return delivered
+    return msgspec.structs.replace(
+        delivered, by_hand=delivered.by_hand + handed, open_count=max(0, delivered.open_count - handed)
+    )
 
 
 @contextmanager
@@ -206,7 +222,7 @@ def judge(gateway: Gateway, result: Synced) -> tuple[RunState, Exit, str]:
         return (
             RunState.WAITING,
             Exit.PERSON,
-            f"Внести в журнал руками: {delivered.by_hand}; список: gateway hand-list. Внесённое подтвердит следующая выгрузка",
+            f"Внести в журнал руками: {delivered.by_hand}; список: gateway hand-list. Внесённое подтвердит следующее чтение журнала",
         )
     if delivered is not None and delivered.open_count:
         at = f"{gateway.local(delivered.next_at):%d.%m.%Y %H:%M:%S}" if delivered.next_at else "—"

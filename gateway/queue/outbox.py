@@ -215,7 +215,7 @@ def _release_chunk(
         else:
             going.append(row)
             version = made_by.get((row.kind, row.ref), found.rule_version)
-            queued.append(_operation(found.place_id, found.run_id, plan_id, version, row, lane, now, conn))
+            queued.append(build_operation(found.place_id, found.run_id, plan_id, version, row, lane, now, conn))
             outcomes.append({"b_seq": row.seq, "b_outcome": "queued"})
     # An adoption needs no write any more: what still waits to write the same mark would write it twice.
     _supersede(conn, found.place_id, [(str(one["kind"]), str(one["ref"])) for one in queued], now)
@@ -264,7 +264,7 @@ def _keep_undone(conn: Connection, plan_id: int, place_id: int, rows: Sequence[R
     lay_undone(conn, place_id, plan_id, rows, owner=approved.approved_by or "", note_id=approved.note_id, now=now)
 
 
-def _operation(
+def build_operation(
     place_id: int,
     run_id: int,
     plan_id: int,
@@ -274,6 +274,7 @@ def _operation(
     now: datetime,
     conn: Connection,
 ) -> dict[str, object]:
+    """What an item of a plan is as an operation that is due now."""
     intent = row.intent if row.op != "delete" else row.old
     seed = f"{place_id}|{plan_id}|{row.seq}|{row.kind}|{row.ref}|{row.op}|".encode() + intent
     return {

@@ -33,6 +33,8 @@ class QueueSettings(Group):
     """How often a worker looks for what is due where nothing wakes it, in seconds; a lost broker costs as much."""
     read_back_after_s: float = Field(default=20.0, ge=0)
     """An accepted mark waits so long at most for the rest of its group before the group is read back, in seconds."""
+    by_hand_after_hours: float = Field(default=24.0, gt=0)
+    """What the city could not take for so long goes onto the list «enter by hand», of the kinds for which the deputy head chose that (`gateway hand-list outage`): a journal that is down overnight is not typed for."""
     stop_s: float = Field(default=30.0, gt=0)
     """A worker told to stop finishes or gives back what it holds within this, in seconds; above `mesh.deadline_s`."""
 

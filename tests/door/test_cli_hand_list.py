@@ -61,7 +61,24 @@ def test_the_folder_is_checked_and_the_list_is_shown_written_and_told_as_json(sc
     assert "нечего" in school("hand-list")
     school("hand-list", "--to", str(tmp_path / "list"))
 
-    assert {path.name for path in (tmp_path / "list").iterdir()} == {"Внести руками.xlsx", "Внести руками.txt"}
+    names = {path.name for path in (tmp_path / "list").iterdir()}
+    assert names == {"Внести руками.xlsx", "Внести руками.txt", "Внести руками.html"}
+    assert "нечего" in (tmp_path / "list" / "Внести руками.html").read_text(encoding="utf-8")
+
+
+def test_lines_go_onto_the_list_and_off_it_and_a_kind_is_typed_in_an_outage(school: Any) -> None:
+    put = json.loads(school("hand-list", "put", "7", "--reason", "журнал не берёт", "--json"))
+    assert put == {"taken": [], "refused": [{"id": 7, "why": "unknown", "sentence": "такой операции нет"}]}
+    assert "такой операции нет" in school("hand-list", "back", "7", "--reason", "журнал снова берёт")
+    school("hand-list", "put", "--reason", "ничего не названо", code=4)
+    school("hand-list", "outage", "--kind", "mark", code=2)
+    assert "вносить руками" in school(
+        "hand-list", "outage", "--kind", "mark", "--choose", "by-hand", "--reason", "конец четверти"
+    )
+    shown = json.loads(school("hand-list", "outage", "--json"))
+    assert shown["after_hours"] == 24
+    assert [(one["kind"], one["choice"]) for one in shown["choices"]][:2] == [("mark", "by_hand"), ("absence", "wait")]
+    assert "ждать журнала" in school("hand-list", "outage")
 
 
 def test_an_export_of_nobody_says_so(tmp_path: Path) -> None:

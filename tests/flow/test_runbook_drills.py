@@ -142,6 +142,7 @@ def test_city_down(open_desk: Callable[[str], Desk]) -> None:
         desk.world.clock.advance(3600)
     desk.do("gateway verify")
     desk.do("gateway sync")
+    assert "ждать журнала" in desk.do("gateway hand-list outage").stdout
 
     desk.finish()
     settle(desk)

@@ -154,6 +154,10 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         body = {"group": name} if role is not Role.CLASS_TEACHER else {"class_name": name}
     elif path == "/periods" and row["method"] == "POST":
         body = {"class_name": "7А", "period": "1", "reason": "четверть сдана"}
+    elif path in ("/hand-list", "/hand-list/back") and row["method"] == "POST":
+        body = {"operations": [99999], "reason": "журнал не берёт"}
+    elif path == "/hand-list/outage" and row["method"] == "POST":
+        body = {"kind": "mark", "choice": "wait", "reason": "ждём журнал"}
     elif path.endswith("/opening"):
         body = {"until": "2026-11-25T15:30:00+03:00", "reason": "забыли исправление"}
     elif path.endswith("/period-approvals"):

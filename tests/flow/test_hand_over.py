@@ -1,0 +1,168 @@
+"""What the city refuses for a closed period, or can't take for hours, is typed by teachers: in the queue or on the list, never in both."""
+
+from __future__ import annotations
+
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
+from gateway.domain.identifiers import Kind
+from gateway.flows.hand_list import load_hand_list, write_hand_list
+from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
+from gateway.flows.periods import sign_period
+
+SECOND_QUARTER = 37002
+
+
+def type_by_hand(city: Any, row: Any, **changes: Any) -> dict[str, Any]:
+    """A teacher enters a mark of the list in the city's own pages."""
+    intent = msgspec.json.decode(row.intent)
+    cell = {"student_profile_id": intent["pupil_id"], "schedule_lesson_id": intent["lesson_id"]}
+    fields = {"control_form_id": intent["form_id"], "weight": intent["weight"], "value": intent["value"], **changes}
+    return dict(city.human("create", "mark", cell=cell, **fields))
+
+
+def marks(hand: Any, state: str) -> list[Any]:
+    return [row for row in hand.operations() if row.kind == "mark" and row.state == state]
+
+
+def queue_all(hand: Any) -> None:
+    hand.link_everybody()
+    hand.approve(hand.sync())
+
+
+def test_what_a_closed_period_refuses_goes_to_the_teachers_and_its_lines_close_themselves(
+    small: Any, tmp_path: Path
+) -> None:
+    with small.open() as hand:
+        queue_all(hand)
+        small.city.post("period", {"id": SECOND_QUARTER, "closed": True})
+        hand.deliver()
+        parked = hand.states()
+        done = put_on_list(hand.gateway, (), closed=True, reason="четверть закрыта, вносим сами")
+        lines = load_hand_list(hand.gateway)
+        workbook, text, page = write_hand_list(lines, tmp_path / "list")
+        waiting = hand.sync()
+        typed = marks(hand, "by_hand")[:2]
+        for row in typed:
+            type_by_hand(small.city, row)
+        hand.sync()
+
+        assert parked["parked"] == len(done.taken) == len(lines) == 23
+        assert done.refused == []
+        assert waiting.planned.plan.by_reason["ENTER_BY_HAND"] == 23
+        assert not hand.city.machine_ledger(), "nothing of it is sent"
+        states = {row.id: row.state for row in hand.operations()}
+        assert [states[row.id] for row in typed] == ["verified", "verified"]
+        assert hand.states()["by_hand"] == 21
+        assert {(line.teacher, line.page) for line in lines} == {(lines[0].teacher, "7А — Алгебра")}
+        assert zipfile.ZipFile(workbook).read("xl/worksheets/sheet1.xml").count(b"<row ") == 24
+        assert text.read_text(encoding="utf-8").count("[ ]") == page.read_text(encoding="utf-8").count("☐") == 23
+
+
+def test_what_a_plan_holds_for_a_closed_period_goes_onto_the_list_and_never_into_the_queue(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        small.city.post("period", {"id": SECOND_QUARTER, "closed": True})
+        held = hand.sync()
+        done = put_on_list(hand.gateway, (), closed=True, reason="четверть закрыта")
+        again = put_on_list(hand.gateway, (), closed=True, reason="второй раз")
+        hand.deliver()
+        small.city.post("period", {"id": SECOND_QUARTER, "closed": False})
+        hand.sync()
+
+        assert held.planned.plan.by_reason["WINDOW_CLOSED"] == len(done.taken) == 23
+        assert (again.taken, again.refused) == ([], [])
+        assert hand.states() == {"by_hand": 23}
+        assert not hand.city.machine_ledger()
+        with pytest.raises(PlanRefusedError):
+            put_on_list(hand.gateway, (), closed=True, reason=" ")
+        with pytest.raises(PlanRefusedError):
+            put_on_list(hand.gateway, (), closed=False, reason="ничего не названо")
+
+
+def test_taking_back_reads_the_city_and_what_is_typed_already_stays_done(small: Any) -> None:
+    with small.open() as hand:
+        queue_all(hand)
+        ids = [row.id for row in marks(hand, "ready")][:4]
+        put_on_list(hand.gateway, ids, closed=False, reason="проверим на четырёх")
+        exact, other, free, unread = ids
+        rows = {row.id: row for row in hand.operations()}
+        type_by_hand(small.city, rows[exact])
+        was = msgspec.json.decode(rows[other].intent)["value"]
+        type_by_hand(small.city, rows[other], value="2" if was != "2" else "3")
+        done = take_off_list(hand.gateway, [exact, other, free, 9999], reason="журнал снова берёт")
+        with small.city.down():
+            blind = take_off_list(hand.gateway, [unread], reason="вслепую нельзя")
+        states = {row.id: (row.state, row.reason) for row in hand.operations()}
+        small.clock.advance(400)  # the breaker lets somebody try again
+        after = hand.sync()
+
+        assert done.taken == [free]
+        assert [(one.id, one.why) for one in done.refused] == [
+            (exact, "typed"),
+            (other, "not_listed"),
+            (9999, "unknown"),
+        ]
+        assert [(one.id, one.why) for one in blind.refused] == [(unread, "unread")]
+        assert [states[number] for number in ids] == [
+            ("verified", ""),
+            ("superseded", "BASE_MOVED"),
+            ("superseded", "MANUAL_CANCEL"),
+            ("by_hand", "ENTER_BY_HAND"),
+        ]
+        refs = {row.ref: row for row in hand.decisions(after)}
+        assert refs[rows[free].ref].op == "create", "decided afresh"
+        assert refs[rows[other].ref].reason in ("PROBABLE_TWIN", "CONFLICT")
+        with pytest.raises(PlanRefusedError):
+            take_off_list(hand.gateway, ids, reason="")
+
+
+def test_in_an_outage_a_kind_waits_or_is_typed_as_the_deputy_head_chose(small: Any) -> None:
+    with small.open() as hand:
+        queue_all(hand)
+        chosen = choose_outage(hand.gateway, Kind.MARK, "by_hand", reason="конец четверти")
+        with small.city.down():
+            hand.deliver(max_wait_s=0.0)
+            early = hand.states()
+            for _ in range(8):
+                small.clock.advance(4 * 3600)
+                with suppress(GatewayError):
+                    hand.deliver(max_wait_s=0.0)
+            late = {kind: {row.state for row in hand.operations() if row.kind == kind} for kind in ("mark", "homework")}
+            lines = load_hand_list(hand.gateway)
+        small.clock.advance(400)
+        hand.deliver()
+        sent = {entry["kind"] for entry in hand.city.machine_ledger()}
+
+        assert chosen.handed == 0
+        assert "by_hand" not in early
+        assert late["mark"] == {"by_hand"}
+        assert "by_hand" not in late["homework"], "by default a kind waits"
+        assert sent == {"absence", "homework"}, "what is on the list is not sent as well"
+        assert {line.lesson for line in lines} == {0}, "the timetable can't be read: the day is told"
+        assert all(line.on and line.pupil and line.value for line in lines)
+        assert [(one.kind, one.choice) for one in load_outage(hand.gateway)][:2] == [
+            ("mark", "by_hand"),
+            ("absence", "wait"),
+        ]
+        with pytest.raises(ConfigurationError):
+            choose_outage(hand.gateway, Kind.LESSON, "by_hand", reason="не уходит")
+
+
+def test_a_signed_period_is_not_typed_by_hand_either(small: Any) -> None:
+    with small.open() as hand:
+        queue_all(hand)
+        ids = [row.id for row in marks(hand, "ready")]
+        put_on_list(hand.gateway, ids[:1], closed=False, reason="одну")
+        sign_period(hand.gateway, "7А", "2", reason="сдана")
+        done = put_on_list(hand.gateway, ids, closed=False, reason="мимо подписи")
+
+        assert done.taken == []
+        assert {one.why for one in done.refused} == {"over"}, "they went back to their plan with the signature"
+        assert hand.states() == {"superseded": 23}
