@@ -128,6 +128,7 @@ url = "sqlite:///{(folder / "gateway.sqlite").resolve().as_posix()}"
 [portal]
 base_url = "{portal["base_url"]}"
 token = "{portal["token"]}"
+protocols_per_run = 100
 
 [planner]
 door_url = "{planner["base_url"]}"

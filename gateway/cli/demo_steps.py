@@ -14,6 +14,7 @@ from gateway.audit.read import export, verify
 from gateway.cli.context import build_want
 from gateway.cli.demo_planner import PlannerStep, sent_marks
 from gateway.cli.demo_school import RATE_PER_S, DemoSchool
+from gateway.cli.protocol import kept_sentence
 from gateway.cli.words import delivery_table, guard_table, plan_table, pull_table, reason_table, sentence
 from gateway.domain.city import MarkIntent
 from gateway.domain.identifiers import Kind
@@ -23,6 +24,7 @@ from gateway.flows.deliver import deliver
 from gateway.flows.gateway import Gateway
 from gateway.flows.links import import_roster
 from gateway.flows.plan import Planned, make_plan
+from gateway.flows.protocols import keep_protocols
 from gateway.flows.pull import pull
 from gateway.flows.runs import start_run
 from gateway.flows.sync import Synced, delivery_counts, finish_sync
@@ -61,6 +63,7 @@ class Demo:
         second_plan = self._plan_again()
         self._second_sync()
         PlannerStep(self._gateway, self._school, self._want, say=self._say).run()
+        self._keep_protocols()
         return {**first, "second_plan": second_plan, "audit": self._prove()}
 
     def _first_sync(self) -> dict[str, Any]:
@@ -203,12 +206,20 @@ class Demo:
         with self._gateway.store.write() as conn:
             return list(iter_plan_lines(conn, self._gateway.place_id(conn), plan_id))
 
+    def _keep_protocols(self) -> None:
+        """What a whole sync does last: what tests show to their pupils is kept here and goes nowhere."""
+        kept = keep_protocols(self._gateway)
+        if kept is not None:
+            # the recording holds the reviews of some attempts only
+            note = "; остальных в записи нет" if kept.refused else ""
+            self._say(f"[bold]10. {kept_sentence(kept)}[/bold]{note}; в город не уходят")
+
     def _prove(self) -> dict[str, Any]:
         reports = [verify(self._gateway.store, stream) for stream in STREAMS]
         export(self._gateway.store, self._school.folder / "audit.jsonl")
         entries = sum(report.entries for report in reports)
         is_whole = all(report.ok for report in reports)
-        self._say(f"[bold]10. Аудит[/bold]: записей {entries}, цепочка {'цела' if is_whole else 'НАРУШЕНА'}")
+        self._say(f"[bold]11. Аудит[/bold]: записей {entries}, цепочка {'цела' if is_whole else 'НАРУШЕНА'}")
         return {"entries": entries, "chain_ok": is_whole}
 
     def say_next(self, folder: Path, duration_s: float) -> None:
@@ -218,6 +229,7 @@ class Demo:
         for line in (
             f"gateway plan show {config}",
             f"gateway runs {config}",
+            f"gateway protocol check {config}",
             f"gateway queue --state parked {config}",
             f"gateway audit verify {config}",
             "gateway init      # своя школа: адреса и токены, затем gateway check",
