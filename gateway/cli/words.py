@@ -90,6 +90,8 @@ GUARD_WORDS = {
     "past_period": "закончившийся период",
     "average": "средний балл",
     "period_mark": "итог периода",
+    "identity_churn": "сменились номера города",
+    "class_transfer": "перевод в класс",
 }
 PLAN_STATES = {
     "waiting_approval": "ждёт утверждения",

@@ -19,6 +19,7 @@ from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityGroup, CityPeriod, MarkIntent
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import MARKED_HOLD, NO_CHANGE, UNDONE
+from gateway.mapping.normalise import class_key
 from gateway.mapping.values import FIVE
 from gateway.reconcile.impact import Impact, MarkCell, build_impact
 from gateway.reconcile.lanes import WHOLE_SCHOOL, LaneLimits, LaneShare, is_past
@@ -106,6 +107,19 @@ def load_lane_scopes(conn: Connection, place_id: int, plan_id: int, lane: str) -
         for scope in sorted(scopes)
         if class_name in (WHOLE_SCHOOL, classes.of_scope(scope))
         and (not subject or ((group := classes.group_of(scope)) is not None and group.subject_name == subject))
+    ]
+
+
+def load_class_scopes(conn: Connection, place_id: int, plan_id: int, class_name: str) -> list[str]:
+    """The scopes of all kinds in which a plan would do something in a class, or in the whole school."""
+    classes = _Classes(conn, place_id)
+    scopes = conn.execute(
+        select(decision.c.scope).where(decision.c.plan_id == plan_id, decision.c.op.is_not(None)).distinct()
+    ).scalars()
+    return [
+        scope
+        for scope in sorted(scopes)
+        if class_name == WHOLE_SCHOOL or class_key(classes.of_scope(scope)) == class_name
     ]
 
 

@@ -73,6 +73,12 @@ class SchoolSettings(Group):
     """Most pupils of a class whose period mark in a subject (weighted mean, rounded) changes and deletes would move: any such pupil is looked at by default."""
     guard_average_marks: int = Field(default=30, ge=1)
     """Averages and period marks are not judged until a class has so many delivered marks in the subject: one mark moves few of them far."""
+    guard_identity_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of pupils, or of groups, whose id in the city may be another than at the last whole read; above `guard_minimum_count`. Ids change one by one, all at once only by a mistake."""
+    guard_transfer_count: int = Field(default=5, ge=0)
+    """Most pupils who may come into one class from others between two reads; children move one by one."""
+    guard_transfer_days: tuple[str, ...] = ("08-15..09-15", "05-25..06-30")
+    """Days of each year, `MM-DD..MM-DD`, on which transfers between classes are not judged: classes are made up then."""
     guard_round_up_from: float = Field(default=0.5, gt=0, lt=1)
     """Fraction from which a pupil's mean is rounded up to count whose mark would change; the city's schools set their own."""
     precedent_count: int = Field(default=5, ge=2)
@@ -87,6 +93,17 @@ class SchoolSettings(Group):
     """The school has one person who approves: he confirms his own proposal later, after logging in again, and the audit says that it was he alone."""
     days_back: int = Field(default=400, ge=0)
     """How far back a run without dates looks, in days; the school year's start bounds it."""
+
+    @field_validator("guard_transfer_days")
+    @classmethod
+    def _spans(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            first, dots, last = one.partition("..")
+            if not dots:
+                raise ValueError("days are written MM-DD..MM-DD")
+            for day in (first, last):
+                date.fromisoformat(f"2024-{day}")
+        return value
 
     @field_validator("timezone")
     @classmethod

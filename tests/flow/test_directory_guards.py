@@ -1,0 +1,61 @@
+"""A directory whose ids or classes changed all at once holds what stands on it, until a person has let it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select, update
+
+from gateway.connectors.port import CityDirectory
+from gateway.domain.city import CityPupil
+from gateway.reconcile.tables import city_directory
+
+
+def as_read_before(hand: Any, change: Callable[[CityPupil], CityPupil]) -> None:
+    """Let the last whole read have been another one."""
+    with hand.gateway.store.write() as conn:
+        body = conn.execute(select(city_directory.c.body)).scalar_one()
+        found = msgspec.json.decode(body, type=CityDirectory)
+        found = msgspec.structs.replace(found, pupils=tuple(change(one) for one in found.pupils))
+        conn.execute(update(city_directory).values(body=msgspec.json.encode(found)))
+
+
+def of_other_ids(one: CityPupil) -> CityPupil:
+    return msgspec.structs.replace(one, id=one.id + 900_000)
+
+
+def of_other_class(one: CityPupil) -> CityPupil:
+    return msgspec.structs.replace(one, class_name="5Ж")
+
+
+@pytest.mark.parametrize(
+    ("change", "guard", "row"),
+    [(of_other_ids, "identity_churn", "person|*"), (of_other_class, "class_transfer", "person|7А")],
+)
+def test_what_changed_at_once_is_held_from_plan_to_plan_until_it_is_let_out(
+    small: Any, change: Callable[[CityPupil], CityPupil], guard: str, row: str
+) -> None:
+    small.settings_changes["school"] = {"guard_minimum_count": 0, "guard_transfer_count": 1}
+    with small.open() as hand:
+        hand.link_everybody()
+        free = hand.sync().planned.plan
+        as_read_before(hand, change)
+        held = [hand.sync().planned.plan for _ in range(2)]
+        last = hand.sync()
+        before = len(hand.city.machine_ledger())
+        hand.approve(last, with_held=True)
+        hand.deliver()
+        after = hand.sync().planned.plan
+        sent = len(hand.city.machine_ledger()) - before
+
+    assert [(one.guard, one.scope) for one in free.guards if one.guard == guard] == []
+    for plan in (*held, last.planned.plan):
+        assert [(one.guard, one.scope) for one in plan.guards if one.guard == guard] == [(guard, row)]
+        assert plan.counters["create"] == 0
+        assert plan.by_reason["GUARD_HOLD"] == free.counters["create"] > 0
+    assert [one for one in after.guards if one.guard == guard] == []
+    assert sent == free.counters["create"]
+    assert after.counters["create"] == 0
