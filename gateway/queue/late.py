@@ -4,6 +4,9 @@ Such an operation was parked (NOT_SEEN_AFTER_ACCEPT) and waits for a person. As 
 exactly what was meant, there is nothing left to decide: it is proven like any other, base, receipt and audit entry in one
 transaction. Whatever else is shown leaves it to the person. The same holds for what an undo asked for and the city refused
 (it has no call to delete homework): a person does it there, and the next read proves it.
+
+A lesson plan that was written and whose dates were not built is proven too, so that the next topic is a change of ours and
+not beside a stranger's plan; its operation stays parked, because the dates are still for a person to build.
 """
 
 from __future__ import annotations
@@ -12,14 +15,15 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, or_, select
+from sqlalchemy import Connection, Row, bindparam, exists, or_, select, update
 
-from gateway.domain.reasons import NOT_SEEN_AFTER_ACCEPT
+from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import DATES_NOT_BUILT, NOT_SEEN_AFTER_ACCEPT
 from gateway.queue.deeds import Ledger
 from gateway.queue.judge import Finding, judge
 from gateway.queue.states import State
 from gateway.queue.tables import operation
-from gateway.queue.verify import CHUNK_COUNT, Scene, store_proven
+from gateway.queue.verify import CHUNK_COUNT, Scene, store_agreed, store_proven
 from gateway.reconcile.tables import base, hold
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
@@ -32,7 +36,7 @@ _LATE = (
         operation.c.scope.in_(bindparam("scopes", expanding=True)),
         operation.c.state == State.PARKED.value,
         or_(
-            operation.c.reason == NOT_SEEN_AFTER_ACCEPT,
+            operation.c.reason.in_((NOT_SEEN_AFTER_ACCEPT, DATES_NOT_BUILT)),
             exists().where(
                 hold.c.place_id == operation.c.place_id,
                 hold.c.plan_id == operation.c.plan_id,
@@ -113,8 +117,17 @@ def _settle(conn: Connection, store: Store, ledger: Ledger, ids: Sequence[int]) 
         proven.append((row, city_id))
         scene.own(row.ref, None if row.op == "delete" else city_id)
         ledger.write(conn, row, "operation.verified", "confirmed", city_id=city_id)
-    if proven:
-        store_proven(conn, proven, store.now(conn))
+    now = store.now(conn)
+    over = [one for one in proven if one[0].reason != DATES_NOT_BUILT]
+    if over:
+        store_proven(conn, over, now)
+    undated = [one for one in proven if one[0].reason == DATES_NOT_BUILT]
+    if undated:
+        told = [{"b_id": row.id, "b_city_id": city_id} for row, city_id in undated]
+        conn.execute(
+            update(operation).where(operation.c.id == bindparam("b_id")).values(city_id=bindparam("b_city_id")), told
+        )
+        store_agreed(conn, undated, now)
     return len(proven)
 
 
@@ -131,6 +144,7 @@ def _judge(row: Row[Any], scene: Scene) -> Finding:
         cell=cell,
         by_id=scene.by_id(row.city_id),
         is_settled=False,
+        is_filled=row.kind == Kind.TOPICS.value,
     )
     if row.op != "delete" and finding.city_id not in {seen.city_id for seen in cell}:
         return Finding("again")

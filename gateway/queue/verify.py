@@ -201,6 +201,11 @@ def _look_again(conn: Connection, row: Row[Any], terms: Terms, now: datetime) ->
 def store_proven(conn: Connection, proven: Sequence[tuple[Row[Any], int | None]], now: datetime) -> None:
     """Move rows, bases and receipts of what was seen in the city as meant: (row, the city's id)."""
     conn.execute(_PROVE, [{"b_id": row.id, "b_city_id": city_id, "b_at": now} for row, city_id in proven])
+    store_agreed(conn, proven, now)
+
+
+def store_agreed(conn: Connection, proven: Sequence[tuple[Row[Any], int | None]], now: datetime) -> None:
+    """Move bases and receipts of what was seen in the city as meant; the operations stay what they are."""
     for is_delete, group in groupby(proven, key=lambda one: one[0].op == "delete"):
         _move_bases(conn, group, now, is_delete=is_delete)
     conn.execute(

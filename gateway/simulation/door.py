@@ -42,6 +42,7 @@ from gateway.domain.errors import (
     UnreachableError,
 )
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import DATES_NOT_BUILT
 from gateway.domain.records import PlannedLesson
 from gateway.sandbox.city.city import Order, RefusedError
 from gateway.sandbox.city.homeworks import change_homework, create_homework
@@ -225,11 +226,20 @@ class SimDoor:
         raise RejectedError("пропуск не меняют", reason="OP_NOT_ALLOWED", system="city", method="PUT")
 
     def _put_plan(self, intent: TopicsIntent, request_id: str, *, is_new: bool = False) -> Accepted:
-        """The plan whole, as it stands there but for its content; its dates are of no matter here."""
+        """The plan whole, as it stands there but for its content; then its dates, which may fail on their own.
+
+        Raises:
+            RejectedError: The plan is written, its dates are not built.
+        """
         stored = self._city.state.find("lesson_plans", intent.plan_id)
         if is_new and stored is not None and list_topics(stored):
             raise StaleError("КТП за это время заполнено", system="city", request_id=request_id)
-        return self._send(change_lesson_plan, intent.plan_id, _plan_body(intent, stored or {}), request_id)
+        accepted = self._send(change_lesson_plan, intent.plan_id, _plan_body(intent, stored or {}), request_id)
+        if self._is_struck(self._weather.p_broken / 2):
+            raise RejectedError(
+                "даты не достроены", reason=DATES_NOT_BUILT, system="city", method="POST", request_id=request_id
+            )
+        return accepted
 
     def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Delete the object; see `CitySink`."""

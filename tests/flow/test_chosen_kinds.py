@@ -252,6 +252,27 @@ def test_a_topic_that_changed_is_changed_in_the_plan_that_stands_there(delivered
     assert not delivered.sync().delivered.sent
 
 
+def test_a_plan_without_dates_is_ours_all_the_same_and_its_operation_waits_for_a_person(world: Any) -> None:
+    choose(world, "topics")
+    with world.open() as hand:
+        hand.link_everybody()
+        world.city.fault("500", "/recalc", "POST")
+        hand.through()
+        world.city.clear()
+        again = hand.sync()
+
+        (parked,) = hand.operations()
+        assert (parked.state, parked.reason) == ("parked", "DATES_NOT_BUILT")
+        assert again.planned.plan.by_reason["NO_CHANGE"] == 1
+        assert not again.delivered.sent
+        sessions_of(world.portal)[1]["description"] = "Тема урока 2, продолжение"
+        changed = hand.through()
+        assert [row.op for row in hand.decisions(changed) if row.kind == "topics"] == ["change"]
+        assert [row.state for row in hand.operations()] == ["superseded", "verified"]
+        assert "Тема урока 2, продолжение" in {one["topic_name"] for one in world.city.state()["schedule_items"]}
+        assert [one.action for one in hand.actions()].count("operation.verified") == 2
+
+
 def test_a_plan_that_a_person_changed_is_never_written_over(delivered: Any) -> None:
     plan = next(one for one in delivered.city.state()["lesson_plans"] if one["modules"])
     plan["modules"][0]["topics"][0]["lessons"][0]["name"] = "Вводный урок"
