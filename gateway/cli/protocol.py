@@ -61,7 +61,7 @@ def pull_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
         if as_json:
             print_json({"protocols": kept})
         elif kept is None:
-            OUT.print("Протоколы не хранятся: portal.protocols выключен или портал не отдаёт их (gateway check)")
+            OUT.print("Протоколы не хранятся: portal.protocols выключен")
         else:
             OUT.print(kept_sentence(kept))
         if kept is not None and kept.waiting:

@@ -30,6 +30,7 @@ from gateway.report.activity import (
     load_of_person,
     load_taken,
     load_unmapped,
+    lock_cursor,
     note_taken,
     purge_activity,
     store_cursor,
@@ -108,16 +109,21 @@ def pull_activity(gateway: Gateway, *, is_begun_anew: bool = False) -> Taken | N
 def _begin(gateway: Gateway, log: ActivityLog, cursor: Cursor | None, place_id: int, *, is_begun_anew: bool) -> Cursor:
     own = _find_own(log, cursor)
     if cursor is None:
-        return Cursor(own=own, settled=_number_before(log, _year_begins(gateway)))
+        return _put(gateway, Cursor(own=own, settled=_number_before(log, _year_begins(gateway))))
     if not is_begun_anew:
         _refuse_another_log(log, cursor)
-        return msgspec.structs.replace(cursor, own=own)
+        return cursor if own == cursor.own else _put(gateway, msgspec.structs.replace(cursor, own=own))
     since = _year_begins(gateway) if cursor.top_at is None else cursor.top_at + timedelta(seconds=1)
     fresh = Cursor(series=cursor.series + 1, own=own, settled=_number_before(log, since), top_at=None)
     with gateway.store.write() as conn:
         forget_taken(conn, place_id)
-        store_cursor(conn, gateway.place, fresh, now=gateway.store.now(conn))
-    return fresh
+    return _put(gateway, fresh)
+
+
+def _put(gateway: Gateway, cursor: Cursor) -> Cursor:
+    with gateway.store.write() as conn:
+        store_cursor(conn, gateway.place, cursor, now=gateway.store.now(conn))
+    return cursor
 
 
 def _find_own(log: ActivityLog, cursor: Cursor | None) -> tuple[str, ...]:
@@ -187,7 +193,10 @@ class _Taker:
         while self._read < settings.rows_per_run:
             batch = self._log.load_batch(after, settings.batch_count)
             if batch:
-                cursor = self._store(cursor, batch)
+                moved = self._store(cursor, batch)
+                if moved is None:
+                    break
+                cursor = moved
                 after = batch[-1].id
                 self._gateway.progress("activity", self._read)
             if len(batch) < settings.batch_count:
@@ -202,9 +211,12 @@ class _Taker:
             is_more=is_more,
         )
 
-    def _store(self, cursor: Cursor, batch: list[LogEvent]) -> Cursor:
+    def _store(self, cursor: Cursor, batch: list[LogEvent]) -> Cursor | None:
+        """Store a batch with the cursor that passes it; None where another reader has moved it meanwhile."""
         gateway, place_id = self._gateway, self._place_id
         with gateway.store.write() as conn:
+            if lock_cursor(conn, gateway.place) != cursor:
+                return None
             now = gateway.store.now(conn)
             taken = load_taken(conn, place_id, cursor.series, batch[0].id, batch[-1].id)
             fresh = [event for event in batch if event.id not in taken]

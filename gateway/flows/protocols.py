@@ -43,6 +43,7 @@ from gateway.report.protocols import (
     load_stored,
     move_stored,
     purge_protocols,
+    remove_all,
     remove_stored,
     store_fresh,
     store_reviews,
@@ -67,7 +68,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         made: Stored without asking, because the test hides its questions.
         unchanged: Nothing to do.
         taken_out: Protocols out of which something hidden was taken.
-        removed: Protocols of attempts that were deleted at the portal.
+        removed: Protocols of attempts that were deleted at the portal; all, where protocols were switched off.
         purged: Past their time.
         refused: The portal did not give them, or they can't be understood.
         waiting: Left for the next run.
@@ -102,13 +103,17 @@ def keep_protocols(gateway: Gateway) -> Kept | None:
     """
     source, settings = gateway.protocols, gateway.settings.portal
     counts: Counter[str] = Counter(purged=_purge(gateway))
-    if source is None or not settings.protocols or not source.may_read_protocols():
+    if source is None:
         return None
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
     with gateway.store.read() as conn:
         earlier = load_earlier_places(conn, place_id)
-    left = settings.protocols_per_run
+    if not settings.protocols:
+        # nobody looks at the tests' settings any more, so nothing may stay that they might hide
+        counts["removed"] += sum(_remove_all(gateway, number) for number in (place_id, *earlier))
+        return Kept(**counts) if counts["removed"] else None
+    left = settings.protocols_per_run if source.may_read_protocols() else 0
     for number in (place_id, *earlier):
         keeper = _Keeper(gateway, source, number, counts, budget=left if number == place_id else 0)
         keeper.keep()
@@ -167,7 +172,8 @@ class _Keeper:
         refs = [one.attempt.ref for cell in cells for one in cell.attempts]
         with self._store.read() as conn:
             stored = load_stored(conn, self._place_id, refs)
-        deleted = [one.attempt.ref for cell in cells for one in cell.attempts if one.is_deleted]
+        # with the last attempt the portal takes the grade away, and then attempts are not even asked for
+        deleted = [one.attempt.ref for cell in cells for one in cell.attempts if one.is_deleted or cell.is_cleared]
         deleted = [ref for ref in deleted if ref in stored]
         limits: dict[str, dict[Part, Why]] = {}
         moved: dict[str, str | None] = {}
@@ -178,7 +184,7 @@ class _Keeper:
             is_hidden = cell.mark is not None and cell.mark.is_hidden
             hidden = hidden_parts(reviews[cell.activity], now=now, is_grade_hidden=is_hidden)
             for one in cell.attempts:
-                if not one.is_live or not _is_due(one.attempt, now):
+                if not one.is_live or cell.is_cleared or not _is_due(one.attempt, now):
                     continue
                 known = stored.get(one.attempt.ref)
                 if known is not None and cell.mark is not None and known.group_ref != cell.mark.group:
@@ -284,6 +290,16 @@ def _fresh(one: _Wanted, protocol: Protocol | None, *, problem: str | None = Non
         protocol=protocol,
         problem=problem,
     )
+
+
+def _remove_all(gateway: Gateway, place_id: int) -> int:
+    total = 0
+    while True:
+        with gateway.store.write() as conn:
+            count = remove_all(conn, place_id, limit=PURGE_COUNT)
+        total += count
+        if count < PURGE_COUNT:
+            return total
 
 
 def _purge(gateway: Gateway) -> int:

@@ -19,6 +19,7 @@ from gateway.reconcile.tables import record
 from gateway.report.pupils import require_pupil
 from gateway.report.tables import activity_event, activity_taken, activity_unmapped
 from gateway.report.visible import Seen
+from gateway.store.metadata import watermark
 from gateway.store.transaction import upsert
 from gateway.store.watermark import find_watermark, set_watermark
 
@@ -60,6 +61,22 @@ def load_cursor(conn: Connection, place: Place) -> Cursor | None:
     """How far the log has been read; None before the first time."""
     found = find_watermark(conn, place, WATERMARK)
     return None if found is None else msgspec.json.decode(found.value, type=Cursor)
+
+
+def lock_cursor(conn: Connection, place: Place) -> Cursor | None:
+    """The cursor as it stands, held until the end of the transaction: of two readers one stores a batch at a time."""
+    table = watermark.c
+    value = conn.execute(
+        select(table.value)
+        .where(
+            table.city == place.city,
+            table.portal == place.portal,
+            table.year == place.year,
+            table.scope == WATERMARK,
+        )
+        .with_for_update()
+    ).scalar_one_or_none()
+    return None if value is None else msgspec.json.decode(value, type=Cursor)
 
 
 def store_cursor(conn: Connection, place: Place, cursor: Cursor, *, now: datetime) -> None:

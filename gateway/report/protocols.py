@@ -132,7 +132,7 @@ def store_fresh(conn: Connection, place_id: int, fresh: Sequence[Fresh], *, now:
                 "group_ref": one.group_ref,
                 "programme": one.programme,
                 "activity": one.activity,
-                "finished_at": one.finished_at,
+                "finished_at": one.finished_at or now,  # by it its time is counted
                 "attempt_digest": one.attempt_digest,
                 "absent": {} if one.protocol is None else one.protocol.absent,
                 "digest": None if body is None else digest_of(body),
@@ -153,6 +153,7 @@ def limit_stored(conn: Connection, place_id: int, hidden: Mapping[str, Mapping[P
     Returns:
         Protocols out of which something was taken.
     """
+    _leave_no_bytes(conn)
     table = attempt_protocol.c
     refs, taken = list(hidden), 0
     for start in range(0, len(refs), CHUNK_COUNT):
@@ -172,6 +173,22 @@ def limit_stored(conn: Connection, place_id: int, hidden: Mapping[str, Mapping[P
     return taken
 
 
+def remove_all(conn: Connection, place_id: int, *, limit: int) -> int:
+    """Remove a place's protocols, at most `limit` at once.
+
+    Returns:
+        How many were removed.
+    """
+    table = attempt_protocol.c
+    refs = conn.execute(select(table.ref).where(table.place_id == place_id).limit(limit)).scalars().all()
+    return remove_stored(conn, place_id, refs)
+
+
+def _leave_no_bytes(conn: Connection) -> None:
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql("PRAGMA secure_delete=ON")  # else what was freed stays in the page
+
+
 def move_stored(conn: Connection, place_id: int, groups: Mapping[str, str | None]) -> None:
     """Note that these attempts' pupils are read with another group now: attempt → group."""
     for ref, group in groups.items():
@@ -188,6 +205,7 @@ def remove_stored(conn: Connection, place_id: int, refs: Sequence[str]) -> int:
     Returns:
         How many there were.
     """
+    _leave_no_bytes(conn)
     count = 0
     for start in range(0, len(refs), CHUNK_COUNT):
         count += conn.execute(

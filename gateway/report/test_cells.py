@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from gateway.domain.attempts import Verdict, judge_cell
 from gateway.domain.identifiers import PORTAL, Kind, scope_key, source_of_scope
@@ -60,6 +60,7 @@ class TestCell(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         mark: None where the gradebook holds no value now.
+        is_cleared: The value was taken away while the pupil and the test are there: with his last attempt, or by hand.
         is_stale: The mark changed after the attempts were last read.
     """
 
@@ -70,6 +71,7 @@ class TestCell(msgspec.Struct, frozen=True, kw_only=True):
     pupil: str
     attempts: tuple[StoredAttempt, ...]
     mark: MarkFacts | None
+    is_cleared: bool
     is_stale: bool
 
     @property
@@ -99,7 +101,7 @@ def iter_cells(store: Store, place_id: int) -> Iterator[list[TestCell]]:
             states = _load_states(conn, place_id, after)
             if not states:
                 return
-            cells = _load_cells(conn, place_id, dict(states))
+            cells = _load_cells(conn, place_id, {scope: read_at for scope, read_at, _ in states})
         after = states[-1][0]
         yield cells
 
@@ -113,28 +115,27 @@ def load_tests(store: Store, place_id: int) -> dict[str, tuple[str, str]]:
             states = _load_states(conn, place_id, after)
         if not states:
             return found
-        for scope, _ in states:
+        for scope, _, count in states:
             parts = scope.split("|")
-            if source_of_scope(scope) == PORTAL and len(parts) == _PARTS_COUNT:
+            if count and source_of_scope(scope) == PORTAL and len(parts) == _PARTS_COUNT:
                 found[parts[3]] = (parts[1], parts[4])
         after = states[-1][0]
 
 
-def _load_states(conn: Connection, place_id: int, after: str) -> Sequence[tuple[str, datetime | None]]:
+def _load_states(conn: Connection, place_id: int, after: str) -> Sequence[tuple[str, datetime | None, int]]:
     table = scope_state.c
     rows = conn.execute(
-        select(table.scope, table.complete_at)
+        select(table.scope, table.complete_at, table.records)
         .where(
             table.place_id == place_id,
             table.side == PORTAL_SIDE,
             table.scope > after,
             table.scope.startswith(f"{Kind.ATTEMPT.value}|", autoescape=True),
-            table.records > 0,
         )
         .order_by(table.scope)
         .limit(PAGE_CELLS)
     )
-    return [(row.scope, row.complete_at) for row in rows]
+    return [(row.scope, row.complete_at, row.records) for row in rows]
 
 
 def _load_cells(conn: Connection, place_id: int, states: dict[str, datetime | None]) -> list[TestCell]:
@@ -158,7 +159,7 @@ def _load_cells(conn: Connection, place_id: int, states: dict[str, datetime | No
     for scope, parts in own.items():
         if len(parts) != _PARTS_COUNT:
             continue
-        mark, changed_at = marks.get((parts[3], parts[4]), (None, None))
+        mark, changed_at, is_cleared = marks.get((parts[3], parts[4]), (None, None, False))
         read_at = states[scope]
         found.append(
             TestCell(
@@ -167,6 +168,7 @@ def _load_cells(conn: Connection, place_id: int, states: dict[str, datetime | No
                 pupil=parts[4],
                 attempts=tuple(attempts[scope]),
                 mark=mark,
+                is_cleared=is_cleared,
                 is_stale=read_at is None or (changed_at is not None and read_at < changed_at),
             )
         )
@@ -175,17 +177,20 @@ def _load_cells(conn: Connection, place_id: int, states: dict[str, datetime | No
 
 def _load_marks(
     conn: Connection, place_id: int, scopes: set[str]
-) -> dict[tuple[str, str], tuple[MarkFacts, datetime | None]]:
-    found: dict[tuple[str, str], tuple[MarkFacts, datetime | None]] = {}
-    for row in conn.execute(
-        select(record.c.body, record.c.changed_at).where(
+) -> dict[tuple[str, str], tuple[MarkFacts | None, datetime | None, bool]]:
+    """Marks of tests by test and pupil: the mark that is there, since when, whether it was cleared."""
+    found: dict[tuple[str, str], tuple[MarkFacts | None, datetime | None, bool]] = {}
+    rows = conn.execute(
+        select(record.c.body, record.c.changed_at, record.c.gone).where(
             record.c.place_id == place_id,
             record.c.kind == Kind.MARK.value,
             record.c.scope.in_(scopes),
-            record.c.gone.is_(None),
+            or_(record.c.gone.is_(None), record.c.gone == Gone.CLEARED.value),
         )
-    ):
+    )
+    for row in rows:
         mark = _MARK.decode(row.body)
         if mark.activity is not None and mark.activity.startswith("quiz:"):
-            found[mark.activity, mark.pupil] = (mark, row.changed_at)
+            is_there = row.gone is None
+            found[mark.activity, mark.pupil] = (mark if is_there else None, row.changed_at, not is_there)
     return found

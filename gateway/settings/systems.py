@@ -84,7 +84,7 @@ class PortalSettings(Group):
     parallel: int = Field(default=2, ge=1, le=8)
     """Calls at once."""
     protocols: bool = True
-    """Keep a protocol of each finished attempt at a test: question, answer, result, points and time, as far as the test's review settings show them to the pupil. Never sent to the city."""
+    """Keep a protocol of each finished attempt at a test: question, answer, result, points and time, as far as the test's review settings show them to the pupil. Never sent to the city. Switched off, what was kept is removed at the next run."""
     protocol_days: int = Field(default=400, ge=1)
     """How long a protocol is kept after the attempt, in days: a school year and the summer after it."""
     protocols_per_run: int = Field(default=2000, ge=0)

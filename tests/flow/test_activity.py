@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import create_engine, delete, func, select, text, update
 
@@ -15,6 +16,7 @@ from gateway.cli.check import iter_lines
 from gateway.connectors.port import CheckState
 from gateway.domain.activity import ActivityKind
 from gateway.domain.errors import AuditError, ConfigurationError, IncompleteReadError, LogBegunAnewError
+from gateway.domain.identifiers import Kind
 from gateway.flows.activity import Taken, load_kinds, pull_activity, show_activity
 from gateway.flows.pull import pull
 from gateway.flows.runs import start_run
@@ -80,7 +82,8 @@ def log(log_url: str) -> Any:
 
 
 def read_people(hand: Any) -> None:
-    pull(hand.gateway, hand.want, start_run(hand.gateway, "pull", hand.want))
+    want = msgspec.structs.replace(hand.want, kinds=frozenset({Kind.PERSON}))
+    pull(hand.gateway, want, start_run(hand.gateway, "pull", want))
 
 
 def take(hand: Any, **more: Any) -> Taken:
@@ -179,6 +182,29 @@ def test_a_row_that_is_committed_late_is_not_passed_over_and_none_is_taken_twice
         assert len(stored(hand)) == len(set(stored(hand)))
 
 
+def test_two_readers_at_once_count_nothing_twice(world: Any, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.open() as hand, world.open() as other:
+        read_people(hand)
+        between = [lambda: take(other)]
+        load = hand.gateway.activity.load_batch
+
+        def slow(after: int, limit: int) -> Any:
+            batch = load(after, limit)
+            if between:
+                between.pop()()
+            return batch
+
+        monkeypatch.setattr(hand.gateway.activity, "load_batch", slow)
+        first = take(hand)
+
+        assert (first.read, first.is_more) == (0, True)
+        assert len(stored(hand)) == len(set(stored(hand)))
+        unmapped = sum(one.count for one in load_kinds(hand.gateway).unmapped)
+        assert unmapped == sum(
+            one["target"] == "user_profile" for one in iter_events(School(pupils=6, seed=1, now=DEFAULT_NOW))
+        )
+
+
 def test_a_row_that_makes_no_sense_is_counted_and_the_rows_behind_it_are_read(world: Any, log: Log) -> None:
     with world.open() as hand:
         read_people(hand)
@@ -204,7 +230,7 @@ def test_a_killed_run_begins_where_its_last_batch_ended(world: Any, log: Log, mo
     def dies(*args: Any, **more: Any) -> None:
         nonlocal calls
         calls += 1
-        if calls == 4:
+        if calls == 5:  # the first is the beginning
             raise AuditError("убит")
         real(*args, **more)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from gateway.audit.read import EntryFilter, iter_entries
 from gateway.domain.attempts import Verdict
 from gateway.domain.errors import ConfigurationError
+from gateway.domain.identifiers import Kind
 from gateway.domain.protocols import Part, Why
 from gateway.flows.protocols import Kept, check_tests, keep_protocols, show_protocols
 from gateway.flows.pull import pull
@@ -49,7 +51,8 @@ def attempts(world: Any) -> list[dict[str, Any]]:
 
 def night(hand: Any) -> Kept:
     """A night's reading of the portal and keeping of protocols; the city is left alone."""
-    pull(hand.gateway, hand.want, start_run(hand.gateway, "pull", hand.want))
+    want = msgspec.structs.replace(hand.want, kinds=frozenset({Kind.MARK, Kind.ATTEMPT}))
+    pull(hand.gateway, want, start_run(hand.gateway, "pull", want))
     return keep(hand)
 
 
@@ -239,6 +242,59 @@ def test_protocols_are_removed_when_their_time_is_over(world: Any) -> None:
         world.clock.advance(401 * 86400)
 
         assert keep(hand).purged >= count
+
+
+def test_a_test_hidden_from_the_course_shows_nothing(world: Any) -> None:
+    with world.open() as hand:
+        night(hand)
+        world.portal.edit("hide_module", courseid=FIRST_COURSE, modname="quiz", instance=1)
+
+        assert keep(hand).taken_out == len(rows(hand))
+        assert {tuple(sorted(row.absent)) for row in rows(hand).values()} == {
+            ("grade", "maximum", "points", "questions", "result")
+        }
+
+
+def test_what_is_taken_out_is_gone_from_the_file(world: Any) -> None:
+    file = Path(world.database_url.removeprefix("sqlite:///"))
+    with world.open() as hand:
+        night(hand)
+    assert ANSWERED.encode() in file.read_bytes()
+    world.portal.edit("set_quiz", quizid=1, reviewattempt=0)
+    with world.open() as hand:
+        keep(hand)
+
+    assert ANSWERED.encode() not in b"".join(one.read_bytes() for one in file.parent.glob(f"{file.name}*"))
+
+
+def test_what_an_earlier_school_year_left_is_limited_as_well(world: Any) -> None:
+    with world.open() as hand:
+        night(hand)
+        count = len(rows(hand))
+    world.portal.edit("set_quiz", quizid=1, reviewattempt=0)
+    world.settings_changes = {"school": {"year": "2027/28"}}
+    with world.open() as hand:
+        assert keep(hand).taken_out == count
+
+
+def test_with_the_last_attempt_its_protocol_goes_too(world: Any) -> None:
+    with world.open() as hand:
+        night(hand)
+        once = next(pupil for pupil, n in Counter(row.pupil for row in rows(hand).values()).items() if n == 1)
+        [attempt] = [one for one in attempts(world) if f"user:{one['userid']}" == once]
+        world.portal.edit("remove_attempt", attemptid=attempt["id"])
+
+        assert night(hand).removed == 1
+        assert once not in {row.pupil for row in rows(hand).values()}
+
+
+def test_switched_off_what_was_kept_is_removed(world: Any) -> None:
+    with world.open() as hand:
+        count = night(hand).read
+    world.protocols = False
+    with world.open() as hand:
+        assert keep(hand).removed == count
+        assert rows(hand) == {}
 
 
 def test_switched_off_nothing_is_asked(world: Any) -> None:

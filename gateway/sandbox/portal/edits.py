@@ -112,6 +112,9 @@ def _hide_module(book: Book, edit: Row, _now: int) -> int:
             if (module["modname"], module["instance"]) == (edit["modname"], edit["instance"]):
                 module["visible"] = 0 if edit.get("hidden", True) else 1
                 count += 1
+    for quiz in _rows(book, edit["courseid"]).quizzes if edit["modname"] == "quiz" else ():
+        if quiz["id"] == edit["instance"]:
+            quiz["visible"] = not edit.get("hidden", True)
     return count
 
 

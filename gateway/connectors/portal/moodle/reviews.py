@@ -41,7 +41,12 @@ def quiz_ref(quizid: int) -> str:
 
 
 def to_review(quiz: wire.Quiz) -> Review | None:
-    """A quiz's settings, or None where the portal does not show them: its access rules keep the account out."""
+    """A quiz's settings, or None where the portal does not show them: its access rules keep the account out.
+
+    A quiz that is hidden from the course's page shows its pupils nothing, whatever its settings say.
+    """
+    if not quiz.visible:
+        return Review(activity=quiz_ref(quiz.id))
     if quiz.reviewattempt is None or quiz.reviewcorrectness is None or quiz.reviewmarks is None:
         return None
     return Review(

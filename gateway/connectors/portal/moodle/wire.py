@@ -243,6 +243,7 @@ class Quiz(Wire):
 
     id: int
     course: int
+    visible: Flag = True
     timeclose: int | None = None
     grademethod: int | None = None
     sumgrades: float | None = None
