@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityDirectory, Want
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import LessonPlan
+from gateway.flows.calendar import load_year
 from gateway.flows.correlate import WhoIsWho
 from gateway.flows.gateway import Gateway
 from gateway.flows.joint import speaking_sources
@@ -54,6 +55,7 @@ def load_ground(
         run_id: The run it belongs to; 0 = none.
         is_bound: What was sent keeps its version's value; False = what these rules alone would say.
     """
+    stored = load_year(gateway, conn)
     bound = sorted(load_bound_versions(conn, place_id)) if is_bound else []
     return Ground(
         place_id=place_id,
@@ -61,6 +63,7 @@ def load_ground(
         today=today,
         run_id=run_id,
         directory=directory,
+        year=None if stored is None else stored.year,
         who=who,
         scopes=load_scopes(conn, place_id, canonical=who.joint.groups, groups=who.local_groups),
         lesson_plans=load_records(conn, place_id, LessonPlan) if Kind.TOPICS in rules.sent_kinds else (),

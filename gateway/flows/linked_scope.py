@@ -19,10 +19,12 @@ from gateway.domain.city import CityGroup, CityLesson, CityPupil, CityTopics
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import GROUP_NOT_LINKED
 from gateway.domain.records import Attempt, Group, Lesson, LessonPlan, Record, Topics
+from gateway.domain.school_year import SchoolYear
 from gateway.flows.correlate import WhoIsWho
 from gateway.flows.joint import GroupJoining, is_joint
 from gateway.flows.scopes import LocalScope, load_of_scopes
 from gateway.mapping.chosen import topics_of_lessons, topics_of_rows
+from gateway.mapping.context import periods_of_group
 from gateway.mapping.correlate import correlate_lessons
 from gateway.mapping.joint import rewrite
 from gateway.mapping.links import load_chosen_lessons, save_chosen_lessons
@@ -42,6 +44,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     Attributes:
         today: Moscow day of the pass.
         scopes: Canonical group ref → the scopes of all sources that feed it.
+        year: The school's calendar, for groups of which the city knows no periods; None where it was not imported.
         lesson_plans: The rows of all lesson plans, where topics are sent.
         corrections: (kind, ref) → what a person decided about that record.
         holds: What people keep from being sent.
@@ -59,6 +62,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     today: date
     run_id: int
     directory: CityDirectory
+    year: SchoolYear | None
     who: WhoIsWho
     scopes: Mapping[str, Sequence[LocalScope]]
     lesson_plans: Sequence[LessonPlan]
@@ -100,6 +104,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 sorted((ref, why) for ref, why in self.who.pupils_waiting.items() if ref in self.who.pupils),
                 self.directory.periods,
                 self.directory.forms,
+                self.year,
             )
         )
 
@@ -201,7 +206,6 @@ class LinkedGroup:
         linked, _ = correlate_lessons(lessons, self.lessons)
         lesson_links = {ref: lesson.id for ref, lesson in linked.items()}
         lesson_links |= {ref: lesson_links[own] for ref, own in also.items() if own in lesson_links}
-        schedule = self.city_group.schedule_id
         self._context = GroupContext(
             group=self.group,
             city_group=self.city_group,
@@ -212,7 +216,7 @@ class LinkedGroup:
             city_pupils=ground.city_pupils,
             lessons=self.lessons,
             lesson_links=lesson_links,
-            periods=tuple(period for period in ground.directory.periods if period.schedule_id == schedule),
+            periods=periods_of_group(self.city_group, ground.directory.periods, ground.year),
             forms=tuple(form for form in ground.directory.forms if form.subject_id == self.city_group.subject_id),
             attempts={},
             chosen={},

@@ -27,6 +27,7 @@ from gateway.domain.clock import moscow_day
 from gateway.domain.records import Final, Group, Lesson, LessonComment, LessonPlan, PlannedLesson, Topics
 from gateway.mapping.atoms import canonical_text
 from gateway.mapping.context import (
+    SCHOOL_PERIOD,
     Found,
     GroupContext,
     Stop,
@@ -108,7 +109,7 @@ def map_final(final: Final, context: GroupContext) -> Found:
 
 def _period_of(final: Final, context: GroupContext) -> CityPeriod:
     found = find_period(final, context.timetable.periods)
-    if found is None:
+    if found is None or (found.id == SCHOOL_PERIOD and final.form == "period"):
         raise Stop("rejected", reasons.NO_PERIOD)
     return found
 

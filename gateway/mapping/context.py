@@ -7,7 +7,7 @@ Source: design, "What is sent at all"; city-journal.md R5, R6, R13, R14, R17, V4
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -26,6 +26,7 @@ from gateway.domain.city import (
 from gateway.domain.clock import moscow_day
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Attempt, Group
+from gateway.domain.school_year import SchoolYear
 from gateway.mapping.lessons import Timetable
 from gateway.mapping.rules import Modes, Rules
 
@@ -125,8 +126,30 @@ class Found(msgspec.Struct, frozen=True):
 
 def build_timetable(group: CityGroup, lessons: tuple[CityLesson, ...], periods: tuple[CityPeriod, ...]) -> Timetable:
     """Index a group's lessons with the periods of its own schedule (R13: periods differ by grade)."""
-    own = [one for one in periods if group.schedule_id is None or one.schedule_id == group.schedule_id]
+    known = (group.schedule_id, SCHOOL_PERIOD)
+    own = [one for one in periods if group.schedule_id is None or one.schedule_id in known]
     return Timetable([lesson for lesson in lessons if lesson.group_id == group.id], own)
+
+
+SCHOOL_PERIOD = 0
+"""Id of a period that only the school's calendar knows: it says when, and no object of the city can name it."""
+
+
+def periods_of_group(
+    group: CityGroup, periods: Sequence[CityPeriod], year: SchoolYear | None
+) -> tuple[CityPeriod, ...]:
+    """Return the periods of a group's own schedule in the city; where that says none, those of the school's calendar.
+
+    By the calendar's are chosen the lesson of a mark and the days of a final mark of the year; they close nothing, and
+    a final mark of a period finds no period of the city in them.
+    """
+    own = tuple(one for one in periods if group.schedule_id is not None and one.schedule_id == group.schedule_id)
+    if own or year is None:
+        return own
+    return tuple(
+        CityPeriod(id=SCHOOL_PERIOD, schedule_id=SCHOOL_PERIOD, name=one.name, begins_on=one.from_on, ends_on=one.to_on)
+        for one in year.periods_of(group.level)
+    )
 
 
 def linked_pupil(ref: str, context: GroupContext) -> CityPupil:

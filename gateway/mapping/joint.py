@@ -203,7 +203,7 @@ class _Sight:
             case Final():
                 # «2» of the one source and «2 триместр» of the other are one period
                 period = find_period(record, self._context.timetable.periods)
-                return None if period is None else (record.pupil, record.form, period.id)
+                return None if period is None else (record.pupil, record.form, period.begins_on)
         return None
 
     def work_of(self, record: Record) -> Hashable | None:

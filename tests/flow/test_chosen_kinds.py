@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from gateway.domain.clock import MOSCOW
 from gateway.domain.discrepancies import Choice
 from gateway.domain.reasons import get_reason
 from gateway.domain.records import Final, Lesson, Person
+from gateway.domain.school_year import SchoolYear, YearPeriod
 from gateway.flows import discrepancies
+from gateway.flows.calendar import import_calendar
 from gateway.mapping.tables import record_link
 from gateway.reconcile.snapshot import load_records
 from gateway.report.discrepancies import Sieve, load_lines
@@ -380,3 +383,29 @@ def write_finals(folder: Path, people: list[Any], finals: dict[str, Any], lesson
         Итоги=[*title, ["ФИО", "2 четверть"], *[[name[one], finals[one].raw_points] for one in sorted(finals)]],
         Замечания=[*title, ["Дата", "ФИО", "Замечание"], [starts.date(), name[people[0].ref], "Без тетради"]],
     )
+
+
+def test_where_the_city_says_no_periods_the_school_s_calendar_says_when_a_mark_of_the_year_is_due(world: Any) -> None:
+    choose(world, "final")
+    world.settings_changes["portal"]["finals"] = [{"match": "number", "pattern": "^q2$", "form": "year"}]
+    state = world.city.sandbox.state
+    for group in list(state.iter_rows("groups")):
+        state.put("groups", {**group, "attestation_periods_schedule_id": None}, now=world.clock.now(), lag_s=0.0)
+    trimester = YearPeriod(name="3 триместр", from_on=date(2027, 3, 1), to_on=date(2027, 5, 26))
+    year = SchoolYear(
+        year="2026/27",
+        from_on=date(2026, 9, 1),
+        to_on=date(2027, 5, 26),
+        periods=(trimester,),
+        weekdays=(1, 2, 3, 4, 5),
+    )
+    with world.open() as hand:
+        hand.link_everybody()
+        nothing = hand.sync()
+        import_calendar(hand.gateway, year, Path("calendar.xlsx"))
+        known = hand.sync()
+
+        assert nothing.planned.plan.by_reason["NO_PERIOD"] == 3
+        assert known.planned.plan.by_reason["PERIOD_NOT_OVER"] == 3
+        assert "NO_PERIOD" not in known.planned.plan.by_reason
+        assert {row.due_on for row in hand.decisions(known) if row.kind == "final"} == {date(2027, 3, 27)}

@@ -12,7 +12,9 @@ from gateway.domain.city import CityTopics, CommentIntent, FinalIntent, TopicsIn
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import CHOSEN_KINDS, Kind
 from gateway.domain.records import Final, Lesson, LessonComment, LessonPlan, PlannedLesson, Scale, Topics
+from gateway.domain.school_year import SchoolYear, YearPeriod
 from gateway.mapping.chosen import find_period, parts_of_year, topics_of_lessons, topics_of_rows
+from gateway.mapping.context import periods_of_group
 from gateway.mapping.mesh import map_record
 from gateway.mapping.rules import Rules, ScopeRule, build_rules
 
@@ -108,6 +110,63 @@ def test_a_period_as_people_say_it_counts_only_where_the_year_has_so_many_parts(
     period = find_period(final(period=said), make.periods())
 
     assert (period and period.id) == found
+
+
+YEAR = SchoolYear(
+    year="2026/27",
+    from_on=date(2026, 9, 1),
+    to_on=date(2027, 5, 26),
+    periods=(
+        YearPeriod(name="1 триместр", from_on=date(2026, 9, 1), to_on=date(2026, 11, 29)),
+        YearPeriod(name="2 триместр", from_on=date(2026, 11, 30), to_on=date(2027, 2, 28)),
+        YearPeriod(name="3 триместр", from_on=date(2027, 3, 1), to_on=date(2027, 5, 26)),
+    ),
+)
+
+
+def calendar_context(make: Any, **changes: Any) -> Any:
+    """A group of which the city says no schedule: its days are the school calendar's."""
+    usual = context(make)
+    group = make.changed(usual.city_group, schedule_id=None)
+    periods = periods_of_group(group, make.periods(), YEAR)
+    return context(make, city_group=group, periods=periods, **changes)
+
+
+def test_the_calendar_says_when_only_where_the_city_says_nothing(make: Any) -> None:
+    usual = context(make)
+    group = make.changed(usual.city_group, schedule_id=None)
+
+    assert periods_of_group(usual.city_group, make.periods(), YEAR) == make.periods()
+    assert periods_of_group(group, make.periods(), None) == ()
+    assert [(one.id, one.begins_on) for one in periods_of_group(group, make.periods(), YEAR)] == [
+        (0, date(2026, 9, 1)),
+        (0, date(2026, 11, 30)),
+        (0, date(2027, 3, 1)),
+    ]
+
+
+def test_by_the_calendar_a_mark_of_the_year_waits_for_its_end_and_one_of_a_period_has_no_place(make: Any) -> None:
+    early = map_record(final(form="year", period=None), calendar_context(make))
+    due = datetime(2027, 5, 25, tzinfo=UTC)
+    ready = map_record(final(form="year", period=None), calendar_context(make, now=due))
+    quarter = map_record(final(period="2"), calendar_context(make))
+
+    assert (early.state, early.reason, early.due_on) == ("held", "PERIOD_NOT_OVER", date(2027, 5, 19))
+    assert (ready.state, ready.intent.period_id, ready.on) == ("sendable", 0, date(2027, 5, 26))
+    assert (quarter.state, quarter.reason) == ("rejected", "NO_PERIOD")
+
+
+def test_by_the_calendar_the_nearest_lesson_of_a_mark_stays_in_its_trimester(make: Any) -> None:
+    lessons = (make.lesson(date(2026, 11, 27)), make.lesson(date(2026, 12, 3)))
+    mark = make.mark(item_name="Урок 30.11.2026: работа на уроке")
+    group = make.city_group(schedule_id=None)
+
+    def map_by(year: SchoolYear | None) -> Any:
+        periods = periods_of_group(group, make.periods(), year)
+        return map_record(mark, make.context(now=DECEMBER, city_group=group, periods=periods, lessons=lessons))
+
+    assert map_by(YEAR).intent.lesson_id == lessons[1].id
+    assert map_by(None).reason == "NO_LESSON"
 
 
 def test_a_year_listed_beside_its_quarters_is_no_period_of_its_own(make: Any) -> None:
