@@ -25,6 +25,7 @@ from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, so
 from gateway.reconcile.follow import Followed, follow_chunk
 from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import discrepancy, discrepancy_step
+from gateway.reconcile.undone import lift_chosen
 from gateway.store.among import among
 
 CHUNK_ROWS = 1_000
@@ -149,6 +150,8 @@ def choose(
         )
         if choice not in PUT_ASIDE:
             _let_go(conn, gateway, place_id, settlement.taken, now)
+            # who says what stands there releases what an undo keeps
+            lift_chosen(conn, place_id, settlement.taken, now=now)
         _write_deed(
             conn,
             gateway,

@@ -126,7 +126,8 @@ def sort_out(
         effect = find_effect(DiscrepancyType(row.type), choice, is_other_cell=_is_other_cell(row))
         if row.state == DiscrepancyState.RESOLVED.value:
             excluded.append(Excluded(row.id, "settled"))
-        elif effect is None:
+        elif effect is None or (choice is Choice.OWN and row.kind != Kind.MARK.value):
+            # a third value is typed for a mark; what else may stand there is not a number
             excluded.append(Excluded(row.id, "not_offered"))
         elif choice not in PUT_ASIDE and (row.kind, row.ref) in busy:
             excluded.append(Excluded(row.id, "in_flight"))

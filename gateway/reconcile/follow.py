@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Row, and_, insert, select
 
 from gateway.domain.discrepancies import Choice, DiscrepancyState, DiscrepancyType
-from gateway.domain.reasons import REASONS
+from gateway.domain.reasons import NO_CITY_CALL, REASONS
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
 from gateway.reconcile.compare import Category
 from gateway.reconcile.discrepancies import classify, differing_fields, pattern_of
@@ -106,6 +106,8 @@ def follow_chunk(
             has_theirs=row.theirs is not None,
             flips=flips,
         )
+        if type_ is None and row.d_state == DiscrepancyState.WAITING_PROOF.value and _is_refused(row):
+            type_ = DiscrepancyType.REFUSED  # what was chosen can't go: the choice is asked anew
         if type_ is None:
             continue
         is_same = (row.d_ours, row.d_base, row.d_theirs, row.d_reason) == (row.ours, row.base, row.theirs, row.reason)
@@ -152,6 +154,11 @@ def follow_chunk(
     upsert(conn, discrepancy, inserts, keys=("place_id", "kind", "ref"), update=(*_KEPT, "opened_at"))
     store_steps(conn, place_id, steps, now)
     return int(rows[-1].seq)
+
+
+def _is_refused(row: Row[Any]) -> bool:
+    """Whether the city said no to what was chosen, or has no call for it."""
+    return bool(row.category == Category.REJECTED.value or row.reason == NO_CITY_CALL)
 
 
 def _next(

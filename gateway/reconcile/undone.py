@@ -12,11 +12,26 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from gateway.mapping.tables import rule_binding
-from gateway.reconcile.tables import hold, intended, plan, record
+from gateway.reconcile.tables import discrepancy, hold, intended, plan, record
 from gateway.reconcile.triples import COMPARED
+from gateway.store.among import among
 
 UNDONE_FOR = timedelta(days=366)
 """Longer than the school year that a place is of: what was undone comes back by an edit or a person, not by a day."""
@@ -196,6 +211,17 @@ def lift_run(conn: Connection, place_id: int, run_id: int, *, now: datetime) -> 
     return conn.execute(update(hold).where(*_live(place_id), hold.c.plan_id.in_(plans)).values(lifted_at=now)).rowcount
 
 
+def lift_chosen(conn: Connection, place_id: int, ids: Collection[int], *, now: datetime) -> int:
+    """End what is kept undone of records whose discrepancies a person has just settled; how many."""
+    settled = exists().where(
+        discrepancy.c.place_id == hold.c.place_id,
+        discrepancy.c.kind == hold.c.kind,
+        discrepancy.c.ref == hold.c.ref,
+        among(conn, discrepancy.c.id, ids),
+    )
+    return conn.execute(update(hold).where(*_live(place_id), settled).values(lifted_at=now)).rowcount
+
+
 def _live(place_id: int) -> tuple[ColumnElement[bool], ...]:
     return hold.c.place_id == place_id, hold.c.plan_id.is_not(None), hold.c.lifted_at.is_(None)
 
@@ -204,6 +230,7 @@ __all__ = [
     "Undone",
     "end_moved",
     "lay_undone",
+    "lift_chosen",
     "lift_run",
     "load_undone",
     "load_undone_by",

@@ -83,6 +83,14 @@ def _shared_engine() -> Engine:
     return make_engine(MEMORY_URL)
 
 
+def forget_statements() -> None:
+    """Let the next store in memory have a connection of its own; what was put together for the engine stays.
+
+    A prepared statement over `json_each` does not outlive the database that a copy has replaced: it would crash the process.
+    """
+    _shared_engine().dispose()
+
+
 _FILE: list[Path] = []
 """The file that new connections of `_file_engine` open: the last one."""
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -28,6 +29,7 @@ from gateway.simulation.killed import JOBS, Killed, draw_pairs, kill_everywhere
 from gateway.simulation.many import find_commit, play_many
 from gateway.simulation.planner import try_cells
 from gateway.simulation.play import play_two_years
+from gateway.simulation.resolving import live_many
 from gateway.telemetry import configure_logging
 
 Catch = tuple[str, int | None, str]
@@ -117,6 +119,19 @@ def tell_years(page: Page, seeds: int) -> None:
     played = [play_two_years(seed) for seed in range(seeds)]
     failures = [f"two years seed={one.seed} {one.invariant}: {one.violation}" for one in played if one.violation]
     page.tell("D8 violations over the end of a school year", page.judge(failures), seeds)
+
+
+def tell_lives(page: Page, lives: int) -> None:
+    """Edits on both sides, resolutions, holds, undos and failing calls."""
+    page.begin()
+    lived = live_many(range(lives))
+    failures = [f"lives seed={one.seed} {one.violation}" for one in lived if one.violation]
+    page.tell("lives of choices that violate C1–C4", page.judge(failures), lives)
+    for name, counts in (("choices", "choices"), ("what happened", "acts"), ("left aside at the end", "left")):
+        total: Counter[str] = Counter()
+        for one in lived:
+            total.update(getattr(one, counts))
+        page.tell(f"lives of choices: {name}", _words(dict(sorted(total.items()))), lives)
 
 
 def tell_planner(page: Page, cases: int) -> None:
@@ -248,6 +263,7 @@ def main() -> int:
     parser.add_argument(
         "--bug-seeds", type=int, default=1_000, help="worlds in which each planted mistake is looked for"
     )
+    parser.add_argument("--lives", type=int, default=2_000, help="lives of choices, undos and holds")
     parser.add_argument("--pairs", type=int, default=5_000, help="pairs of kills")
     parser.add_argument("--night-step", type=int, default=1, help="every how manieth point of the night's job")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
@@ -259,11 +275,13 @@ def main() -> int:
     tell_worlds(page, wanted.seeds, wanted.processes)
     tell_drills(page, max(wanted.seeds // 10, 1), wanted.processes)
     tell_years(page, max(wanted.seeds // 50, 1))
+    tell_lives(page, wanted.lives)
     tell_determinism(page, max(wanted.seeds // 50, 1))
     tell_kills(page, wanted.pairs, wanted.night_step)
     catches = tell_catches(page, wanted.bug_seeds, wanted.processes)
     options = (
-        f"--seeds {wanted.seeds} --bug-seeds {wanted.bug_seeds} --pairs {wanted.pairs} --night-step {wanted.night_step}"
+        f"--seeds {wanted.seeds} --bug-seeds {wanted.bug_seeds} --lives {wanted.lives} --pairs {wanted.pairs}"
+        f" --night-step {wanted.night_step}"
     )
     command = f"python tests/simulation/figures.py {options} --out docs/reference/figures.md"
     wanted.out.write_text(write_page(page, catches, command, wanted.bug_seeds), encoding="utf-8")
