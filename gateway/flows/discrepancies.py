@@ -21,7 +21,7 @@ from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
-from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice
+from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice, take_back
 from gateway.reconcile.follow import Followed, follow_chunk
 from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import discrepancy, discrepancy_step
@@ -185,7 +185,10 @@ def assign(gateway: Gateway, ids: Sequence[int], assignee: str, *, reason: str) 
 
 
 def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
-    """Reopen what another person settled on one's behalf; what was written meanwhile stands until it is chosen anew.
+    """Reopen what another person settled on one's behalf, with what was agreed before; nothing is written by it.
+
+    What the choice has laid over ours goes, so that the next plan holds the same difference. What was corrected in the
+    city meanwhile stands there.
 
     Returns:
         False where there is nothing settled to dispute.
@@ -253,6 +256,8 @@ def _move(
             ],
         )
         numbers = sorted(row.id for row in moved)
+        if step == "disputed":
+            take_back(conn, gateway.place_id(conn), numbers, now)
         action = "discrepancy.assigned" if step == "assigned" else "discrepancy.disputed"
         _write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
     return numbers

@@ -227,6 +227,74 @@ def store_choice(
         conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
 
 
+def take_back(conn: Connection, place_id: int, ids: Sequence[int], now: datetime) -> None:
+    """Undo what choices have laid down, so that the difference is there again for who disputes them to choose.
+
+    What was agreed before the choice is agreed again, and nothing is laid over ours: the next plan meets the same three
+    legs and holds the record. Where the city was already corrected by an ordinary plan both sides say the same by now, and
+    there is nothing to take back.
+    """
+    rows = conn.execute(
+        select(
+            *(discrepancy.c[name] for name in ("id", "kind", "ref", "scope", "city_id", "object_key")),
+            discrepancy.c.base,
+            discrepancy.c.base_intent,
+            correction.c.discrepancy_id.label("laid"),
+            base.c.how,
+        )
+        .select_from(
+            discrepancy.outerjoin(correction, correction.c.discrepancy_id == discrepancy.c.id).outerjoin(
+                base, _same_record(base)
+            )
+        )
+        .where(discrepancy.c.place_id == place_id, among(conn, discrepancy.c.id, ids))
+    ).all()
+    touched = [row for row in rows if row.laid is not None or row.how == "chosen"]
+    if not touched:
+        return
+    conn.execute(delete(correction).where(among(conn, correction.c.discrepancy_id, [row.id for row in touched])))
+    keys = [{"b_kind": row.kind, "b_ref": row.ref} for row in touched]
+    conn.execute(
+        delete(base).where(
+            base.c.place_id == place_id, base.c.kind == bindparam("b_kind"), base.c.ref == bindparam("b_ref")
+        ),
+        keys,
+    )
+    agreed = [row for row in touched if row.base is not None and row.city_id is not None]
+    taken = {
+        (kind, city_id)
+        for kind, city_id in conn.execute(
+            select(base.c.kind, base.c.city_id).where(
+                base.c.place_id == place_id, among(conn, base.c.city_id, [row.city_id for row in agreed])
+            )
+        )
+    }
+    upsert(
+        conn,
+        base,
+        [
+            {
+                "place_id": place_id,
+                "kind": row.kind,
+                "ref": row.ref,
+                "scope": row.scope,
+                "city_id": row.city_id,
+                "object_key": row.object_key,
+                "digest": row.base,
+                "intent": row.base_intent,
+                "verified_at": now,
+                "how": "disputed",
+            }
+            for row in agreed
+            if (row.kind, row.city_id) not in taken
+        ],
+        keys=("place_id", "kind", "ref"),
+        update=("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how"),
+    )
+    scopes = sorted({row.scope for row in touched})
+    conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
+
+
 def _move_on(
     conn: Connection,
     chosen: Mapping[str, Sequence[int]],

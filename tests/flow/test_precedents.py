@@ -89,6 +89,7 @@ def test_equal_choices_become_a_rule_that_ends(delivered: Any) -> None:
 
     dispute(hand.gateway, third.id, reason="это моя отметка")
     hand.sync()
+    assert third.id in {line.id for line in lines(hand)}
     with hand.gateway.store.read() as conn:
         chosen = [step.actor for step in load_steps(conn, third.id) if step.step == "chosen"]
     assert chosen == [f"precedent:{rule.id}"]  # what a person disputed is not taken again

@@ -145,7 +145,7 @@ def test_nobody_decides_without_a_reason_or_about_what_has_moved(delivered: Any)
 
 
 def test_who_has_it_is_written_and_a_teacher_may_object(delivered: Any) -> None:
-    change_there(delivered, "2")
+    row = change_there(delivered, "2")
     delivered.sync()
     (line,) = open_lines(delivered)
 
@@ -155,8 +155,19 @@ def test_who_has_it_is_written_and_a_teacher_may_object(delivered: Any) -> None:
     assert dispute(delivered.gateway, line.id, reason="я ставил другое")
     assert steps_of(delivered, line.id) == ["opened", "assigned", "chosen", "disputed"]
     assert not dispute(delivered.gateway, line.id, reason="ещё раз")
+    writes = len(delivered.world.city.machine_ledger())
+    delivered.sync()
+    assert state_of(delivered, line.id) == "open"  # the same difference is there again, and nothing was written
+    assert len(delivered.world.city.machine_ledger()) == writes
+    again = choose(delivered.gateway, [line.id], Choice.OURS, reason="учитель прав")
+    assert again.taken == [line.id]
+    delivered.sync()
+    assert shown(delivered, row.city_id) == line.ours["отметка"]
+    assert state_of(delivered, line.id) == "resolved"
+    delivered.assert_sound()
     assert [entry.action for entry in delivered.actions() if entry.action.startswith("discrepancy.")] == [
         "discrepancy.assigned",
         "discrepancy.chosen",
         "discrepancy.disputed",
+        "discrepancy.chosen",
     ]
