@@ -20,6 +20,7 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.identifiers import Kind
 from gateway.flows.city_reads import CityReads, find_whole_directory
 from gateway.flows.gateway import Gateway
+from gateway.queue.signed import has_pass, is_locked_gate
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.shadow import store_city_scope
 from gateway.reconcile.snapshot import CITY_SIDE
@@ -58,6 +59,7 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
                 decision.c.plan_id == plan_id,
                 decision.c.op.is_not(None),
                 decision.c.outcome.is_(None),
+                or_(~is_locked_gate(decision.c.gate), has_pass(now)),  # what a signature holds is not let out
                 or_(
                     scope_state.c.complete_at.is_(None),
                     scope_state.c.complete_at < now - timedelta(seconds=FRESH_S),

@@ -26,6 +26,7 @@ from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.mapping.links import load_links
 from gateway.queue.outbox import Released, refuse_elsewhere, refuse_unusable, release
+from gateway.queue.signed import stand_beside
 from gateway.queue.signing import is_about, let_through, load_locked
 from gateway.queue.tables import period_approval
 from gateway.reconcile.plan import PlanState, SealedPlan, load_plan
@@ -99,6 +100,7 @@ def approve_locked(gateway: Gateway, principal: Principal, number: int, *, reaso
         PlanRefusedError: No fresh log-in, no reason, approved already, or the plan may not run.
     """
     with gateway.store.write() as conn:
+        stand_beside(conn, gateway.place_id(conn))  # before the audit's head: one order of locks for everybody
         now = gateway.store.now(conn)
         require_fresh(gateway, principal, now)
         row = _get(conn, gateway, number)
@@ -117,6 +119,7 @@ def approve_locked_here(gateway: Gateway, asked: LockedAsked) -> LockedApproved:
         ConfigurationError: A pupil who is not linked.
     """
     with gateway.store.write() as conn:
+        stand_beside(conn, gateway.place_id(conn))
         number, _, now = _store(conn, gateway, asked, gateway.actor, None, None)
         row = _get(conn, gateway, number)
         approved = _approve(conn, gateway, row, gateway.actor, asked.reason, now, is_alone=True, address=None)

@@ -20,6 +20,7 @@ from gateway.flows.calendar import load_year
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.mapping.chosen import parts_of_year
+from gateway.mapping.context import periods_of_group
 from gateway.mapping.normalise import class_key, normal_text
 from gateway.queue.outbox import Released, release
 from gateway.queue.signed import Signature, SignedDays, load_signatures
@@ -181,7 +182,7 @@ def replay_opened(gateway: Gateway, place_id: int, signature: Signature) -> Rele
 def _find_days(
     conn: Connection, gateway: Gateway, place_id: int, class_name: str, period: str
 ) -> tuple[str, str, tuple[SignedDays, ...]]:
-    """The class in comparable form, the period's name and its days: by the city's schedules, else by the school's calendar."""
+    """The class in comparable form, the period's name and its days: by the schedules of its groups."""
     key = class_key(class_name)
     body = conn.execute(select(city_directory.c.body).where(city_directory.c.place_id == place_id)).scalar_one_or_none()
     if body is None:
@@ -190,21 +191,20 @@ def _find_days(
     own = [one for one in directory.classes if class_key(one.name) == key]
     if not key or not own:
         raise ConfigurationError("--class: такого класса в городском журнале нет")
-    schedules = {one.schedule_id for one in directory.groups if own[0].id in one.class_ids}
+    stored = load_year(gateway, conn)
+    year = None if stored is None else stored.year
     found: dict[SignedDays, str] = {}
     names: list[str] = []
-    for schedule in sorted(schedules, key=lambda one: one or 0):
-        listed = [one for one in directory.periods if schedule is None or one.schedule_id == schedule]
-        parts = parts_of_year(listed)
-        names += [one.name for one in parts]
-        for one in (parts[place] for place in _positions([one.name for one in parts], period)):
+    for group in directory.groups:
+        if own[0].id not in group.class_ids:
+            continue
+        listed = periods_of_group(group, directory.periods, year)
+        # a group that points to no schedule is of any (R13), where the school has no calendar of its own either
+        parts = parts_of_year(listed or (directory.periods if group.schedule_id is None else ()))
+        own_names = [one.name for one in parts]
+        names += own_names
+        for one in (parts[place] for place in _positions(own_names, period)):
             found[SignedDays(period_id=one.id, from_on=one.begins_on, to_on=one.ends_on)] = one.name
-    if not found and not names and (year := load_year(gateway, conn)) is not None:
-        periods = year.year.periods_of(own[0].level)
-        names = [one.name for one in periods]
-        for school_period in (periods[place] for place in _positions(names, period)):
-            days = SignedDays(period_id=0, from_on=school_period.from_on, to_on=school_period.to_on)
-            found[days] = school_period.name
     if not found:
         known = ", ".join(dict.fromkeys(names)) or "ни одного"
         raise ConfigurationError(f"--period: такого периода у класса нет; есть: {known}")

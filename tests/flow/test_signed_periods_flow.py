@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from gateway.connectors.port import CityDirectory
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.domain.school_year import SchoolYear, YearPeriod
 from gateway.flows.period_approval import LockedAsked, approve_locked_here
 from gateway.flows.periods import load_signed, reopen_period, sign_period
-from gateway.reconcile.tables import discrepancy
+from gateway.mapping.calendars import save_year
+from gateway.reconcile.tables import city_directory, discrepancy
 from gateway.sandbox.portal.school_course import FIRST_COURSE
 
 
@@ -83,6 +87,23 @@ def test_another_period_and_what_has_no_reason_are_not_touched(small: Any) -> No
         assert sent(hand) == 23
         assert [one.name for one in load_signed(hand.gateway)] == ["1 Четверть"]
         hand.assert_sound()
+
+
+def test_where_the_city_lists_no_periods_the_days_are_those_of_the_schools_calendar(small: Any) -> None:
+    with small.open() as hand:
+        hand.sync()
+        quarter = YearPeriod(name="2 четверть", from_on=date(2026, 11, 3), to_on=date(2026, 12, 26), grades=(7,))
+        year = SchoolYear(year="2026/27", from_on=date(2026, 9, 1), to_on=date(2027, 5, 31), periods=(quarter,))
+        with hand.gateway.store.write() as conn:
+            body = conn.execute(select(city_directory.c.body)).scalar_one()
+            bare = msgspec.structs.replace(msgspec.json.decode(body, type=CityDirectory), periods=())
+            conn.execute(update(city_directory).values(body=msgspec.json.encode(bare)))
+            save_year(conn, year, source="год.toml", actor="office", now=hand.gateway.store.now(conn))
+        signed = sign_period(hand.gateway, "7А", "2 Четверть", reason="сдана").signature
+
+        assert [(one.period_id, one.from_on, one.to_on) for one in signed.periods] == [
+            (0, date(2026, 11, 3), date(2026, 12, 26))
+        ]
 
 
 def test_a_period_that_is_opened_until_an_hour_lets_out_what_it_held_and_locks_again_by_itself(small: Any) -> None:
