@@ -24,7 +24,20 @@ from pydantic import BaseModel, SecretStr
 from gateway.__main__ import app
 from gateway.access.policy import POLICY, Action
 from gateway.access.roles import Reach, Role
-from gateway.api import audit, discrepancies, links, mapping, plans, precedents, pupils, queue, relinks, runs, sessions
+from gateway.api import (
+    accounts,
+    audit,
+    discrepancies,
+    links,
+    mapping,
+    plans,
+    precedents,
+    pupils,
+    queue,
+    relinks,
+    runs,
+    sessions,
+)
 from gateway.api.app import PREFIX, require_policy
 from gateway.connectors.mesh.codecs import FormError
 from gateway.connectors.planner.door.schema import build_schema
@@ -63,7 +76,20 @@ UNITS = (
     ("max_claims", "claims"),
     ("max_attempts", "attempts"),
 )
-ROUTE_MODULES = (sessions, pupils, links, relinks, runs, plans, discrepancies, precedents, mapping, queue, audit)
+ROUTE_MODULES = (
+    sessions,
+    pupils,
+    links,
+    relinks,
+    runs,
+    plans,
+    discrepancies,
+    precedents,
+    mapping,
+    queue,
+    audit,
+    accounts,
+)
 REACHES = {
     Reach.ANYONE: "nothing of a child is shown, or it is counted and nobody is named",
     Reach.SELF: "a pupil's relation `self`",

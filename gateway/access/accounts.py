@@ -16,12 +16,14 @@ from sqlalchemy.exc import IntegrityError
 from gateway.access.office import Office
 from gateway.access.roles import DATED_ROLES, Role
 from gateway.access.scope import account_code, is_on
-from gateway.access.tables import account, account_role, account_session, account_token
+from gateway.access.tables import access_alert, account, account_role, account_session, account_token
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Place
 
+_TOLD = ("account.role_given", "account.password_changed")
+"""Acts by which somebody may come to see more: those who lead are told when an account does them."""
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{1,79}")
 
 
@@ -296,6 +298,7 @@ def _tell(
     role: Role | None = None,
     note: Note | None = None,
 ) -> None:
+    about = account_code(account_id) if role is None else f"{account_code(account_id)}/{role.value}"
     office.audit.append(
         conn,
         Deed(
@@ -303,8 +306,25 @@ def _tell(
             actor=office.actor,
             place=office.place,
             object_type="account",
-            object_id=account_code(account_id) if role is None else f"{account_code(account_id)}/{role.value}",
+            object_id=about,
             outcome="applied",
             note=note,
         ),
+    )
+    if action in _TOLD:
+        tell_who_leads(conn, office, action, about)
+
+
+def tell_who_leads(conn: Connection, office: Office, action: str, about: str) -> None:
+    """Raise an alert that an account has handed out a right, in the transaction of the deed; nothing by the command line."""
+    if office.alerts_about is None:
+        return
+    now = office.store.now(conn)
+    conn.execute(
+        insert(access_alert).values(
+            kind=action,
+            account_id=office.alerts_about,
+            note_id=write_note(conn, about, now=now).id,
+            raised_at=now,
+        )
     )

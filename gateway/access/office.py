@@ -17,6 +17,8 @@ class Office:
 
     Attributes:
         actor: Who changes rights: an OS user by the command line, or an account.
+        alerts_about: Number of the account that acts by the door: who leads is told of every right that it hands out, because
+            it could hand them to itself under another login. None = the command line, whose user has the database anyway.
     """
 
     store: Store
@@ -24,3 +26,4 @@ class Office:
     place: Place
     actor: Actor
     passwords: Passwords
+    alerts_about: int | None = None

@@ -188,7 +188,7 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.GLASS_BREAK, admin=ANYONE),
     Row(action=Action.ALERTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, auditor=SCHOOL),
     Row(action=Action.ACCOUNTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
-    Row(action=Action.ACCOUNTS_CHANGE, operator=True),
+    Row(action=Action.ACCOUNTS_CHANGE, operator=True, director=SCHOOL, admin=SCHOOL),
 )
 # fmt: on
 

@@ -11,7 +11,7 @@ from datetime import date, datetime
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from gateway.access.accounts import get_account, stood
+from gateway.access.accounts import get_account, stood, tell_who_leads
 from gateway.access.office import Office
 from gateway.access.roles import Tie
 from gateway.access.scope import account_code, is_on
@@ -143,3 +143,5 @@ def _tell(conn: Connection, office: Office, account_id: int, relation_id: int, *
             outcome="applied",
         ),
     )
+    if action == "account.relation_given":
+        tell_who_leads(conn, office, action, f"{account_code(account_id)}/relation:{relation_id}")

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from gateway import __version__
 from gateway.access.policy import POLICY, Action
 from gateway.api import (
+    accounts,
     audit,
     discrepancies,
     hand_list,
@@ -84,6 +85,7 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
         queue,
         audit,
         planner,
+        accounts,
     ):
         app.include_router(module.routes, prefix=PREFIX, responses=_PROBLEMS)
     app.add_exception_handler(GatewayError, tell_gateway_error)

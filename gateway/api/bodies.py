@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from fastapi import Header, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from gateway.access.roles import Role
+from gateway.access.roles import Role, Tie
 from gateway.domain.discrepancies import Choice
 from gateway.domain.identifiers import Kind
 
@@ -84,6 +84,37 @@ class Settle(Reason):
     own_value: Annotated[str, StringConstraints(max_length=3, pattern=r"^[0-9]+$")] | None = None
     until: AwareDatetime | None = None
     preview: bool = False
+
+
+Login = Annotated[str, Path(min_length=2, max_length=80, pattern=_CLEAN)]
+NewPassword = Annotated[SecretStr, Field(min_length=1, max_length=256)]
+
+
+class NewAccount(Body):
+    login: Word
+    password: NewPassword | None = None
+    person_ref: Word | None = None
+
+
+class GivenPassword(Body):
+    password: NewPassword
+
+
+class Dated(Body):
+    begins_on: date | None = None
+    ends_on: date | None = None
+
+
+class GivenRole(Dated):
+    role: Role
+    deputises_for: Word | None = None
+
+
+class GivenRelation(Dated):
+    tie: Tie
+    object_ref: Word
+    restricted: bool = False
+    substitutes: Word | None = None
 
 
 class Pair(Body):

@@ -441,6 +441,7 @@ def admit_everybody(school: School) -> None:
     school.account("inspector", Role.INSPECTOR, ends_on=date(2026, 12, 31))
     school.account("pupil", Role.PUPIL, (Tie.SELF, "user:1"))
     school.account("parent", Role.PARENT, (Tie.GUARDIAN, "user:1"))
+    school.account("spare", Role.TEACHER)  # whose rights may be changed
 
 
 @pytest.fixture(scope="module")
