@@ -23,6 +23,7 @@ from gateway.mapping.atoms import atom_of_intent
 from gateway.mapping.tables import mark_lesson
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
+from gateway.reconcile.bindings import load_versions_of
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import (
@@ -150,6 +151,8 @@ def load_passport(conn: Connection, place_id: int, kind: str, ref: str) -> Passp
     shown = None if ground.shown is None else city_atom(kind, ground.shown.body)
     verdict, whose_move = _verdict(ground, words, shown)
     found = ground.intended
+    # what was sent by an earlier version keeps its value: then that one says why
+    kept = load_versions_of(conn, place_id, [(kind, ref)]).get((kind, ref))
     discrepancy_id = None if ground.discrepancy is None else ground.discrepancy.id
     return Passport(
         kind=kind,
@@ -167,7 +170,7 @@ def load_passport(conn: Connection, place_id: int, kind: str, ref: str) -> Passp
         base_at=None if ground.base is None else ground.base.verified_at,
         theirs_read_at=ground.theirs_read_at,
         city_id=None if ground.base is None else ground.base.city_id,
-        rule_version="" if ground.decision is None else ground.decision.rule_version,
+        rule_version=kept or ("" if ground.decision is None else ground.decision.rule_version),
         entered=load_entered(conn, place_id, kind, ref, intent=meant, words=words),
         steps=_build_steps(conn, place_id, kind, ref, ground, words, ours),
         events=sorted(

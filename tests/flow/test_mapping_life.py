@@ -22,6 +22,7 @@ from gateway.flows.mapping_life import (
     withdraw_version,
 )
 from gateway.flows.mapping_trial import backtest_version, preview_version
+from gateway.flows.passport import show_passport
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.mapping.tables import mapping_case
 from gateway.mapping.unmapped import load_unmapped
@@ -83,6 +84,7 @@ def sent_anywhere(build_world: Any, database_url: str) -> Iterator[Any]:
 def test_new_rules_change_nothing_that_was_sent_and_count_for_what_moves(sent: Any) -> None:
     before = weights(sent)
     ledger = len(sent.city.ledger())
+    first = sent.operations()[-1].rule_version
     done = activated(sent)
     planned = sent.sync().planned
     moved = heavier_by(sent, done.number)
@@ -105,6 +107,9 @@ def test_new_rules_change_nothing_that_was_sent_and_count_for_what_moves(sent: A
     assert changed <= moved
     assert {after[ref] for ref in changed} == {7}
     assert sent.operations()[-1].rule_version == done.version
+    for ref, version in ((next(iter(changed)), done.version), (next(iter(moved - changed)), first)):
+        (passport,) = show_passport(sent.gateway, ref)
+        assert passport.rule_version == version
     sent.assert_sound()
 
 
