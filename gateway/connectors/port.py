@@ -7,7 +7,7 @@ without a change above the connectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -101,6 +101,7 @@ class ScopeRead(msgspec.Struct, frozen=True, kw_only=True):
         faults: Records of the scope that can't be normalised: each is parked with its reason, the rest count.
         pupils_present: Pupils that the source lists in this scope, with or without values; how «left» is told from «cleared».
         items_present: Gradebook items, sessions or activities that exist in it; how «removed» is told from «cleared».
+        modules: Activity behind a record (`quiz:1`) → the number under which the source's own log of events knows it.
         unread_part: With a problem: the last part of the names of all scopes that could not be read with this one, such as a
             file whose content is not known now.
     """
@@ -114,6 +115,7 @@ class ScopeRead(msgspec.Struct, frozen=True, kw_only=True):
     faults: Sequence[RecordError] = ()
     pupils_present: frozenset[str] = frozenset()
     items_present: frozenset[str] = frozenset()
+    modules: Mapping[str, int] = {}
 
     @property
     def is_complete(self) -> bool:

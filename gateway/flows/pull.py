@@ -7,7 +7,8 @@ what vanished is explained before it may mean anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete
@@ -29,6 +30,7 @@ from gateway.reconcile.snapshot import (
     store_scope,
 )
 from gateway.reconcile.tables import record_fault
+from gateway.report.activity import load_tried
 from gateway.store.transaction import upsert
 from gateway.telemetry import get_logger
 
@@ -36,6 +38,8 @@ LOG = get_logger(__name__)
 _FORGET_FAULTS = delete(record_fault).where(
     record_fault.c.place_id == bindparam("place_id"), record_fault.c.scope == bindparam("scope")
 )
+TRIED_SINCE = timedelta(days=14)
+"""Attempts that the portal's log told of within this are looked for: longer than the runs of a school ever stand still."""
 COUNTED = ("read", "new", "changed", "gone", "unchanged")
 
 
@@ -108,6 +112,7 @@ class _Reading:
         self._run_id = run_id
         self._stored = StoredScopes()
         self._count = 0
+        self._tried: Mapping[tuple[str, int], datetime] | None = None
         self.totals: dict[Kind, Counter[str]] = {kind: Counter() for kind in Kind}
         self.problems: list[Problem] = []
 
@@ -125,7 +130,7 @@ class _Reading:
                 place_id = gateway.place_id(conn)
                 counts = store_scope(conn, place_id, read, run_id=run_id)
                 store_faults(conn, place_id, read, run_id)
-                owed = load_owed_marks(conn, place_id, read)
+                owed = load_owed_marks(conn, place_id, read, self._load_tried(conn, place_id))
             self._stored.note(read.scope, counts, owed)
             visited.append(read.scope)
             _add(self.totals[read.kind], counts)
@@ -137,6 +142,12 @@ class _Reading:
             gateway.progress("pull", self._count)
         if not self._want.is_narrow and visited and not is_broken:
             self._mark_removed(PORTAL if is_portal else source.name, visited)
+
+    def _load_tried(self, conn: Connection, place_id: int) -> Mapping[tuple[str, int], datetime]:
+        if self._tried is None:
+            since = self._gateway.store.now(conn) - TRIED_SINCE
+            self._tried = {} if self._gateway.activity is None else load_tried(conn, place_id, since=since)
+        return self._tried
 
     def note_unread(self, source: PortalSource, error: ConnectorError) -> None:
         """Note that a source beside the portal could not be read: its words stand, stale."""

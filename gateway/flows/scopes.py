@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, bindparam, func, select
@@ -100,8 +101,10 @@ def load_faults(conn: Connection, place_id: int) -> Mapping[str, tuple[str, int]
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def load_owed_marks(conn: Connection, place_id: int, read: ScopeRead) -> list[str]:
-    """Load refs of tested marks whose attempts were not completely read since the mark last changed.
+def load_owed_marks(
+    conn: Connection, place_id: int, read: ScopeRead, tried: Mapping[tuple[str, int], datetime] = {}
+) -> list[str]:
+    """Load refs of tested marks whose attempts were not completely read since the mark changed, or the pupil last tried.
 
     Attempts are asked for when their mark changes. A read that ended between the two, or attempts that could not be read,
     would otherwise leave the mark without its day for good, because it is not new to the next read.
@@ -110,6 +113,8 @@ def load_owed_marks(conn: Connection, place_id: int, read: ScopeRead) -> list[st
         conn: The transaction that stored the scope.
         place_id: Where we are.
         read: A scope of marks, just stored.
+        tried: Who tried which test when, where the portal's log of events is read: an attempt that changed no grade, say a
+            worse second one, is seen by nothing else.
     """
     tested = [item for item in read.records if isinstance(item, Mark) and item.module == "quiz" and item.activity]
     if not tested:
@@ -136,6 +141,7 @@ def load_owed_marks(conn: Connection, place_id: int, read: ScopeRead) -> list[st
     owed: list[str] = []
     for mark in tested:
         last = read_at.get(f"{prefix}{mark.activity}|{mark.pupil}")
-        if last is None or last < changed_at.get(mark.ref, last):
+        tried_at = tried.get((mark.pupil, read.modules.get(mark.activity or "", 0)))
+        if last is None or last < changed_at.get(mark.ref, last) or (tried_at is not None and last < tried_at):
             owed.append(mark.ref)
     return owed

@@ -191,6 +191,22 @@ def count_unmapped(conn: Connection, place_id: int, events: Sequence[LogEvent]) 
     )
 
 
+def load_tried(conn: Connection, place_id: int, *, since: datetime) -> dict[tuple[str, int], datetime]:
+    """Who began or ended which test since a moment: (person, course module) → when last."""
+    table = activity_event.c
+    rows = conn.execute(
+        select(table.person, table.module, func.max(table.at).label("at"))
+        .where(
+            table.place_id == place_id,
+            table.at >= since,
+            table.kind == ActivityKind.ATTEMPTED.value,
+            table.module.is_not(None),
+        )
+        .group_by(table.person, table.module)
+    )
+    return {(row.person, int(row.module)): row.at for row in rows}
+
+
 def purge_activity(conn: Connection, *, before: datetime, limit: int) -> int:
     """Remove what was done before a moment, of all years, at most `limit` rows at once.
 

@@ -18,6 +18,7 @@ from gateway.domain.activity import ActivityKind
 from gateway.domain.errors import AuditError, ConfigurationError, IncompleteReadError, LogBegunAnewError
 from gateway.domain.identifiers import Kind
 from gateway.flows.activity import Taken, load_kinds, pull_activity, show_activity
+from gateway.flows.protocols import keep_protocols, show_protocols
 from gateway.flows.pull import pull
 from gateway.flows.runs import start_run
 from gateway.report.tables import activity_event, activity_taken
@@ -30,7 +31,7 @@ from gateway.sandbox.portal.event_log import (
     iter_events,
     write_event_log,
 )
-from gateway.sandbox.portal.school_course import FIRST_PUPIL, FIRST_TEACHER
+from gateway.sandbox.portal.school_course import FIRST_COURSE, FIRST_PUPIL, FIRST_TEACHER
 from gateway.sandbox.portal.school_server import DEFAULT_NOW
 from gateway.sandbox.school import School
 
@@ -180,6 +181,40 @@ def test_a_row_that_is_committed_late_is_not_passed_over_and_none_is_taken_twice
         with hand.gateway.store.read() as conn:
             assert conn.execute(select(func.count()).select_from(activity_taken)).scalar_one() == 0
         assert len(stored(hand)) == len(set(stored(hand)))
+
+
+def test_an_attempt_that_changed_no_grade_is_found_by_the_log(world: Any, log: Log) -> None:
+    world.protocols = True
+    kinds = frozenset({Kind.PERSON, Kind.MARK, Kind.ATTEMPT})
+    book = world.portal.sandbox.book
+    book.keep(FIRST_COURSE)
+    rows = book.course(FIRST_COURSE)
+    # his one attempt was a good one: the worse one moves nothing in the gradebook
+    userid = next(user for (_, user), each in rows.attempts.items() if len(each) == 1 and each[0]["sumgrades"] > 1)
+    with world.open() as hand:
+
+        def night() -> int:
+            want = msgspec.structs.replace(hand.want, kinds=kinds)
+            pulled = pull(hand.gateway, want, start_run(hand.gateway, "pull", want))
+            keep_protocols(hand.gateway)
+            take(hand)
+            return int(pulled.kinds["attempt"]["new"])
+
+        night()
+        world.clock.advance(3600)
+        world.portal.edit("add_attempt", quizid=1, userid=userid, sumgrades=1)
+        cmid, at = rows.quizzes[0]["coursemodule"], world.clock.now()
+        log.add(build_event("mod_quiz", "submitted", "attempt", userid=userid, courseid=FIRST_COURSE, cmid=cmid, at=at))
+        world.clock.advance(3600)
+        assert night() == 0, "the gradebook tells nothing of it, and the log is read after it"
+
+        world.clock.advance(3600)
+        assert night() == 1
+        assert len(show_protocols(hand.gateway, f"user:{userid}")) == 2
+        calls = len(world.portal.asked)
+        world.clock.advance(3600)
+        night()
+        assert not any(b"get_user_attempts" in one.body for one in world.portal.asked[calls:])
 
 
 def test_two_readers_at_once_count_nothing_twice(world: Any, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from gateway.connectors.portal.moodle.errors import incomplete
 from gateway.connectors.portal.moodle.finals import find_final_item, to_final, to_late_comments, to_late_faults
 from gateway.connectors.portal.moodle.lessons import GroupLessons, build_group_lessons
 from gateway.connectors.portal.moodle.marks import Activities, item_ref, items_of, require_whole_report, to_mark
+from gateway.connectors.portal.moodle.reviews import quiz_ref
 from gateway.connectors.portal.moodle.scopes import Outages, group_scope
 from gateway.connectors.portal.moodle.tasks import homework_ref, to_attempt, to_homework
 from gateway.domain.clock import Clock
@@ -223,6 +224,11 @@ class CourseReading:
             records=marks,
             pupils_present=frozenset(user_ref(row.userid) for row in rows),
             items_present=frozenset(item_ref(item.id) for row in rows for item in items_of(row)),
+            modules={
+                quiz_ref(quiz.id): quiz.coursemodule
+                for quiz in activities.quizzes.values()
+                if quiz.coursemodule is not None
+            },
         )
 
     def _build_final_scope(

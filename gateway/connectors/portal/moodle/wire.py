@@ -243,6 +243,7 @@ class Quiz(Wire):
 
     id: int
     course: int
+    coursemodule: int | None = None
     visible: Flag = True
     timeclose: int | None = None
     grademethod: int | None = None
