@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Never
 
 from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityRead, CityScope
 from gateway.domain.city import (
     AbsenceIntent,
-    CityAbsence,
-    CityComment,
-    CityFinal,
-    CityHomework,
     CityLesson,
-    CityMark,
-    CityObject,
-    CityTopics,
     CommentIntent,
     FinalIntent,
     HomeworkIntent,
@@ -29,7 +22,6 @@ from gateway.domain.city import (
     MarkIntent,
     TopicsIntent,
 )
-from gateway.domain.clock import MOSCOW
 from gateway.domain.errors import (
     AccessDeniedError,
     IncompleteReadError,
@@ -41,14 +33,11 @@ from gateway.domain.errors import (
     UnavailableError,
     UnreachableError,
 )
-from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import DATES_NOT_BUILT
-from gateway.domain.records import PlannedLesson
 from gateway.sandbox.city.city import Order, RefusedError
 from gateway.sandbox.city.homeworks import change_homework, create_homework
 from gateway.sandbox.city.plans import change_lesson_plan, list_topics
 from gateway.sandbox.city.rules import Refusal
-from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
 from gateway.sandbox.city.writes import (
     change_mark,
@@ -60,9 +49,19 @@ from gateway.sandbox.city.writes import (
     delete_final,
     delete_mark,
 )
+from gateway.simulation.bodies import (
+    absence_body,
+    comment_body,
+    final_body,
+    homework_body,
+    mark_body,
+    plan_body,
+    to_lesson,
+    to_object,
+)
 from gateway.simulation.city import Mail, SimCity
 from gateway.simulation.directory import build_directory
-from gateway.simulation.school import LATE, STATE_KINDS
+from gateway.simulation.school import STATE_KINDS
 from gateway.simulation.stage import Killed, Stage
 
 PROFILE = "main"
@@ -152,7 +151,7 @@ class SimDoor:
         """Read the timetable; see `CitySource`."""
         self._ask("lessons")
         rows = self._city.visible("schedule_items", set(group_ids))
-        return [_to_lesson(row) for row in rows if from_on.isoformat() <= row["date"] <= to_on.isoformat()]
+        return [to_lesson(row) for row in rows if from_on.isoformat() <= row["date"] <= to_on.isoformat()]
 
     def fetch_scope(self, scope: CityScope) -> CityRead:
         """Read one scope; a failed read comes back with its problem and with what had come before it failed."""
@@ -162,7 +161,7 @@ class SimDoor:
             return CityRead(scope=scope, read_at=self._stage.now(), problem=exc)
         rows = self._city.visible(STATE_KINDS[scope.kind], {scope.group_id})
         objects = [
-            _to_object(scope.kind, row, scope.group_id)
+            to_object(scope.kind, row, scope.group_id)
             for row in rows
             if row.get("deleted_at") is None and self._is_of_group(row, scope.group_id)
         ]
@@ -203,24 +202,24 @@ class SimDoor:
     def create(self, intent: Intent, *, request_id: str) -> Accepted:
         """Create the object; see `CitySink`."""
         if isinstance(intent, MarkIntent):
-            return self._send(create_mark, None, _mark_body(intent), request_id)
+            return self._send(create_mark, None, mark_body(intent), request_id)
         if isinstance(intent, AbsenceIntent):
-            return self._send(create_absence, None, _absence_body(intent), request_id)
+            return self._send(create_absence, None, absence_body(intent), request_id)
         if isinstance(intent, HomeworkIntent):
-            return self._send(create_homework, None, _homework_body(intent, None), request_id)
+            return self._send(create_homework, None, homework_body(intent, None), request_id)
         if isinstance(intent, CommentIntent):
-            return self._send(create_remark, None, _comment_body(intent), request_id)
+            return self._send(create_remark, None, comment_body(intent), request_id)
         if isinstance(intent, FinalIntent):
-            return self._send(create_final, None, _final_body(intent), request_id)
+            return self._send(create_final, None, final_body(intent), request_id)
         return self._put_plan(intent, request_id, is_new=True)
 
     def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Replace the object's attributes; see `CitySink`."""
         if isinstance(intent, MarkIntent):
-            return self._send(change_mark, city_id, {**_mark_body(intent), "name": intent.value}, request_id)
+            return self._send(change_mark, city_id, {**mark_body(intent), "name": intent.value}, request_id)
         if isinstance(intent, HomeworkIntent):
             stored = self._city.state.find("homeworks", city_id)
-            return self._send(change_homework, city_id, _homework_body(intent, stored), request_id)
+            return self._send(change_homework, city_id, homework_body(intent, stored), request_id)
         if isinstance(intent, TopicsIntent):
             return self._put_plan(intent, request_id)
         raise RejectedError("пропуск не меняют", reason="OP_NOT_ALLOWED", system="city", method="PUT")
@@ -234,7 +233,7 @@ class SimDoor:
         stored = self._city.state.find("lesson_plans", intent.plan_id)
         if is_new and stored is not None and list_topics(stored):
             raise StaleError("КТП за это время заполнено", system="city", request_id=request_id)
-        accepted = self._send(change_lesson_plan, intent.plan_id, _plan_body(intent, stored or {}), request_id)
+        accepted = self._send(change_lesson_plan, intent.plan_id, plan_body(intent, stored or {}), request_id)
         if self._is_struck(self._weather.p_broken / 2):
             raise RejectedError(
                 "даты не достроены", reason=DATES_NOT_BUILT, system="city", method="POST", request_id=request_id
@@ -358,148 +357,3 @@ _DELETES: dict[type[Intent], Callable[[Order], Row]] = {
     AbsenceIntent: delete_absence,
     FinalIntent: delete_final,
 }
-
-
-def _to_object(kind: Kind, row: Row, group_id: int) -> CityObject:
-    if kind is Kind.TOPICS:
-        lessons = tuple(
-            PlannedLesson(topic=str(one["name"]), module=str(one["module_name"] or "")) for one in list_topics(row)
-        )
-        return CityTopics(id=row["id"], group_id=group_id, name=row["name"], lessons=lessons)
-    if kind is Kind.COMMENT:
-        return CityComment(
-            id=row["id"],
-            pupil_id=row["student_profile_id"],
-            lesson_id=row["schedule_lesson_id"],
-            form="late" if row["comment"] == LATE else "remark",
-            text=row["comment"],
-        )
-    if kind is Kind.FINAL:
-        return CityFinal(
-            id=row["id"],
-            pupil_id=row["student_profile_id"],
-            group_id=group_id,
-            subject_id=row["subject_id"],
-            form="year" if row["is_year_mark"] else "period",
-            period_id=row["attestation_period_id"] or 0,
-            value=row["value"],
-        )
-    if kind is Kind.MARK:
-        return CityMark(
-            id=row["id"],
-            pupil_id=row["student_profile_id"],
-            lesson_id=row["schedule_lesson_id"],
-            group_id=row["group_id"],
-            subject_id=row["subject_id"],
-            value=row["name"],
-            weight=row["weight"],
-            form_id=row["control_form_id"],
-            on=date.fromisoformat(row["date"]),
-            teacher_id=row["teacher_id"],
-            created_at=datetime.fromisoformat(row["created_at"]),
-            updated_at=datetime.fromisoformat(row["updated_at"]),
-        )
-    if kind is Kind.ABSENCE:
-        return CityAbsence(
-            id=row["id"],
-            pupil_id=row["student_profile_id"],
-            lesson_id=row["schedule_lesson_id"],
-            on=date.fromisoformat(row["date"]),
-            reason_id=row["absence_reason_id"],
-        )
-    entries = row["homework_entries"]
-    return CityHomework(
-        id=row["id"],
-        group_id=row["group_id"],
-        subject_id=row["subject_id"],
-        teacher_id=row["teacher_id"],
-        assigned_on=date.fromisoformat(row["date_assigned_on"]),
-        prepared_for=date.fromisoformat(row["date_prepared_for"]),
-        text="\n".join(entry["description"] or "" for entry in entries),
-        pupil_ids=tuple(sorted({pupil for entry in entries for pupil in entry["student_ids"]})),
-    )
-
-
-def _to_lesson(row: Row) -> CityLesson:
-    begins = datetime.fromisoformat(f"{row['date']}T{row['time']}").replace(tzinfo=MOSCOW)
-    return CityLesson(
-        id=row["id"],
-        group_id=row["group_id"],
-        subject_id=row["subject_id"],
-        starts_at=begins.astimezone(UTC),
-        duration_min=row["duration"],
-        number=row["lesson_number"],
-        teacher_id=row["teacher_id"],
-        is_cancelled=row["cancelled"],
-    )
-
-
-def _mark_body(intent: MarkIntent) -> Row:
-    return {
-        "schedule_lesson_id": intent.lesson_id,
-        "student_profile_id": intent.pupil_id,
-        "teacher_id": intent.teacher_id,
-        "control_form_id": intent.form_id,
-        "weight": intent.weight,
-        "comment": "",
-        "is_exam": False,
-        "is_criterion": False,
-        "is_point": False,
-        "mark_type_id": 1,
-        "grade_origins": [{"grade_origin": intent.value, "grade_system_id": intent.grade_system_id}],
-    }
-
-
-def _absence_body(intent: AbsenceIntent) -> Row:
-    return {
-        "absence_reason_id": intent.reason_id,
-        "schedule_lesson_id": intent.lesson_id,
-        "student_profile_id": intent.pupil_id,
-    }
-
-
-def _comment_body(intent: CommentIntent) -> Row:
-    return {
-        "schedule_lesson_id": intent.lesson_id,
-        "student_id": intent.pupil_id,
-        "comment": intent.text,
-        "teacher_id": intent.teacher_id,
-    }
-
-
-def _final_body(intent: FinalIntent) -> Row:
-    return {
-        "student_profile_id": intent.pupil_id,
-        "subject_id": intent.subject_id,
-        "academic_year_id": AID,
-        "attestation_period_id": str(intent.period_id) if intent.form == "period" else None,
-        "is_year_mark": intent.form == "year",
-        "value": intent.value,
-        "grade_system_type": intent.grade_system,
-    }
-
-
-def plan_modules(module: str, topics: Sequence[str]) -> list[Row]:
-    """The content of a lesson plan of one section; none = an empty one."""
-    rows = [
-        {"id": number, "name": topic, "ordinal": number, "lessons": [{"name": topic, "ordinal": 1}]}
-        for number, topic in enumerate(topics, start=1)
-    ]
-    return [{"id": 1, "name": module, "ordinal": 1, "topics": rows}] if rows else []
-
-
-def _plan_body(intent: TopicsIntent, stored: Row) -> Row:
-    module = next((one.module for one in intent.lessons), "")
-    return {**stored, "modules": plan_modules(module, [one.topic for one in intent.lessons])}
-
-
-def _homework_body(intent: HomeworkIntent, stored: Row | None) -> Row:
-    entry = {**stored["homework_entries"][0]} if stored is not None else {}
-    return {
-        "group_id": intent.group_id,
-        "teacher_id": intent.teacher_id,
-        "subject_id": intent.subject_id,
-        "date_assigned_on": f"{intent.assigned_on:%d.%m.%Y}",
-        "date_prepared_for": f"{intent.prepared_for:%d.%m.%Y}",
-        "homework_entries": [{**entry, "description": intent.text, "student_ids": list(intent.pupil_ids)}],
-    }

@@ -23,7 +23,7 @@ from gateway.reconcile.plan import find_plan_id, load_plan
 from gateway.reconcile.tables import decision
 from gateway.sandbox.city.school import AID
 from gateway.sandbox.city.state import Row
-from gateway.simulation.door import plan_modules
+from gateway.simulation.bodies import plan_modules
 from gateway.simulation.machines import let_out_approved
 from gateway.simulation.portal import ABSENCE_VALUE
 from gateway.simulation.school import LATE, LESSON_DAYS, STATE_KINDS, YEAR_PERIOD, Place, is_late, value_of_row
