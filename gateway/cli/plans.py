@@ -199,7 +199,8 @@ def approve_plan(
         return
     OUT.print(
         f"План {plan.hash[:12]} утверждён ({escape(gateway.actor.name)}, без проверки личности): "
-        f"в очередь {released.queued}, связано {released.adopted}, выпало {released.dropped}. "
+        f"в очередь {released.queued}, связано {released.adopted}, выпало {released.dropped}"
+        f"{f', в подписанном периоде {released.locked}' if released.locked else ''}. "
         "Дальше: gateway deliver"
     )
 
