@@ -10,7 +10,25 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Integer, Row, and_, bindparam, delete, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    Row,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    true,
+    update,
+)
 
 from gateway.domain.city import Atom, Intent, MarkAtom
 from gateway.domain.discrepancies import PUT_ASIDE, Choice, DiscrepancyState, DiscrepancyType
@@ -31,9 +49,9 @@ from gateway.reconcile.tables import (
     shadow,
 )
 from gateway.reconcile.triples import COMPARED
-from gateway.store.among import among
+from gateway.store.among import among, listed
 from gateway.store.metadata import UtcDateTime
-from gateway.store.transaction import upsert
+from gateway.store.transaction import upsert, upsert_from
 
 NO_DIGEST = bytes(16)
 """Stands where there is no content to take a digest of."""
@@ -49,11 +67,7 @@ _NEEDED = [
     "city_id",
     "object_key",
     "their_key",
-    "ours",
-    "base",
-    "theirs",
     "intent",
-    "base_intent",
     "city_body",
 ]
 
@@ -85,16 +99,12 @@ def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int]) -> list
     query: Any = (
         select(
             *(discrepancy.c[name] for name in _NEEDED),
-            intended.c.digest.label("now_ours"),
-            intended.c.state.label("now_state"),
-            base.c.digest.label("now_base"),
-            shadow.c.digest.label("now_theirs"),
-            record.c.digest.label("record_digest"),
+            func.coalesce(discrepancy.c.intent, discrepancy.c.base_intent).label("meant"),
+            _all_stand().label("is_standing"),
         )
         .select_from(
             discrepancy.outerjoin(intended, _same_record(intended))
             .outerjoin(base, _same_record(base))
-            .outerjoin(record, _same_record(record))
             .outerjoin(
                 shadow,
                 and_(
@@ -122,8 +132,12 @@ def sort_out(
     """
     taken: list[tuple[Row[Any], Effect]] = []
     excluded: list[Excluded] = []
+    effects: dict[tuple[str, bool], Effect | None] = {}
     for row in rows:
-        effect = find_effect(DiscrepancyType(row.type), choice, is_other_cell=_is_other_cell(row))
+        key = row.type, _is_other_cell(row)
+        if key not in effects:
+            effects[key] = find_effect(DiscrepancyType(row.type), choice, is_other_cell=key[1])
+        effect = effects[key]
         if row.state == DiscrepancyState.RESOLVED.value:
             excluded.append(Excluded(row.id, "settled"))
         elif effect is None or (choice is Choice.OWN and row.kind != Kind.MARK.value):
@@ -131,7 +145,7 @@ def sort_out(
             excluded.append(Excluded(row.id, "not_offered"))
         elif choice not in PUT_ASIDE and (row.kind, row.ref) in busy:
             excluded.append(Excluded(row.id, "in_flight"))
-        elif choice not in PUT_ASIDE and not _stands(row):
+        elif choice not in PUT_ASIDE and not row.is_standing:
             excluded.append(Excluded(row.id, "moved"))
         else:
             taken.append((row, effect))
@@ -163,31 +177,24 @@ def store_choice(
         note_id: Why, as typed.
         now: Aware UTC.
     """
-    bases: list[dict[str, Any]] = []
+    bases: list[tuple[int, bytes]] = []
     dropped: list[dict[str, Any]] = []
-    corrections: list[dict[str, Any]] = []
+    laid_over: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
+    left_to_city: dict[bool, list[int]] = {True: [], False: []}
     pairs: list[dict[str, Any]] = []
     chosen: dict[str, list[int]] = {}
     for row, effect in taken:
         laid = _laid_over(row, effect, own_value)
         if effect.base == "theirs":
             theirs = laid if effect.overlay == "theirs" and laid is not None else _their_atom(row)
-            bases.append(_base_of_theirs(place_id, row, theirs, now))
+            bases.append((row.id, to_body(with_atom(_intent_of(row.kind, row.meant), theirs))))
         elif effect.base == "drop":
             dropped.append({"b_kind": row.kind, "b_ref": row.ref})
-        if effect.overlay != "none":
-            corrections.append(
-                {
-                    "place_id": place_id,
-                    "kind": row.kind,
-                    "ref": row.ref,
-                    "corrected": row.record_digest or row.now_ours or NO_DIGEST,
-                    "atom": None if laid is None else to_body(laid),
-                    "actor": actor,
-                    "made_at": now,
-                    "discrepancy_id": row.id,
-                }
-            )
+        is_stored = row.kind != Kind.TOPICS.value
+        if effect.overlay != "none" and laid is not None:
+            laid_over[is_stored].append((row.id, to_body(laid)))
+        elif effect.overlay != "none":
+            left_to_city[is_stored].append(row.id)
         if effect.is_apart:
             pairs.append(
                 {
@@ -199,13 +206,8 @@ def store_choice(
                 }
             )
         chosen.setdefault(_chosen_leg(effect), []).append(row.id)
-    upsert(
-        conn,
-        base,
-        bases,
-        keys=("place_id", "kind", "ref"),
-        update=("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how"),
-    )
+    if bases:
+        _store_bases(conn, place_id, bases, now)
     if dropped:
         conn.execute(
             delete(base).where(
@@ -213,11 +215,18 @@ def store_choice(
             ),
             dropped,
         )
-    usual = ("atom", "actor", "made_at", "discrepancy_id")
     # Of topics, which are no record, what is meant now may be an earlier correction: what that one corrected stays.
-    for is_stored, update_columns in ((True, ("corrected", *usual)), (False, usual)):
-        rows = [one for one in corrections if (one["kind"] != Kind.TOPICS.value) is is_stored]
-        upsert(conn, correction, rows, keys=("place_id", "kind", "ref"), update=update_columns)
+    for is_stored in (True, False):
+        update_columns = (*(["corrected"] if is_stored else []), "atom", "actor", "made_at", "discrepancy_id")
+        if laid_over[is_stored]:
+            atoms = listed(conn, laid_over[is_stored])
+            source = discrepancy.join(atoms, atoms.c.id == discrepancy.c.id)
+            _store_corrections(conn, place_id, source, true(), atoms.c.body, actor, now, update_columns)
+        if left_to_city[is_stored]:
+            where = among(conn, discrepancy.c.id, left_to_city[is_stored])
+            _store_corrections(
+                conn, place_id, discrepancy, where, cast(null(), LargeBinary), actor, now, update_columns
+            )
     upsert(conn, apart, pairs, keys=("place_id", "kind", "ref", "city_id"), update=())
     if taken:
         _move_on(conn, chosen, choice, own_value, until=until, now=now)
@@ -295,6 +304,58 @@ def take_back(conn: Connection, place_id: int, ids: Sequence[int], now: datetime
     conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
 
 
+def _store_bases(conn: Connection, place_id: int, bodies: Sequence[tuple[int, bytes]], now: datetime) -> None:
+    """The city's values as last read become what is agreed: a person has seen them."""
+    meant = listed(conn, bodies)
+    found = (
+        select(
+            discrepancy.c.place_id,
+            discrepancy.c.kind,
+            discrepancy.c.ref,
+            discrepancy.c.scope,
+            discrepancy.c.city_id,
+            discrepancy.c.their_key,
+            discrepancy.c.theirs,
+            meant.c.body,
+            literal(now, UtcDateTime()),
+            literal("chosen"),
+        )
+        .select_from(discrepancy.join(meant, meant.c.id == discrepancy.c.id))
+        .where(discrepancy.c.place_id == place_id)
+    )
+    named = ("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how")
+    upsert_from(conn, base, ("place_id", "kind", "ref", *named), found, keys=("place_id", "kind", "ref"), update=named)
+
+
+def _store_corrections(
+    conn: Connection,
+    place_id: int,
+    source: Any,
+    where: ColumnElement[bool],
+    atom: Any,
+    actor: str,
+    now: datetime,
+    update_columns: Sequence[str],
+) -> None:
+    """Lay what was chosen over the records of some discrepancies, each bound to what its source says now."""
+    found = (
+        select(
+            discrepancy.c.place_id,
+            discrepancy.c.kind,
+            discrepancy.c.ref,
+            func.coalesce(record.c.digest, intended.c.digest, literal(NO_DIGEST)),
+            atom,
+            literal(actor),
+            literal(now, UtcDateTime()),
+            discrepancy.c.id,
+        )
+        .select_from(source.outerjoin(record, _same_record(record)).outerjoin(intended, _same_record(intended)))
+        .where(discrepancy.c.place_id == place_id, where)
+    )
+    columns = ("place_id", "kind", "ref", "corrected", "atom", "actor", "made_at", "discrepancy_id")
+    upsert_from(conn, correction, columns, found, keys=("place_id", "kind", "ref"), update=update_columns)
+
+
 def _move_on(
     conn: Connection,
     chosen: Mapping[str, Sequence[int]],
@@ -366,10 +427,15 @@ def _same_record(table: Any) -> Any:
     )
 
 
-def _stands(row: Row[Any]) -> bool:
+def _all_stand() -> ColumnElement[bool]:
     """Whether all three legs are what the person was shown."""
-    now_ours = row.now_ours if row.now_state in COMPARED and row.now_ours != NO_DIGEST else None
-    return bool(now_ours == row.ours and row.now_base == row.base and row.now_theirs == row.theirs)
+    is_meant = and_(intended.c.state.in_(COMPARED), intended.c.digest != NO_DIGEST)
+    ours = case((is_meant, intended.c.digest), else_=null())
+    return and_(
+        ours.is_not_distinct_from(discrepancy.c.ours),
+        base.c.digest.is_not_distinct_from(discrepancy.c.base),
+        shadow.c.digest.is_not_distinct_from(discrepancy.c.theirs),
+    )
 
 
 def _is_other_cell(row: Row[Any]) -> bool:
@@ -409,20 +475,3 @@ def _chosen_leg(effect: Effect) -> Literal["ours", "theirs", "own", "nothing"]:
     if effect.overlay == "none":
         return "nothing" if effect.is_removing else "ours"
     return effect.overlay
-
-
-def _base_of_theirs(place_id: int, row: Row[Any], theirs: Atom, now: datetime) -> dict[str, Any]:
-    """The city's value as last read becomes what is agreed: a person has seen it."""
-    meant = with_atom(_intent_of(row.kind, row.intent or row.base_intent), theirs)
-    return {
-        "place_id": place_id,
-        "kind": row.kind,
-        "ref": row.ref,
-        "scope": row.scope,
-        "city_id": row.city_id,
-        "object_key": row.their_key,
-        "digest": row.theirs,
-        "intent": to_body(meant),
-        "verified_at": now,
-        "how": "chosen",
-    }

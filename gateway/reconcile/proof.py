@@ -15,6 +15,9 @@ from gateway.domain.discrepancies import DiscrepancyState
 from gateway.reconcile.follow import ASKS, Followed, store_steps
 from gateway.reconcile.tables import base, decision, decision_scope, discrepancy, intended, shadow
 
+NO_DIGEST = bytes(16)
+"""Stands in `intended` for what has no content to take a digest of."""
+
 
 def settle_chunk(
     conn: Connection, place_id: int, plan_id: int, *, after_id: int, limit: int, now: datetime, counts: Followed
@@ -79,7 +82,9 @@ def prove_chunk(
         .order_by(discrepancy.c.id)
         .limit(limit)
     ).all()
-    _end(conn, place_id, [row for row in rows if row.chosen is not None], None, now, counts)
+    # an empty group leaves no row in a plan: what nobody holds any more is not asked for by any
+    ended = [row for row in rows if row.chosen is not None or (row.now_ours is None and row.now_base is None)]
+    _end(conn, place_id, ended, None, now, counts)
     return int(rows[-1].id) if rows else None
 
 
@@ -90,10 +95,15 @@ def _end(
     steps: list[tuple[str, str, str, int | None]] = []
     for row in rows:
         if row.state == DiscrepancyState.WAITING_PROOF.value:
-            if not is_proven(row.chosen, ours=row.now_ours, base=row.now_base, theirs=row.now_theirs):
+            if is_proven(row.chosen, ours=row.now_ours, base=row.now_base, theirs=row.now_theirs):
+                counts.proven += 1
+                steps.append((row.kind, row.ref, "proven", plan_id))
+            elif row.now_base is None and (row.now_ours is None or (plan_id is not None and row.now_ours == NO_DIGEST)):
+                # the portal let go of it meanwhile, and nothing of ours stands there: there is nothing left to prove
+                counts.vanished += 1
+                steps.append((row.kind, row.ref, "vanished", plan_id))
+            else:
                 continue
-            counts.proven += 1
-            steps.append((row.kind, row.ref, "proven", plan_id))
         else:
             counts.vanished += 1
             steps.append((row.kind, row.ref, "vanished", plan_id))

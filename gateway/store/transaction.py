@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, Table, func, select, text
+from sqlalchemy import Connection, Engine, Select, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -210,6 +210,30 @@ def upsert(
     insert = _build_upsert(conn.dialect.name, table, tuple(keys), tuple(update))
     for first in range(0, len(rows), _CHUNK_COUNT):
         conn.execute(insert, list(rows[first : first + _CHUNK_COUNT]))
+
+
+def upsert_from(
+    conn: Connection,
+    table: Table,
+    columns: Sequence[str],
+    found: Select[Any],
+    keys: Sequence[str],
+    update: Sequence[str],
+) -> None:
+    """As `upsert`, of rows that a query finds; SQLite asks it to have a WHERE of its own.
+
+    Args:
+        conn: The caller's transaction.
+        columns: What the query gives, in its order.
+        found: The query.
+        keys: As for `upsert`.
+        update: Likewise, at least one.
+    """
+    insert: Any = (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(table)
+    insert = insert.from_select(list(columns), found)
+    conn.execute(
+        insert.on_conflict_do_update(index_elements=list(keys), set_={name: insert.excluded[name] for name in update})
+    )
 
 
 @lru_cache(maxsize=256)

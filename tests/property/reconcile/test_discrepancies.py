@@ -348,6 +348,23 @@ def test_two_things_set_apart_are_never_taken_for_one_again(new_world: Callable[
     assert here.steps(row.id) == ["opened", "chosen", "proven"]
 
 
+def test_a_choice_whose_record_both_sides_let_go_of_meanwhile_is_closed_and_does_not_wait_for_ever(
+    new_world: Callable[[], World],
+) -> None:
+    here = CuratedWorld(new_world())
+    here.teach(1, "2")
+    here.night()
+    here.remove_there(1)
+    here.night()
+    here.erase(1)
+    (row,) = here.rows()
+
+    assert here.choose(row.id, Choice.OURS)
+    here.night()
+    assert here.steps(row.id) == ["opened", "chosen", "vanished"]
+    assert here.world.city == {}
+
+
 def test_what_was_put_aside_comes_back_at_its_day(new_world: Callable[[], World]) -> None:
     here = CuratedWorld(new_world())
     here.teach(1, "5")
