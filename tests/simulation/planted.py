@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from unittest import mock
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, select, update
 
 import gateway.flows.confirm
 import gateway.flows.linked_scope
@@ -176,7 +178,16 @@ def no_claim(stack: ExitStack) -> None:
 
 @bug("a cell may have two operations in flight")
 def busy_cell_ignored(stack: ExitStack) -> None:
-    put(stack, gateway.queue.claim, "IN_FLIGHT", ())
+    claim = gateway.queue.claim
+    free = and_(
+        operation.c.state == State.READY.value,
+        operation.c.not_before <= bindparam("now", type_=operation.c.not_before.type),
+    )
+    blind = copy(claim._CLAIM)
+    blind._where_criteria = (claim._CLAIM._where_criteria[0], free)
+    put(stack, claim, "_IS_FREE", free)
+    put(stack, claim, "_CLAIM", blind)
+    put(stack, claim, "_build_free", cache(claim._build_free.__wrapped__))  # the right one stands in its own memory
 
 
 @bug("nobody brings back what a dead worker left")
@@ -405,8 +416,8 @@ def namesake(stack: ExitStack) -> None:
 def weight_lost(stack: ExitStack) -> None:
     import gateway.simulation.door as door
 
-    right = door._mark_body
-    put(stack, door, "_mark_body", lambda intent: {**right(intent), "weight": 1})
+    right = door.mark_body
+    put(stack, door, "mark_body", lambda intent: {**right(intent), "weight": 1})
 
 
 @bug("a scope that did not move at the portal is skipped, whatever moved in the city or was refused")

@@ -78,19 +78,19 @@ def checkpoint_skipped(stack: ExitStack) -> None:
 
 @bug("a mark hangs on the next lesson")
 def lesson_of_the_next_day(stack: ExitStack) -> None:
-    right = gateway.simulation.door._mark_body
+    right = gateway.simulation.door.mark_body
 
     def wrong(intent: MarkIntent) -> dict[str, Any]:
         body = right(intent)
         return {**body, "schedule_lesson_id": body["schedule_lesson_id"] + 1}
 
-    put(stack, gateway.simulation.door, "_mark_body", wrong)
+    put(stack, gateway.simulation.door, "mark_body", wrong)
 
 
 @bug("every absence is an illness")
 def absence_reason_fixed(stack: ExitStack) -> None:
-    right = gateway.simulation.door._absence_body
-    put(stack, gateway.simulation.door, "_absence_body", lambda intent: {**right(intent), "absence_reason_id": 1})
+    right = gateway.simulation.door.absence_body
+    put(stack, gateway.simulation.door, "absence_body", lambda intent: {**right(intent), "absence_reason_id": 1})
 
 
 @bug("a homework that is changed loses its text")
