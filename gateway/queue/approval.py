@@ -65,7 +65,13 @@ def approve(
         if found.expires_at < now:
             # Also where a part of it went out in time: what is opened now was shown too long ago.
             raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
-        gates = ["none", "approval", *(["delete"] if with_deletes else []), *(["guard"] if with_held else [])]
+        gates = [
+            "none",
+            "approval",
+            *(["delete"] if with_deletes else []),
+            *(["guard"] if with_held else []),
+            *(["many"] if with_deletes and with_held else []),
+        ]
         chosen = None if choose is None else choose(conn, gates)
         if chosen is not None:
             mark_chosen(conn, plan_id, chosen)

@@ -86,7 +86,7 @@ def judge(share: ScopeShare, limits: Limits) -> list[GuardRow]:
                 share,
                 f"не больше {limits.delete_ratio:.0%}" if is_many else "только с разрешения",
                 f"{share.deletes} из {share.base}",
-                "refuse" if is_many else "hold",
+                "hold",
                 "deputy_head",
             )
         )

@@ -45,7 +45,7 @@ class Line(msgspec.Struct, frozen=True):
     """A line of a plan that waits.
 
     Attributes:
-        needs: The gate: none, approval, delete, guard, or refused, which nobody opens.
+        needs: The gate: none, approval, delete, many (deletes above the limit), guard, or refused, which nobody opens.
     """
 
     seq: int
@@ -149,6 +149,7 @@ def _ask_for(gate: str) -> str:
     words = {
         "delete": "требует разрешить удаления: --with-deletes",
         "guard": "удержана защитой: --with-held",
+        "many": "удаляет сверх предела: --with-deletes --with-held",
     }
     return words.get(gate, "не может уйти из этого плана")
 

@@ -40,7 +40,9 @@ from gateway.reconcile.twins import Likeness, Seat, find_twins
 
 LOST_REASON = "EPOCH_STRANGER"
 """Objects that appeared between a backup and its restore and belong to no record."""
-Gate = Literal["none", "approval", "delete", "guard", "refused", "l.none", "l.approval", "l.delete", "l.guard"]
+Gate = Literal[
+    "none", "approval", "delete", "many", "guard", "refused", "l.none", "l.approval", "l.delete", "l.many", "l.guard"
+]
 """What lets an item out; `l.…` = the same behind a signed period (`queue.signed`)."""
 
 
@@ -332,7 +334,7 @@ def _gated(
             city_id=city_id,
         )
     if decision.op == "delete":
-        gate: Gate = "refused" if "delete_share" in verdicts else "delete"
+        gate: Gate = "many" if "delete_share" in verdicts else "delete"
         return Item(triple=triple, decision=decision, gate=gate, city_id=city_id)
     if decision.op == "change" and "change_share" in verdicts:
         return Item(

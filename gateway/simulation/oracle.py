@@ -284,7 +284,7 @@ class Oracle:
             raise Violation(
                 "I9", f"operation {operation_id} takes effect behind the closed gate {gate} of a plan {state}"
             )
-        if gate in ("delete", "guard") and plan_id not in self.opened:
+        if gate in ("delete", "guard", "many") and plan_id not in self.opened:
             raise Violation("I9", f"operation {operation_id} passes the gate {gate}, which no person has opened")
         if planned_op != op or (op != effect.op and not self._is_filled_meanwhile(effect, sending)):
             raise Violation("I9", f"planned {planned_op}, queued {op}, done {effect.op}")

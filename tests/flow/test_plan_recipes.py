@@ -26,7 +26,9 @@ from gateway.sandbox.portal.school_course import FIRST_COURSE
 PASSWORD = "корова лошадь скрепка"
 
 
-def let_out(hand: Any, synced: Synced, *, with_deletes: bool = False, **named: Any) -> Released:
+def let_out(
+    hand: Any, synced: Synced, *, with_deletes: bool = False, with_held: bool = False, **named: Any
+) -> Released:
     """Approve a plan, or what is named of it, and release."""
     g, number = hand.gateway, synced.planned.plan.id
     choose = build_choose(g, number, **named)
@@ -37,7 +39,7 @@ def let_out(hand: Any, synced: Synced, *, with_deletes: bool = False, **named: A
         number,
         reason="построчно",
         with_deletes=with_deletes,
-        with_held=False,
+        with_held=with_held,
         actor=g.actor,
         choose=choose,
     )
@@ -89,12 +91,27 @@ def test_at_a_threshold_of_three_four_removals_are_held_and_three_are_not(
     synced = delivered.sync()
     assert synced.planned.plan.by_reason["DELETE_HELD"] == count
     verdicts = {row.guard: row.verdict for row in synced.planned.plan.guards if row.scope.startswith("mark|")}
-    assert verdicts == ({"delete": "hold"} if gone else {"delete_share": "refuse"})
+    assert verdicts == ({"delete": "hold"} if gone else {"delete_share": "hold"})
     let_out(delivered, synced, with_deletes=True)
     delivered.deliver()
 
     done = Counter(entry["op"] for entry in delivered.city.machine_ledger())
     assert (done["delete"], done["change"]) == (gone, 1), "and the rest goes on either way"
+    delivered.assert_sound()
+
+
+def test_deletes_above_the_limit_go_when_both_they_and_what_is_held_are_allowed(delivered: Any) -> None:
+    """Else a teacher who rightly cleared a page could never have it cleared in the city."""
+    edit(delivered, 4, "clear_grade")
+    delivered.sync()
+    delivered.wait_grace()
+    synced = delivered.sync()
+
+    let_out(delivered, synced, with_deletes=True, with_held=True)
+    delivered.deliver()
+
+    done = Counter(entry["op"] for entry in delivered.city.machine_ledger())
+    assert done["delete"] == 4
     delivered.assert_sound()
 
 
