@@ -38,7 +38,7 @@ def put_book(body: Batch, asked: Annotated[Asked, Depends(Ask(Action.PLANNER_PUS
         return build_problem(409, "CONFIGURATION", "Пакеты планировщика не принимаются: planner.accepts_push = false")
     try:
         received = receive_planner_batch(
-            asked.gateway, json.dumps(body.model_dump(mode="json")).encode(), sender=asked.principal.actor
+            asked.gateway, json.dumps(body.model_dump()).encode(), sender=asked.principal.actor
         )
     except RecordError as error:
         fault = Fault(pointer=f"/body/{error.where}", detail=error.sentence)

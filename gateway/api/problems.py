@@ -30,6 +30,7 @@ from gateway.domain.errors import (
     PlanRefusedError,
 )
 from gateway.domain.reasons import REASONS
+from gateway.domain.storable import storable_text
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -91,7 +92,7 @@ def build_problem(
         code=code,
         detail=detail or (reason.what_ru if reason else ""),
         todo=reason.todo_ru if reason else "",
-        errors=list(errors),
+        errors=[Fault(pointer=storable_text(one.pointer), detail=storable_text(one.detail)) for one in errors],
     )
     return JSONResponse(problem.model_dump(), status, headers=headers, media_type=PROBLEM_TYPE)
 

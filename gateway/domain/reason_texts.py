@@ -282,10 +282,10 @@ MAPPING_TEXTS: tuple[Row, ...] = (
         "VALIDATION_LOCAL",
         "rejected",
         "teacher",
-        "Запись портала противоречива и не может быть передана.",
-        "Исправьте запись на портале.",
-        "The portal's record contradicts itself and can't be sent.",
-        "Correct the record at the portal.",
+        "Запись источника противоречива и не может быть передана.",
+        "Исправьте запись там, где она внесена: на портале, в планировщике или в книге.",
+        "The source's record contradicts itself and can't be sent.",
+        "Correct the record where it was entered: at the portal, in the planner or in the workbook.",
     ),
 )
 

@@ -32,4 +32,13 @@ SOURCE_TEXTS: tuple[Row, ...] = (
         "One record of two sources stands in the city's journal twice.",
         "Decide which of the two is right and remove the other at its source.",
     ),
+    (
+        "PLANNER_INVALID",
+        "rejected",
+        "teacher",
+        "Запись или пакет планировщика не по форме.",
+        "Исправьте запись в планировщике; если он присылает книги сам, пусть пришлёт эту ещё раз с новой редакцией.",
+        "A row or a batch of the planner does not fit its form.",
+        "Correct the row in the planner; where it pushes its books, let it push this one again with a new revision.",
+    ),
 )

@@ -13,9 +13,10 @@ import msgspec
 from gateway.audit.deed import Actor, Deed
 from gateway.domain.errors import ConfigurationError, RecordError
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import PLANNER_INVALID
 from gateway.domain.records import RECORD_TYPES, Record
 from gateway.flows.gateway import Gateway
-from gateway.flows.pull import store_faults
+from gateway.flows.pull import park_unstorable, store_faults
 from gateway.reconcile.snapshot import load_records, store_scope
 from gateway.store.watermark import find_watermark, set_watermark
 
@@ -71,11 +72,11 @@ def receive_planner_batch(gateway: Gateway, body: bytes, *, sender: Actor) -> Re
         if before is not None and int(before.value) >= book.revision:
             if int(before.value) == book.revision:
                 return Received(book=book.key, revision=book.revision, is_repeated=True)
-            raise RecordError(
-                f"Пакет старше принятого: редакция {book.revision}, принята {before.value}", where="revision"
-            )
-        counts = [store_scope(conn, place_id, scope, run_id=NO_RUN) for scope in book.scopes]
-        for scope in book.scopes:
+            sentence = f"Пакет старше принятого: редакция {book.revision}, принята {before.value}"
+            raise RecordError(sentence, where="revision", reason=PLANNER_INVALID)
+        scopes = [park_unstorable(scope) for scope in book.scopes]
+        counts = [store_scope(conn, place_id, scope, run_id=NO_RUN) for scope in scopes]
+        for scope in scopes:
             store_faults(conn, place_id, scope, NO_RUN)
         set_watermark(conn, gateway.place, mark, str(book.revision), now=now)
         received = Received(
@@ -86,7 +87,7 @@ def receive_planner_batch(gateway: Gateway, body: bytes, *, sender: Actor) -> Re
             changed=sum(one.changed for one in counts),
             gone=sum(one.gone for one in counts),
             unchanged=sum(one.unchanged for one in counts),
-            parked=tuple((fault.where, fault.sentence) for scope in book.scopes for fault in scope.faults),
+            parked=tuple((fault.where, fault.sentence) for scope in scopes for fault in scope.faults),
         )
         gateway.audit.append(
             conn,

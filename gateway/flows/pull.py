@@ -14,9 +14,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete
 
 from gateway.connectors.port import PortalSource, ScopeRead, Want
-from gateway.domain.errors import ConnectorError
+from gateway.domain.errors import ConnectorError, RecordError
 from gateway.domain.identifiers import CHOSEN_KINDS, PLANNER_KINDS, PORTAL, REPORTED_KINDS, Kind
 from gateway.domain.reasons import YEAR_OVER
+from gateway.domain.storable import find_unstorable, storable_text
 from gateway.flows.gateway import Gateway
 from gateway.flows.scopes import load_owed_marks
 from gateway.mapping.rules import Rules
@@ -125,7 +126,8 @@ class _Reading:
         gateway, run_id = self._gateway, self._run_id
         visited: list[str] = []
         is_broken = False
-        for read in source.iter_scopes(self._want, self._stored):
+        for found in source.iter_scopes(self._want, self._stored):
+            read = park_unstorable(found)
             with gateway.store.write() as conn:
                 place_id = gateway.place_id(conn)
                 counts = store_scope(conn, place_id, read, run_id=run_id)
@@ -200,6 +202,25 @@ def _problems_of(read: ScopeRead) -> list[Problem]:
     if read.problem is not None:
         found.append(Problem(scope=read.scope, reason=read.problem.reason_code, sentence=read.problem.sentence))
     return found
+
+
+def park_unstorable(read: ScopeRead) -> ScopeRead:
+    """Turn the records of any source that no store can keep into faults, and make the faults' own texts storable."""
+    faults = [
+        RecordError(storable_text(one.sentence), where=storable_text(one.where), reason=one.reason_code)
+        for one in read.faults
+    ]
+    records = []
+    for record in read.records:
+        field = find_unstorable(record)
+        if field is None:
+            records.append(record)
+            continue
+        sentence = f"Поле {field}: знаки, которых нельзя сохранить, или день не этих лет"
+        faults.append(RecordError(sentence, where=storable_text(record.ref)))
+    if len(records) == len(read.records) and not faults:
+        return read
+    return msgspec.structs.replace(read, records=records, faults=faults)
 
 
 def store_faults(conn: Connection, place_id: int, read: ScopeRead, run_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +15,9 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from gateway.connectors.planner.door import wire
 from gateway.connectors.planner.door.inbox import DoorInbox
+from gateway.connectors.planner.door.records import Names, to_group, to_person
 from gateway.connectors.planner.door.source import DoorSource, build_door_source
 from gateway.connectors.port import CheckState, ScopeRead, Want
 from gateway.connectors.retry import Retry
@@ -360,3 +363,81 @@ def test_a_batch_that_can_not_be_used_is_refused_by_its_place(body: bytes, where
         DoorInbox("planner").read_batch(body, read_at=NOW, load_scope=lambda _: [])
 
     assert caught.value.where == where
+
+
+GROUP_ROW = {"id": "7a", "subject": "alg", "name": "7А", "pupils": ["p1", "p2"], "teachers": ["t1"]}
+PERSON_ROW = {"id": "p1", "role": "pupil", "last_name": "Иванов", "first_name": "Иван"}
+LESSON_ROW = {"id": "l1", "starts_at": "2026-11-10T09:00:00+03:00"}
+TASK_ROW = {"id": "h1", "text": "п. 5", "assigned_on": "2026-11-10", "prepared_for": "2026-11-12"}
+
+
+@pytest.mark.row("E12")
+@pytest.mark.parametrize(
+    ("book", "good", "changes", "place"),
+    [
+        ("lessons", LESSON_ROW, {"starts_at": "9999-12-31T23:59:59+00:00"}, "starts_at"),
+        ("lessons", LESSON_ROW, {"starts_at": "0001-01-01T00:00:00+03:00"}, "starts_at"),
+        ("lessons", LESSON_ROW, {"starts_at": "2206-11-10T09:00:00+03:00"}, "starts_at"),
+        ("lessons", LESSON_ROW, {"topic": "a\u0000b"}, "topic"),
+        ("lessons", LESSON_ROW, {"topic": "\ud800"}, "topic"),
+        ("lessons", LESSON_ROW, {"\ud800": 1}, "row"),
+        ("lessons", LESSON_ROW, {"id": "\ud800"}, "id"),
+        ("lessons", LESSON_ROW, {"id": "a\u0000b"}, "id"),
+        ("lessons", LESSON_ROW, {"id": "a\u0007b"}, "id"),
+        ("homework", TASK_ROW, {"prepared_for": "9999-12-31"}, "prepared_for"),
+        ("homework", TASK_ROW, {"assigned_on": "0001-01-01"}, "assigned_on"),
+        ("homework", TASK_ROW, {"text": "a\u0000b"}, "text"),
+        ("homework", TASK_ROW, {"title": "a\u009fb"}, "title"),
+        ("homework", TASK_ROW, {"pupils": ["\ud800"]}, "pupils.0"),
+        ("people", PERSON_ROW, {"last_name": "И\u0000"}, "last_name"),
+        ("people", PERSON_ROW, {"class_name": "\udfff"}, "class_name"),
+        ("groups", GROUP_ROW, {"pupils": ["a\u0000b"]}, "pupils.0"),
+        ("groups", GROUP_ROW, {"name": "7\u0001А"}, "name"),
+    ],
+)
+def test_characters_and_days_that_nothing_can_keep_are_faults_of_their_row(
+    book: str, good: dict[str, Any], changes: dict[str, Any], place: str
+) -> None:
+    rows = [{**good, "id": "other"}, {**good, **changes}]
+    known: dict[str, list[Record]] = {
+        "group|planner/site": [to_group(wire.GroupRow(**GROUP_ROW), Names("planner", ""))]
+    }
+    group = "7a" if book in wire.GROUP_BOOKS else None
+    body = json.dumps({"book": book, "group": group, "revision": 1, "total": 2, "rows": rows}).encode()
+
+    found = DoorInbox("planner").read_batch(body, read_at=NOW, load_scope=lambda name: known.get(name, []))
+
+    read = found.scopes[0]
+    assert [one.ref.partition(":")[2] for one in read.records] == ["other"]
+    assert [(fault.reason_code, fault.sentence.rpartition(" ")[2]) for fault in read.faults] == [
+        ("PLANNER_INVALID", place)
+    ]
+
+
+def test_ids_that_are_no_text_refuse_the_book_and_not_the_run() -> None:
+    for row_id in ([], {}, 7, ""):
+        with pytest.raises(RecordError, match="без id") as caught:
+            DoorInbox("planner").read_batch(batch("people", [{"id": row_id}]), read_at=NOW, load_scope=lambda _: [])
+        assert caught.value.reason_code == "PLANNER_INVALID"
+
+
+def test_members_who_are_in_no_book_of_people_are_told_and_stay() -> None:
+    people: list[Record] = [to_person(wire.PersonRow(**PERSON_ROW), Names("planner", ""))]
+
+    def read(known: list[Record]) -> list[ScopeRead]:
+        body = batch("groups", [GROUP_ROW])
+        return list(DoorInbox("planner").read_batch(body, read_at=NOW, load_scope=lambda _: known).scopes)
+
+    told, silent = read(people), read([])
+
+    assert [fault.where for one in told for fault in one.faults] == ["planner/member:7a:p2", "planner/teaching:7a:t1"]
+    assert [len(one.records) for one in told] == [len(one.records) for one in silent] == [1, 2, 1]
+    assert not any(one.faults for one in silent)
+
+
+def test_a_moment_of_a_database_that_is_none_is_a_fault_of_its_row(planner: Planner) -> None:
+    lessons = {**QUERIES, "lessons": "SELECT id, 'завтра' AS starts_at FROM lesson WHERE team = :group"}
+
+    read = planner.read(planner.sql_source(sql=lessons))[scope(Kind.LESSON)]
+
+    assert (read.is_complete, len(read.records), len(read.faults)) == (True, 0, len(planner.rows("lessons", GROUP)))

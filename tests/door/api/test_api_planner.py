@@ -63,3 +63,35 @@ def test_a_batch_that_can_not_be_used_is_told_by_its_place(deputy: Any, changes:
 
     assert answer.status_code == 422
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [where]
+
+
+def test_rows_that_nothing_can_keep_are_parked_or_refused_and_never_a_fault_of_the_gateway(deputy: Any) -> None:
+    """Written in escapes, as a machine sends them: a library that makes JSON would not let half a character out."""
+    good = '{"id": "g", "role": "pupil", "last_name": "И", "first_name": "И"}'
+    bad = [r"\ud800", r"a\u0000b", r"a\u0007b"]
+
+    def push(book: str, rows: list[str], group: str = "null", revision: int = 1) -> Any:
+        body = f'{{"book": "{book}", "group": {group}, "revision": {revision}, "total": {len(rows)}, "rows": ['
+        content = (body + ", ".join(rows) + "]}").encode()
+        return deputy.ask("PUT", "/planner/books", content=content, headers={"Content-Type": "application/json"})
+
+    by_id = push("people", [good, *(good.replace('"g"', f'"{id_}"') for id_ in bad)])
+    by_text = push(
+        "people",
+        [good, *(good.replace('"И"', f'"{text}"').replace('"g"', f'"g{n}"') for n, text in enumerate(bad))],
+        revision=2,
+    )
+    by_field = push("people", [good, *(good[:-1] + f', "{name}": 1}}' for name in bad[:1])], revision=3)
+    put(deputy, "groups", [{"id": "7a", "subject": "alg", "name": "7А", "pupils": ["g", "nobody"]}])
+    days = ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+03:00", "2026-11-10T09:00:00+03:00"]
+    by_day = push("lessons", [f'{{"id": "l{n}", "starts_at": "{day}"}}' for n, day in enumerate(days)], group='"7a"')
+    refused = [push("people", [], group=f'"{text}"') for text in bad[:2]]
+    refused.append(push("people", ['{"id": []}'], revision=4))
+
+    assert [one.status_code for one in (by_id, by_text, by_day)] == [200, 200, 200]
+    assert (by_id.json()["read"], len(by_id.json()["parked"])) == (1, 3)
+    assert (by_text.json()["read"], len(by_text.json()["parked"])) == (1, 3)
+    assert [ref for ref, _ in by_day.json()["parked"]] == ["planner/lesson:l0", "planner/lesson:l1"]
+    assert by_day.json()["new"] == 1
+    assert [one.status_code for one in (by_field, *refused)] == [422] * 4
+    assert (refused[-1].json()["code"], "в планировщике" in refused[-1].json()["todo"]) == ("PLANNER_INVALID", True)

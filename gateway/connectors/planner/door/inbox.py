@@ -23,7 +23,9 @@ from gateway.connectors.port import CheckLine, CheckState, PushedBook, ScopeRead
 from gateway.connectors.strict_json import parse_json
 from gateway.domain.errors import IncompleteReadError, RecordError
 from gateway.domain.identifiers import Kind, scope_key
+from gateway.domain.reasons import PLANNER_INVALID
 from gateway.domain.records import Group, Lesson, Membership, Record
+from gateway.domain.storable import storable_text
 
 
 class DoorInbox:
@@ -53,23 +55,30 @@ class DoorInbox:
         """
         batch = _to_batch(body)
         if len(batch.rows) != batch.total:
-            raise RecordError(f"В пакете {len(batch.rows)} строк вместо {batch.total}", where="total")
+            raise RecordError(
+                f"В пакете {len(batch.rows)} строк вместо {batch.total}", where="total", reason=PLANNER_INVALID
+            )
         if (batch.group is None) is (batch.book in wire.GROUP_BOOKS):
-            raise RecordError("Книга группы без группы, или книга школы с группой", where="group")
+            raise RecordError(
+                "Книга группы без группы, или книга школы с группой", where="group", reason=PLANNER_INVALID
+            )
         try:
             if batch.group is None:
-                scopes = self._site(batch, read_at)
+                scopes = self._site(batch, read_at, load_scope)
             else:
                 scopes = (self._group(batch, batch.group, read_at, load_scope),)
         except IncompleteReadError as exc:
-            raise RecordError(exc.sentence, where="rows") from exc
+            raise RecordError(exc.sentence, where="rows", reason=PLANNER_INVALID) from exc
         return PushedBook(key=f"{batch.book}|{batch.group or ''}", revision=batch.revision, scopes=scopes)
 
-    def _site(self, batch: wire.Batch, read_at: datetime) -> tuple[ScopeRead, ...]:
+    def _site(
+        self, batch: wire.Batch, read_at: datetime, load_scope: Callable[[str], Sequence[Record]]
+    ) -> tuple[ScopeRead, ...]:
         scope = site_scope(batch.book, batch.rows, self._names, read_at)
         if batch.book != "groups":
             return (scope,)
-        return (scope, *iter_group_directory(valid_groups(batch.rows), self._names, read_at))
+        people = {one.ref for one in load_scope(scope_key(Kind.PERSON, self._names.site))}
+        return (scope, *iter_group_directory(valid_groups(batch.rows), self._names, read_at, people))
 
     def _group(
         self, batch: wire.Batch, group_id: str, read_at: datetime, load_scope: Callable[[str], Sequence[Record]]
@@ -77,7 +86,11 @@ class DoorInbox:
         names = self._names
         groups = load_scope(scope_key(Kind.GROUP, names.site))
         if not any(isinstance(one, Group) and one.ref == names.ref("group", group_id) for one in groups):
-            raise RecordError("Группы нет среди присланных: сначала книги people, subjects и groups", where="group")
+            raise RecordError(
+                "Группы нет среди присланных: сначала книги people, subjects и groups",
+                where="group",
+                reason=PLANNER_INVALID,
+            )
         members = load_scope(group_scope_key(Kind.MEMBERSHIP, group_id, names))
         prefix = names.ref("person", "")
         group = wire.GroupRow(
@@ -96,6 +109,7 @@ def _to_batch(body: bytes) -> wire.Batch:
         return wire.Batch.model_validate(parse_json(body))
     except ValidationError as exc:
         places = sorted({".".join(map(str, error["loc"])) or "batch" for error in exc.errors()})
-        raise RecordError(f"Пакет не по форме: {', '.join(places[:5])}", where=places[0]) from None
+        sentence = storable_text(f"Пакет не по форме: {', '.join(places[:5])}")
+        raise RecordError(sentence, where=storable_text(places[0]), reason=PLANNER_INVALID) from None
     except ValueError:
-        raise RecordError("Пакет не разобран: нужен JSON в UTF-8", where="batch") from None
+        raise RecordError("Пакет не разобран: нужен JSON в UTF-8", where="batch", reason=PLANNER_INVALID) from None

@@ -7,7 +7,7 @@ without a readable id makes the whole book unusable, because nobody could say wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from gateway.connectors.planner.door import wire
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import IncompleteReadError, RecordError
 from gateway.domain.identifiers import sourced
+from gateway.domain.reasons import PLANNER_INVALID
 from gateway.domain.records import (
     Absence,
     Entry,
@@ -31,11 +32,16 @@ from gateway.domain.records import (
     Subject,
     TeachingAssignment,
 )
+from gateway.domain.storable import storable_text
 
 SCHOOL = "school"
 """Programme of all groups: the door has no programmes."""
 PAGE_MODULE = "page"
 """Module of a mark on a page: the rules give it a form where the page names no kind of work."""
+
+FAR = timedelta(days=2 * 366)
+"""A lesson or a homework further away than this has a mistyped year: no school year reaches so far."""
+_DAYS = ("starts_at", "assigned_on", "prepared_for")
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -89,8 +95,13 @@ class Names:
         )
 
 
-def read_rows(book: str, rows: Iterable[Mapping[str, object]], names: Names, build: Callable[[Row], Record]) -> Read:
+def read_rows(
+    book: str, rows: Iterable[Mapping[str, object]], names: Names, read_at: datetime, build: Callable[[Row], Record]
+) -> Read:
     """Build the records of a book.
+
+    Args:
+        read_at: Aware UTC; days far from it are faults.
 
     Raises:
         IncompleteReadError: A row has no readable id, or an id comes twice.
@@ -102,22 +113,46 @@ def read_rows(book: str, rows: Iterable[Mapping[str, object]], names: Names, bui
     for number, row in enumerate(rows, start=1):
         row_id = row.get("id")
         if not isinstance(row_id, str) or not row_id or row_id in seen:
-            what = "без id" if row_id not in seen else "с повторённым id"
+            what = "с повторённым id" if isinstance(row_id, str) and row_id else "без id"
             raise IncompleteReadError(
                 f"Планировщик: {book}, строка {number} {what}, книга отброшена", system=names.source
             )
         seen.add(row_id)
         ref = names.ref(kind, row_id)
         try:
-            records.append(build(model.model_validate(row)))  # type: ignore[arg-type]  # the model of the book that `build` is for
+            fitting = model.model_validate(row)
+            _require_near(fitting, read_at)
+            records.append(build(fitting))  # type: ignore[arg-type]  # the model of the book that `build` is for
         except ValidationError as exc:
-            places = sorted({".".join(map(str, error["loc"])) or "row" for error in exc.errors()})
-            faults.append(RecordError(f"Строка {number} книги {book}: не по форме {', '.join(places[:5])}", where=ref))
+            places = sorted({".".join(map(str, error["loc"])) or "row" for error in exc.errors(include_input=False)})
+            faults.append(_fault(book, number, f"не по форме {', '.join(places[:5])}", ref))
         except RecordError as exc:
-            faults.append(
-                RecordError(f"Строка {number} книги {book}: {exc.sentence}", where=ref, reason=exc.reason_code)
-            )
+            faults.append(_fault(book, number, exc.sentence, ref))
     return Read(records=records, faults=faults)
+
+
+def _require_near(row: BaseModel, read_at: datetime) -> None:
+    """Refuse days that no arithmetic and no school year reaches.
+
+    Raises:
+        RecordError: Names the fields.
+    """
+    first, last = read_at - FAR, read_at + FAR
+    far = []
+    for name in _DAYS:
+        value = getattr(row, name, None)
+        if isinstance(value, datetime):
+            is_near = first <= value <= last
+        else:
+            is_near = not isinstance(value, date) or first.date() <= value <= last.date()
+        if not is_near:
+            far.append(name)
+    if far:
+        raise RecordError(f"день не этих лет: {', '.join(far)}")
+
+
+def _fault(book: str, number: int, what: str, ref: str) -> RecordError:
+    return RecordError(storable_text(f"Строка {number} книги {book}: {what}"), where=ref, reason=PLANNER_INVALID)
 
 
 KIND_WORDS = {

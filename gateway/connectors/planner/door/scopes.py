@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -10,8 +10,10 @@ from gateway.connectors.planner.door import records as made
 from gateway.connectors.planner.door import wire
 from gateway.connectors.planner.door.records import Names, Read, read_rows
 from gateway.connectors.port import ScopeRead
+from gateway.domain.errors import RecordError
 from gateway.domain.identifiers import Kind, scope_key
-from gateway.domain.records import Lesson, Person
+from gateway.domain.reasons import PLANNER_INVALID
+from gateway.domain.records import Lesson, Membership, Person, TeachingAssignment
 
 BOOK_KINDS = {
     "people": Kind.PERSON,
@@ -34,11 +36,11 @@ def site_scope(book: str, rows: Rows, names: Names, read_at: datetime) -> ScopeR
     """
     read: Read
     if book == "people":
-        read = read_rows(book, rows, names, partial(made.to_person, names=names))
+        read = read_rows(book, rows, names, read_at, partial(made.to_person, names=names))
     elif book == "subjects":
-        read = read_rows(book, rows, names, partial(made.to_subject, names=names))
+        read = read_rows(book, rows, names, read_at, partial(made.to_subject, names=names))
     else:
-        read = read_rows(book, rows, names, partial(made.to_group, names=names))
+        read = read_rows(book, rows, names, read_at, partial(made.to_group, names=names))
     return ScopeRead(
         scope=scope_key(BOOK_KINDS[book], names.site),
         kind=BOOK_KINDS[book],
@@ -61,18 +63,32 @@ def valid_groups(rows: Rows) -> list[wire.GroupRow]:
     return found
 
 
-def iter_group_directory(groups: Iterable[wire.GroupRow], names: Names, read_at: datetime) -> Iterator[ScopeRead]:
-    """Yield who is in each group and who teaches it."""
+def iter_group_directory(
+    groups: Iterable[wire.GroupRow], names: Names, read_at: datetime, people: Collection[str]
+) -> Iterator[ScopeRead]:
+    """Yield who is in each group and who teaches it. Somebody who is not in the book of people is a remark and stays.
+
+    Args:
+        people: Refs of all people that are known; empty = their book has not come yet, nobody is remarked on.
+    """
     for group in groups:
-        for kind, found in (
+        members: tuple[tuple[Kind, Sequence[Membership | TeachingAssignment]], ...] = (
             (Kind.MEMBERSHIP, made.memberships(group, names)),
             (Kind.ASSIGNMENT, made.assignments(group, names)),
-        ):
+        )
+        for kind, found in members:
             yield ScopeRead(
                 scope=group_scope_key(kind, group.id, names),
                 kind=kind,
                 read_at=read_at,
                 records=found,
+                faults=[
+                    RecordError(
+                        f"Группа {group.id}: этого человека нет среди people", where=one.ref, reason=PLANNER_INVALID
+                    )
+                    for one in found
+                    if people and one.person not in people
+                ],
                 pupils_present=pupils_of(group, names),
                 items_present=frozenset(one.ref for one in found),
             )
@@ -98,18 +114,18 @@ def group_scope(
     ref = names.ref("group", group.id)
     read: Read
     if book == "lessons":
-        read = read_rows(book, rows, names, partial(made.to_lesson, names=names, group=ref))
+        read = read_rows(book, rows, names, read_at, partial(made.to_lesson, names=names, group=ref))
         own = made.numbered([one for one in read.records if isinstance(one, Lesson)])
         read = Read(records=list(own), faults=read.faults)
         items = frozenset(one.ref for one in own)
     elif book == "homework":
-        read = read_rows(book, rows, names, partial(made.to_homework, names=names, group=ref))
+        read = read_rows(book, rows, names, read_at, partial(made.to_homework, names=names, group=ref))
         items = frozenset(one.ref for one in read.records)
     elif book == "marks":
-        read = read_rows(book, rows, names, partial(made.to_mark, names=names, group=ref, lessons=lessons))
+        read = read_rows(book, rows, names, read_at, partial(made.to_mark, names=names, group=ref, lessons=lessons))
         items = frozenset(lessons)
     else:
-        read = read_rows(book, rows, names, partial(made.to_absence, names=names, group=ref, lessons=lessons))
+        read = read_rows(book, rows, names, read_at, partial(made.to_absence, names=names, group=ref, lessons=lessons))
         items = frozenset(lessons)
     return ScopeRead(
         scope=group_scope_key(BOOK_KINDS[book], group.id, names),

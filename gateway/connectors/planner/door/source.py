@@ -80,7 +80,9 @@ class DoorSource:
                 if BOOK_KINDS[book] in want.kinds:
                     yield site_scope(book, rows[book], self._names, read_at)
             groups = valid_groups(rows["groups"])
-            for scope in iter_group_directory(groups, self._names, read_at):
+            # the ids as they stand: somebody whose own row is a fault is told of there
+            people = {self._names.ref("person", str(row["id"])) for row in rows["people"] if "id" in row}
+            for scope in iter_group_directory(groups, self._names, read_at, people):
                 if scope.kind in want.kinds:
                     yield scope
             for group in groups:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -110,8 +110,9 @@ class _OpenSqlBooks:
             elif isinstance(value, datetime):
                 value = value if value.tzinfo is not None else value.replace(tzinfo=self._zone)
             elif name.endswith("_at") and isinstance(value, str):
-                moment = datetime.fromisoformat(value)
-                value = moment if moment.tzinfo is not None else moment.replace(tzinfo=self._zone)
+                with suppress(ValueError):  # what is no moment is a fault of its row
+                    moment = datetime.fromisoformat(value)
+                    value = moment if moment.tzinfo is not None else moment.replace(tzinfo=self._zone)
             elif name == "is_active":
                 value = bool(value)
             elif isinstance(value, date):

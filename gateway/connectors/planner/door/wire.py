@@ -14,9 +14,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 LONG_CHARS = 4000
 """Longest free text: the city cuts a homework at 4 000."""
 
-Id = Annotated[str, StringConstraints(strict=True, pattern=r"^[^\s|/]{1,80}$")]
-Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
-LongText = Annotated[str, StringConstraints(strict=True, max_length=LONG_CHARS)]
+NO_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+"""Texts have no control characters but tab and line ends: no database keeps all of them, and no page shows them."""
+
+Id = Annotated[str, StringConstraints(strict=True, pattern=r"^[^\s\x00-\x1f\x7f-\x9f|/]{1,80}$")]
+Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=NO_CONTROLS)]
+LongText = Annotated[str, StringConstraints(strict=True, max_length=LONG_CHARS, pattern=NO_CONTROLS)]
 
 
 class _Row(BaseModel):
@@ -80,7 +83,7 @@ class LessonRow(_Row):
 
     id: Id
     starts_at: AwareDatetime
-    """With its offset: `2026-11-23T09:00:00+03:00`."""
+    """With its offset: `2026-11-23T09:00:00+03:00`; within two years of the day it is read."""
     duration_min: Annotated[int, Field(strict=True, ge=5, le=480)] = 45
     form: Literal["offline", "online"] = "offline"
     topic: LongText | None = None
@@ -95,7 +98,7 @@ class MarkRow(_Entered):
     value: Annotated[float, Field(ge=0, le=1000)]
     """Points out of `maximum`; of 5 it is the mark itself."""
     maximum: Annotated[float, Field(gt=0, le=1000)] = 5.0
-    work: Annotated[str, StringConstraints(strict=True, max_length=200)] = ""
+    work: Annotated[str, StringConstraints(strict=True, max_length=200, pattern=NO_CONTROLS)] = ""
     """Kind of work («Контрольная работа»); empty = the page does not say."""
     weight: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
     comment: LongText | None = None
@@ -115,8 +118,9 @@ class HomeworkRow(_Entered):
 
     id: Id
     title: LongText = ""
-    text: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=LONG_CHARS)]
+    text: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=LONG_CHARS, pattern=NO_CONTROLS)]
     assigned_on: date
+    """Within two years of the day it is read, as `prepared_for`."""
     prepared_for: date
     pupils: tuple[Id, ...] = ()
     """Only these pupils; empty = the whole group."""

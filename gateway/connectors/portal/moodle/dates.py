@@ -6,10 +6,13 @@ from datetime import UTC, date, datetime
 
 from gateway.domain.clock import MOSCOW, moscow_day
 
+_END_OF_DAYS = 7_258_118_400
+"""2200-01-01: later moments leave what days can be counted by; a milliseconds' number is among them."""
+
 
 def from_unix(seconds: int | None) -> datetime | None:
-    """Aware UTC moment, or None where nothing is set."""
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    """Aware UTC moment, or None where nothing is set, or nothing that any school lives to see."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds and abs(seconds) < _END_OF_DAYS else None
 
 
 def day_of(seconds: int | None) -> date | None:
