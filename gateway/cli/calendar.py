@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
+from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import dense_table
 from gateway.domain.clock import SystemClock, moscow_day
 from gateway.domain.errors import ConfigurationError
@@ -89,9 +90,12 @@ def import_command(
 
 
 @calendar_app.command("template")
-def template_command(file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")]) -> None:
+def template_command(
+    file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")], force: ForceOption = False
+) -> None:
     """Записать календарь обычного года с четвертями, чтобы исправить его и внести."""
-    write_template(file, usual_year(moscow_day(SystemClock().now())))
+    with guarded(), new_file(file, is_forced=force):
+        write_template(file, usual_year(moscow_day(SystemClock().now())))
     OUT.print(f"Записан {file.name}")
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
+from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, import_roster, reject_link
@@ -54,10 +55,13 @@ def import_command(
 
 @links_app.command("template")
 def template_command(
-    file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")], as_json: JsonOption = False
+    file: Annotated[Path, typer.Argument(help="Куда записать, XLSX.")],
+    force: ForceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Записать пустой список для канцелярии."""
-    write_template(file)
+    with guarded(), new_file(file, is_forced=force):
+        write_template(file)
     if as_json:
         print_json({"file": file.name})
         return

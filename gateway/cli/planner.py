@@ -9,6 +9,7 @@ import typer
 
 from gateway.bootstrap import lint_planner_file, write_planner_template
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, StderrProgress, guarded, load, print_json
+from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import dense_table
 from gateway.flows.sync import Exit
 
@@ -66,10 +67,11 @@ def lint_command(
 def template_command(
     name: Annotated[str, typer.Argument(help="roster, timetable, journal, ktp или plan.")],
     file: Annotated[Path | None, typer.Argument(help="Куда записать; без него NAME.xlsx в этой папке.")] = None,
+    force: ForceOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Записать пустую книгу: заголовки на месте и закрыты, где есть выбор, там список."""
     path = file or Path(f"{name}.xlsx")
-    with guarded():
+    with guarded(), new_file(path, is_forced=force):
         write_planner_template(load(config), name, path)
     OUT.print(f"Записан {path.name}")

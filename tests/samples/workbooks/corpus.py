@@ -295,6 +295,45 @@ def timetables() -> Iterator[Table]:
         merges=[(3, 0, 4, 0), (5, 0, 6, 0)],
     )
     yield Table(
+        "timetable-grid-without-lessons",
+        "Расписание",
+        [("weekday", "День"), ("ordinal", "Урок"), ("7А", "7А"), ("7Б", "7Б"), ("11А", "11А")],
+        [
+            {"weekday": "Понедельник", "ordinal": 1, "7А": "—", "7Б": "Физика", "11А": "-"},
+            {"ordinal": 2, "7А": "Окно", "7Б": "–", "11А": "нет"},
+            {"ordinal": 3, "7А": "---", "7Б": "Окноведение", "11А": "нет урока"},
+        ],
+        2,
+    )
+    yield Table(
+        "timetable-grid-shared-lesson",
+        "Расписание",
+        [("weekday", "День"), ("ordinal", "Урок"), ("7А", "7А"), ("7Б", "7Б"), ("11А", "11А")],
+        [{"weekday": "Понедельник", "ordinal": 1, "7А": "Физкультура", "11А": "История"}, {"ordinal": 2, "7А": "—"}],
+        2,
+        merges=[(1, 2, 1, 3), (2, 2, 2, 4)],
+        plant=[("WB_MERGED", 0, "7Б")],
+        formats=("xlsx", "ods"),
+    )
+    yield Table(
+        "timetable-list-without-lessons",
+        "Расписание",
+        [
+            ("class", "Класс"),
+            ("weekday", "День недели"),
+            ("ordinal", "№ урока"),
+            ("subject", "Предмет"),
+            ("at", "Начало"),
+        ],
+        [
+            {"class": "7А", "weekday": "понедельник", "ordinal": 1, "subject": "—", "at": "—"},
+            {"class": "7А", "ordinal": 2, "subject": "Алгебра", "at": "09:25"},
+            {"class": "7А", "ordinal": 3, "subject": "окно", "at": "10:20"},
+            {"class": "7А", "ordinal": 4, "subject": "Химия", "at": "11:20"},
+        ],
+        2,
+    )
+    yield Table(
         "timetable-grid-merged-lesson",
         "Расписание",
         [("weekday", "День"), ("ordinal", "Урок"), ("7А", "7А"), ("7Б", "7Б")],
@@ -374,9 +413,46 @@ def pages() -> Iterator[Table]:
             {"name": names[1], "a": None, "b": 3},
             {"name": names[2], "a": 2, "b": None},
         ],
-        4,
+        2,
         merges=[(1, 1, 2, 1), (3, 1, 3, 2)],
-        plant=[("WB_MERGED", 1, "a"), ("WB_MERGED", 2, "b")],
+        plant=[("WB_MERGED", 0, "a"), ("WB_MERGED", 1, "a"), ("WB_MERGED", 2, "a"), ("WB_MERGED", 2, "b")],
+        formats=("xlsx", "ods"),
+    )
+    yield Table(
+        "page-of-pupils-in-two-rows-each",
+        "7А Алгебра",
+        [("name", "ФИО"), ("a", "05.09"), ("x", None), ("b", "12.09")],
+        [
+            {"name": names[0], "a": 5, "b": 4},
+            {},
+            {"name": names[1], "a": 3, "b": 2},
+        ],
+        4,
+        merges=[(0, 1, 0, 2), (1, 0, 2, 0), (1, 1, 2, 2), (1, 3, 2, 3)],
+        formats=("xlsx", "ods"),
+    )
+    yield Table(
+        "merged-mark-of-a-list",
+        "Отметки",
+        [("day", "Дата урока"), ("class", "Класс"), ("subject", "Предмет"), ("name", "Ученик"), ("mark", "Отметка")],
+        [
+            {"day": "05.09", "class": "7А", "subject": "Алгебра", "name": names[0], "mark": "5"},
+            {"day": "05.09", "class": "7А", "subject": "Алгебра", "name": names[1], "mark": None},
+            {"day": "05.09", "class": "7А", "subject": "Алгебра", "name": names[2], "mark": "4"},
+        ],
+        1,
+        merges=[(1, 4, 2, 4)],
+        plant=[("WB_MERGED", 0, "mark"), ("WB_MERGED", 1, "mark")],
+        formats=("xlsx", "ods"),
+    )
+    yield Table(
+        "plan-merged-hours",
+        "Учебный план",
+        [("subject", "Предмет"), ("a", "5 класс"), ("b", "6 класс"), ("c", "7 класс")],
+        [{"subject": "Алгебра", "a": 5, "b": None, "c": 4}, {"subject": "Музыка", "a": 1, "b": 1, "c": 1}],
+        4,
+        merges=[(1, 1, 1, 2)],
+        plant=[("WB_MERGED", 0, "a"), ("WB_MERGED", 0, "b")],
         formats=("xlsx", "ods"),
     )
     yield Table(

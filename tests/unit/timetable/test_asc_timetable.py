@@ -186,6 +186,39 @@ def test_a_file_that_is_no_plain_export_is_refused_before_it_can_do_anything(tmp
     assert "127.0.0.1" not in caught.value.sentence
 
 
+FAR_DTD = f"<!--<timetable>{'x' * 70_000}--><!DOCTYPE timetable [<!ENTITY e 'Алгебра'>]>"
+
+
+@pytest.mark.row("E13")
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
+def test_a_document_type_is_refused_however_far_from_the_beginning_it_stands(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "timetable.xml"
+    whole = HEAD.replace("<timetable", f"{FAR_DTD}<timetable", 1).replace('name="Алгебра"', 'name="&e;"')
+    whole = whole.replace("UTF-8", encoding) + f"<lessons>{lesson()}</lessons><cards>{card()}</cards></timetable>"
+    path.write_bytes(whole.encode(encoding))
+
+    with pytest.raises(IncompleteReadError, match="DOCTYPE"):
+        read_export(path)
+
+
+@pytest.mark.row("E13")
+def test_a_document_type_that_only_the_parser_sees_is_refused_by_what_the_parser_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.connectors.planner.asc.xml._FORBIDDEN", (b"never",))
+    path = export(tmp_path, lesson(), card(), HEAD.replace("<timetable", f"{FAR_DTD}<timetable", 1))
+
+    with pytest.raises(IncompleteReadError, match="DOCTYPE"):
+        read_export(path)
+
+
+def test_an_element_of_more_attributes_than_any_export_has_is_refused(tmp_path: Path) -> None:
+    path = export(tmp_path, lesson(**{f"a{number}": "" for number in range(200)}), card())
+
+    with pytest.raises(IncompleteReadError, match="свойств"):
+        read_export(path)
+
+
 def test_a_file_beyond_the_caps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = export(tmp_path, lesson(), card() * 50)
     monkeypatch.setattr("gateway.connectors.planner.asc.xml.MAX_ELEMENTS", 40)

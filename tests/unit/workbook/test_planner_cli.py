@@ -86,6 +86,36 @@ def test_a_template_is_read_back_without_a_word(name: str, reader: Reader) -> No
 
 def test_an_unknown_template_is_a_wrong_call() -> None:
     assert CliRunner().invoke(app, ["planner", "template", "x"]).exit_code == 2
+    assert not Path("x.xlsx").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("planner", "template", "roster"), ("calendar", "template"), ("links", "template")]
+)
+def test_a_template_never_overwrites_a_file_unless_it_is_told_to(command: tuple[str, ...]) -> None:
+    Path("filled.xlsx").write_bytes(b"a day's work")
+
+    refused = CliRunner().invoke(app, [*command, "filled.xlsx"])
+    kept = Path("filled.xlsx").read_bytes()
+    forced = CliRunner().invoke(app, [*command, "filled.xlsx", "--force"])
+
+    assert (refused.exit_code, kept, forced.exit_code) == (2, b"a day's work", 0)
+    assert "--force" in refused.stderr
+    assert Path("filled.xlsx").read_bytes().startswith(b"PK")
+
+
+@pytest.mark.parametrize(
+    "command", [("planner", "template", "roster"), ("calendar", "template"), ("links", "template")]
+)
+@pytest.mark.parametrize(("target", "word"), [("absent/a.xlsx", "нет папки absent"), (".", "это папка")])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_template_without_a_place_to_stand_is_a_wrong_call(
+    command: tuple[str, ...], target: str, word: str, force: list[str]
+) -> None:
+    result = CliRunner().invoke(app, [*command, target, *force])
+
+    assert result.exit_code == 2
+    assert word in " ".join(result.stderr.split())
 
 
 def test_the_heads_of_a_template_are_locked_its_cells_are_not_and_choices_are_lists(reader: Reader) -> None:

@@ -26,8 +26,13 @@ MAX_ELEMENTS = 500_000
 """Such a school has some 20 000 elements, most of them cards."""
 MAX_VALUE_CHARS = 20_000
 """Longest attribute: lists of pupils of a group."""
+MAX_ATTRIBUTES = 100
+"""Of one element; lessons, which have most, come to some twenty."""
 _PROLOG_BYTES = 64 * 1024
-"""The root stands in the first kilobyte of every export; a document type could only hide before it."""
+"""The root stands in the first kilobyte of every export."""
+_CHUNK_BYTES = 1024 * 1024
+_FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY")
+_LONGEST_FORBIDDEN = max(map(len, _FORBIDDEN))
 _ENCODINGS = frozenset(
     {"utf-8", "utf8", "utf-16", "windows-1251", "windows-1252", "windows-1250", "iso-8859-1", "iso-8859-5"}
 )
@@ -38,6 +43,7 @@ ROWS = frozenset(
         *("lesson", "card"),
     }
 )
+_DTD_CAUSE = "в нём есть DOCTYPE: такие файлы не читаются"
 Row = Mapping[str, str]
 
 
@@ -63,12 +69,15 @@ def read_export(path: Path) -> Export:
     """
     try:
         size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise _refused(path, f"больше {MAX_BYTES // 1024 // 1024} МБ")
         with path.open("rb") as file:
             prolog = file.read(_PROLOG_BYTES)
+        has_dtd = _has_dtd(path)
     except OSError as exc:
         raise _refused(path, f"не читается ({type(exc).__name__})") from exc
-    if size > MAX_BYTES:
-        raise _refused(path, f"больше {MAX_BYTES // 1024 // 1024} МБ")
+    if has_dtd:
+        raise _refused(path, _DTD_CAUSE)
     _require_plain(path, prolog)
     try:
         with path.open("rb") as file:
@@ -89,7 +98,7 @@ def _read_rows(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = defaultdict(list)
     elements = etree.iterparse(
         file,
-        events=("end",),
+        events=("start", "end"),
         resolve_entities=False,
         load_dtd=False,
         no_network=True,
@@ -97,9 +106,18 @@ def _read_rows(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
         remove_comments=True,
         remove_pis=True,
     )
-    for count, (_, element) in enumerate(elements, start=1):
+    count = 0
+    for event, element in elements:
+        if event == "start":
+            # Whatever spelling hid it from the look at the bytes: the parser has it by now, and nothing of it is used.
+            if count == 0 and element.getroottree().docinfo.internalDTD is not None:
+                raise _refused(path, _DTD_CAUSE)
+            continue
+        count += 1
         if count > MAX_ELEMENTS:
             raise _refused(path, f"больше {MAX_ELEMENTS} элементов")
+        if len(element.attrib) > MAX_ATTRIBUTES:
+            raise _refused(path, f"больше {MAX_ATTRIBUTES} свойств у одного элемента")
         if element.tag in ROWS:
             row = {str(name): str(value).strip() for name, value in element.attrib.items()}
             if any(len(value) > MAX_VALUE_CHARS for value in row.values()):
@@ -112,21 +130,35 @@ def _read_rows(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
     return rows
 
 
-def _require_plain(path: Path, prolog: bytes) -> None:
-    """Refuse a document type, entities and encodings in which either could hide.
+def _has_dtd(path: Path) -> bool:
+    """Whether a document type or an entity stands anywhere in the file, in a comment too: an export has neither.
 
     Raises:
-        IncompleteReadError: It has one.
+        OSError: It can't be read.
     """
-    # In UTF-16 every second byte is zero; without them the markup is the same text.
+    tail = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            # In UTF-16 every second byte is zero; without them the markup is the same text.
+            text = tail + chunk.replace(b"\x00", b"")
+            if any(one in text for one in _FORBIDDEN):
+                return True
+            tail = text[-_LONGEST_FORBIDDEN:]
+    return False
+
+
+def _require_plain(path: Path, prolog: bytes) -> None:
+    """Refuse encodings in which a document type could hide, and what is no export.
+
+    Raises:
+        IncompleteReadError: It is one.
+    """
     text = (
         prolog.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").replace(b"\x00", b"")
     )
     declared = _DECLARED.match(text)
     if declared is not None and declared[1].decode().lower() not in _ENCODINGS:
         raise _refused(path, "кодировка не из тех, в которых выгружают расписание")
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise _refused(path, "в нём есть DOCTYPE: такие файлы не читаются")
     if b"<timetable" not in text:
         raise _refused(path, "это не выгрузка aSc: нет элемента timetable")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -32,9 +33,9 @@ from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
 from gateway.connectors.planner.workbook.heads import HEAD_ROWS, Table, find_table
 from gateway.connectors.planner.workbook.layouts import LayoutName
 from gateway.connectors.planner.workbook.marks import PageCell, read_page_cell
-from gateway.connectors.planner.workbook.rows import Line, Section, Total, iter_lines
+from gateway.connectors.planner.workbook.rows import Line, Section, Total, iter_lines, require_own_cell
 from gateway.connectors.planner.workbook.sheets import Row, Sheet
-from gateway.connectors.planner.workbook.words import head_key, plain
+from gateway.connectors.planner.workbook.words import head_key, is_no_lesson, plain
 from gateway.domain.reasons import (
     WB_CLASS,
     WB_COLUMN_UNREAD,
@@ -47,6 +48,7 @@ from gateway.domain.reasons import (
 )
 
 T = TypeVar("T")
+_WHOSE = ("full_name", "last_name")
 _STRAY_COLUMNS = 300
 """How far right of a page without any day marks are looked for."""
 _WEEK_HOURS = 40
@@ -110,6 +112,19 @@ class SheetReading:
             self.is_whole = False
             yield self.place.fault(exc.code, detail=exc.detail)
 
+    @cached_property
+    def _own_columns(self) -> frozenset[int]:
+        """Columns whose cells say something of their own: of a lesson, a period, a grade."""
+        table = self.table
+        listed = {table.columns[key] for key in ("marks", "comment") if key in table.columns}
+        return frozenset({*table.days, *table.remarks, *table.finals, *table.levels, *listed})
+
+    @cached_property
+    def _name_columns(self) -> tuple[int, ...]:
+        """Columns that say whose a row is; only of a page, for a row of a list is a lesson of its own."""
+        columns = self.table.columns if self.layout == "page" else {}
+        return tuple(columns[key] for key in _WHOSE if key in columns)
+
     def days(self) -> list[tuple[int, date, int]]:
         """A page's columns: (column, day, which of the group's lessons of that day)."""
         counts: Counter[date] = Counter()
@@ -144,13 +159,13 @@ class SheetReading:
     def _rows(self) -> Iterator[Row]:
         return self._sheet.iter_rows()
 
-    def _lines(self, *, sections: bool = False) -> Iterator[Line | Total | Section | Fault]:
+    def _lines(self, *, sections: bool = False, idle: int | None = None) -> Iterator[Line | Total | Section | Fault]:
         """The rows; the first one in order needs to know whose it is.
 
         Raises:
             CellError: Neither the rows nor the title say the class and the subject.
         """
-        for line in iter_lines(self.table, self._rows(), self.place, self._reader, sections=sections):
+        for line in iter_lines(self.table, self._rows(), self.place, self._reader, sections=sections, idle=idle):
             if isinstance(line, Line):
                 self._check_title()
             yield line
@@ -178,7 +193,7 @@ class SheetReading:
                 )
 
     def _iter_timetable(self) -> Iterator[AnyEntry | Fault]:
-        for line in self._lines():
+        for line in self._lines(idle=self.table.columns.get("subject")):
             if isinstance(line, Fault):
                 yield line
             elif isinstance(line, Line):
@@ -200,15 +215,19 @@ class SheetReading:
             elif isinstance(line, Line):
                 weekday = cast("int", line.values["weekday"])
                 for column, class_name in sorted(self.table.levels.items()):
+                    block = line.row.block_at(column) if column in line.row.merged else None
+                    # a class covered by its neighbour's cell is told that it is, and not left without the lesson
+                    first = block.first_column if block is not None else column
                     try:
-                        text = _short(line.row, column, self._reader)
+                        text = _short(line.row, first if first in self.table.levels else column, self._reader)
                     except CellError as exc:
                         yield self.place.fault(exc.code, row=line.row.number, column=column, detail=exc.detail)
                         continue
-                    if text is None:
+                    if text is None or is_no_lesson(text):
                         continue
-                    if column in line.row.merged:
-                        yield self.place.fault(WB_MERGED, row=line.row.number, column=column)
+                    if block is not None:
+                        number = line.row.number
+                        yield self.place.fault(WB_MERGED, row=number, column=column, detail=block.address)
                         continue
                     counts[weekday, class_name] += 1
                     yield SlotEntry(
@@ -320,8 +339,7 @@ class SheetReading:
     def _try(self, row: Row, column: int, head: str, read: Callable[[], T | None]) -> tuple[T | None, Fault | None]:
         """What stands in a cell, or what is wrong with it."""
         try:
-            if column in row.merged:
-                raise CellError(WB_MERGED)
+            require_own_cell(row, column, self._own_columns, self._name_columns)
             return read(), None
         except CellError as exc:
             return None, self.place.fault(exc.code, row=row.number, column=column, head=head, detail=exc.detail)
@@ -382,8 +400,7 @@ class SheetReading:
                 cells = [(self.table.columns["hours"], cast("str", line.values["level"]))] if listed else []
                 for column, level_name in cells or sorted(self.table.levels.items()):
                     try:
-                        if column in line.row.merged:
-                            raise CellError(WB_MERGED)
+                        require_own_cell(line.row, column, self._own_columns, self._name_columns)
                         hours = read_hours(line.row.at(column), self._reader)
                     except CellError as exc:
                         yield self.place.fault(

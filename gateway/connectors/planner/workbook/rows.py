@@ -6,7 +6,7 @@ Pure. A row with a fault is not taken; its neighbours are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -15,7 +15,7 @@ from gateway.connectors.planner.workbook.columns import Column
 from gateway.connectors.planner.workbook.faults import CellError, Fault, Place
 from gateway.connectors.planner.workbook.heads import Table
 from gateway.connectors.planner.workbook.sheets import Row
-from gateway.connectors.planner.workbook.words import head_key
+from gateway.connectors.planner.workbook.words import head_key, is_no_lesson
 from gateway.domain.reasons import WB_EMPTY_CELL, WB_MERGED, WB_SHIFTED_ROW, WB_TEXT_TOO_LONG
 
 _TOTAL = re.compile(
@@ -60,7 +60,7 @@ Read = Line | Total | Section | Fault
 
 
 def iter_lines(
-    table: Table, rows: Iterable[Row], place: Place, reader: Reader, *, sections: bool = False
+    table: Table, rows: Iterable[Row], place: Place, reader: Reader, *, sections: bool = False, idle: int | None = None
 ) -> Iterator[Read]:
     """Read the rows below the heads.
 
@@ -70,6 +70,7 @@ def iter_lines(
         place: For faults.
         reader: The school year and today.
         sections: Whether a row of one text is a section's name and not a row with empty cells.
+        idle: Column of a timetable whose dash or «окно» says that there is no lesson: such a row is passed over.
     """
     columns = [(one, table.columns[one.key]) for one in table.layout.columns if one.key in table.columns]
     carried: dict[int, object] = {}
@@ -95,6 +96,8 @@ def iter_lines(
         if not any(not is_blank(row.at(at)) and at not in row.merged for _, at in columns) and not table.levels:
             continue  # only columns that are not read, or merged cells from above
         values, wrong = _read(table, columns, row, reader, carried)
+        if idle is not None and is_no_lesson(_safe_text(row.at(idle))):
+            continue  # after it was read: its weekday may stand for the rows below
         if len(wrong) >= _SHIFT_FAULTS and _fits_shifted(table, columns, row, reader):
             yield place.fault(WB_SHIFTED_ROW, row=row.number, column=filled[0] if filled else None)
         elif wrong:
@@ -108,6 +111,31 @@ def iter_lines(
                 )
         else:
             yield Line(row, values)
+
+
+def require_own_cell(row: Row, column: int, own: Collection[int], names: Collection[int]) -> None:
+    """Refuse a cell that shares its merged block with another one, its first cell no less than those it covers.
+
+    Args:
+        row: A row of the table.
+        column: The cell's column.
+        own: All columns whose cells say something of their own: two of them in one block are two lessons or grades.
+        names: Columns that say whose the row is. Where they are merged over the same rows, all of these are one pupil's.
+
+    Raises:
+        CellError: What stands in it may belong to any cell of the block; the detail is the block's address.
+    """
+    block = row.block_at(column) if row.blocks else None
+    if block is None:
+        return
+    is_wide = sum(block.first_column <= one <= block.last_column for one in own) > 1
+    # a row below the first one is another pupil's, unless the name goes over it too
+    is_tall = block.last_row > block.first_row and not any(
+        whose is not None and whose.first_row <= block.first_row and whose.last_row >= block.last_row
+        for whose in map(row.block_at, names)
+    )
+    if is_wide or is_tall or column in row.merged:
+        raise CellError(WB_MERGED, block.address)
 
 
 def _is_section(table: Table, row: Row, column: int) -> bool:

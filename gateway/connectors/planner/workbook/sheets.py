@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.connectors.planner.workbook.faults import CellError
+from gateway.connectors.planner.workbook.faults import CellError, column_letters
 from gateway.domain.reasons import WB_UNREADABLE
 
 
@@ -33,6 +33,21 @@ FORMULA = Formula()
 BROKEN = Broken()
 
 
+class Merge(msgspec.Struct, frozen=True, order=True):
+    """A merged block: rows from 1 and columns from 0, both ends included."""
+
+    first_row: int
+    first_column: int
+    last_row: int
+    last_column: int
+
+    @property
+    def address(self) -> str:
+        """As the spreadsheet names it: `B2:B3`."""
+        left, right = column_letters(self.first_column), column_letters(self.last_column)
+        return f"{left}{self.first_row}:{right}{self.last_row}"
+
+
 class Row(msgspec.Struct, frozen=True):
     """One row.
 
@@ -41,15 +56,21 @@ class Row(msgspec.Struct, frozen=True):
         cells: From column A on; short rows are short.
         merged: Columns whose cell is covered by a merged one. Downwards it repeats the value of the cell above, so that a
             class named once stands in all its rows; sideways it is empty.
+        blocks: The merged blocks that lie over the row, those that begin in it too.
     """
 
     number: int
     cells: list[Cell]
     merged: frozenset[int] = frozenset()
+    blocks: tuple[Merge, ...] = ()
 
     def at(self, column: int) -> Cell:
         """The cell of a column, None beyond the row's end."""
         return self.cells[column] if column < len(self.cells) else None
+
+    def block_at(self, column: int) -> Merge | None:
+        """The merged block in which the cell of a column lies, its first cell included."""
+        return next((one for one in self.blocks if one.first_column <= column <= one.last_column), None)
 
 
 class Sheet(Protocol):
@@ -71,15 +92,6 @@ class Sheet(Protocol):
             CellError: The sheet can't be read further.
         """
         ...
-
-
-class Merge(msgspec.Struct, frozen=True, order=True):
-    """A merged block: rows from 1 and columns from 0, both ends included."""
-
-    first_row: int
-    first_column: int
-    last_row: int
-    last_column: int
 
 
 class Merges:
@@ -121,7 +133,9 @@ class Merges:
             if value is not None:
                 cells.extend([None] * (merge.first_column + 1 - len(cells)))
                 cells[merge.first_column] = value
-        return Row(number, cells, frozenset(merged) if merged else frozenset())
+        if not self._open:
+            return Row(number, cells)
+        return Row(number, cells, frozenset(merged), tuple(merge for merge, _ in self._open))
 
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 _NOT_A_WORD = re.compile(r"[^\w№]+")
 _CLASS = re.compile(r"(\d{1,2})\s*[-–—]?\s*[\"«“]?\s*([А-ЯЁ]{1,2})?\s*[\"»”]?\s*(?:КЛАСС\w*|КЛ\.?)?")
 _LATIN_CLASS = str.maketrans("ABCEHKMOPTXY", "АВСЕНКМОРТХУ")
+_NO_LESSON = re.compile(r"[-‐‑‒–—−]+|окно|нет(?: уроков| урока)?\.?")  # every dash a keyboard has
 LEVELS = range(1, 12)
 """Grades of a school."""
 
@@ -28,6 +29,11 @@ def head_key(text: str) -> str:
     lowered = plain(text).casefold().replace("ё", "е").replace("_", " ")
     words = _NOT_A_WORD.sub(" ", lowered.replace("№", " № ")).split()
     return " ".join(word.translate(_LOOK_ALIKES) if _CYRILLIC.search(word) else word for word in words)
+
+
+def is_no_lesson(text: str) -> bool:
+    """Whether a cell of a timetable says that there is no lesson: a dash, «окно», «нет»."""
+    return bool(_NO_LESSON.fullmatch(plain(text).casefold()))
 
 
 def name_key(text: str) -> str:
