@@ -151,7 +151,7 @@ def report(gateway: Gateway, result: Synced, *, as_json: bool) -> None:
         _print_if(problem_table(result.delivered.problems))
     if result.held is not None:
         due = f"{gateway.local(result.held.due_at):%d.%m.%Y %H:%M}"
-        OUT.print(f"Удержано {result.held.count}, решится заново в {due}")
+        OUT.print(f"Удержано {result.held.count}, решится заново {due}")
     if result.kept is not None:
         if result.kept.protocols is not None:
             OUT.print(kept_sentence(result.kept.protocols))

@@ -10,11 +10,12 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
-from gateway.cli.words import KIND_WORDS, dense_table
+from gateway.cli.words import KIND_WORDS, dense_table, problem_table
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind
-from gateway.flows.hand_list import load_hand_list, write_hand_list
+from gateway.flows.hand_list import read_hand_list, write_hand_list
 from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
+from gateway.flows.sync import Exit
 from gateway.queue.hand_over import WHY_RU, HandedOver
 from gateway.report.hand_list import to_text, to_tree
 
@@ -37,14 +38,19 @@ def hand_list_command(
     if context.invoked_subcommand is not None:
         return
     with opened(config) as gateway:
-        lines = load_hand_list(gateway)
+        found = read_hand_list(gateway)
+        lines = found.lines
         written = write_hand_list(lines, to) if to is not None else ()
         if as_json:
-            print_json({"count": len(lines), "lines": to_tree(lines)})
+            print_json({"count": len(lines), "lines": to_tree(lines), "problems": found.problems})
         elif written:
             OUT.print("\n  ".join([f"Записано строк: {len(lines)}", *map(str, written)]), highlight=False, markup=False)
         else:
             OUT.print(to_text(lines), highlight=False, markup=False, soft_wrap=True)
+        if found.problems:
+            if not as_json and (table := problem_table(found.problems)) is not None:
+                OUT.print(table)
+            raise typer.Exit(Exit.REMARKS)
 
 
 @hand_list_app.command("put")

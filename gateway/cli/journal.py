@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import dense_table
@@ -16,6 +17,7 @@ journal_app = typer.Typer(
     help="Записи, внесённые в сам шлюз: свой источник с объявленным старшинством и тем же планом.", no_args_is_help=True
 )
 FORMS: dict[str, AbsenceForm] = {"н": "absent", "у": "excused", "о": "late"}
+FORM_WORDS = {"absent": "пропуск (н)", "excused": "уважительный пропуск (у)", "late": "опоздание (о)"}
 
 
 @journal_app.command("add")
@@ -24,10 +26,15 @@ def add_command(
     group: Annotated[str, typer.Option("--group", help="Код группы, group:1.")],
     lesson: Annotated[str, typer.Option("--lesson", help="Начало урока, 2026-11-10T09:00+03:00.")],
     mark: Annotated[int | None, typer.Option("--mark", help="Отметка от 1 до 5.")] = None,
-    work: Annotated[str, typer.Option("--work", help="Вид работы, если назван.")] = "",
+    work: Annotated[
+        str, typer.Option("--work", help="Вид работы, если назван, словом правил школы: «Контрольная работа».")
+    ] = "",
     absence: Annotated[str | None, typer.Option("--absence", help="Пропуск: н, у (уважительный) или о.")] = None,
     on_behalf_of: Annotated[str, typer.Option("--for", help="Код того, за кого вносится, user:12.")] = "",
     answers: Annotated[str, typer.Option("--answers", help="Код того, кто отвечает; иначе учитель группы.")] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="Это вторая отметка за ту же работу на том же уроке, а не повтор.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,6 +49,7 @@ def add_command(
             form=_form(absence),
             on_behalf_of=on_behalf_of,
             answers=answers,
+            is_again=again,
         )
         number = add_entry(gateway, typed)
         if as_json:
@@ -62,7 +70,9 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
         for head in ("№", "ученик", "группа", "урок", "что", "внёс", "за кого", "отвечает", "отозвана"):
             table.add_column(head)
         for line in lines:
-            what = str(line.value) if line.value is not None else str(line.form)
+            what = str(line.value) if line.value is not None else FORM_WORDS[str(line.form)]
+            if line.work:
+                what += f", {escape(line.work)}"
             withdrawn = f"{line.withdrawn_at:%d.%m.%Y}" if line.withdrawn_at is not None else ""
             table.add_row(
                 str(line.id),

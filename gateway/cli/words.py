@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.domain.reasons import REASONS
@@ -214,7 +215,7 @@ def problem_table(problems: Sequence[Problem]) -> Table | None:
     for head in ("область", "где", "код", "что делать"):
         table.add_column(head)
     for problem in problems[:50]:
-        table.add_row(problem.scope, problem.where, problem.reason, problem.sentence)
+        table.add_row(problem.scope, escape(problem.where), problem.reason, escape(problem.sentence))
     if len(problems) > 50:
         table.add_row("…", "", "", f"ещё {len(problems) - 50}")
     return table

@@ -22,10 +22,19 @@ from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind, scope_key, sourced
 from gateway.domain.records import Absence, Entry, Group, Lesson, Mark, Person, Record, Scale
 from gateway.flows.gateway import Gateway
+from gateway.flows.journal_checks import (
+    load_standing,
+    lock_place,
+    refuse_second_absence,
+    refuse_second_mark,
+    refuse_unknown_work,
+    work_key,
+)
 from gateway.flows.tables import journal_entry
 from gateway.mapping.links import load_links
 from gateway.mapping.record_links import load_pairs
 from gateway.mapping.sources import JOURNAL
+from gateway.mapping.versions import load_counting_rules
 from gateway.reconcile.snapshot import load_records
 from gateway.store.transaction import Store
 
@@ -33,6 +42,7 @@ ENTRIES = "entries"
 """Second part of the scopes of entries."""
 FIVE = 5.0
 LOWEST, HIGHEST = 1, 5
+WORK_LENGTH = 200
 AbsenceForm = Literal["absent", "excused", "late"]
 
 
@@ -45,6 +55,7 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
         value: Five-point mark; None where it is an absence, whose `form` is given then.
         on_behalf_of: Ref of the person at whose word; empty = the typist's own.
         answers: Ref of the person who answers for it; empty = the group's teacher.
+        is_again: A second mark of the same work on the same lesson is meant.
     """
 
     pupil: str
@@ -55,6 +66,7 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     form: AbsenceForm | None = None
     on_behalf_of: str = ""
     answers: str = ""
+    is_again: bool = False
 
 
 class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +134,8 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
         Its number.
 
     Raises:
-        ConfigurationError: No such pupil, group, lesson or value; nothing is stored.
+        ConfigurationError: No such pupil, group, lesson, work or value, or it stands already or contradicts what does;
+            nothing is stored.
     """
     if (typed.value is None) is (typed.form is None):
         raise ConfigurationError("Нужна либо отметка, либо пропуск")
@@ -132,14 +145,16 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
         raise ConfigurationError("У начала урока нужен часовой пояс, например 2026-11-10T09:00+03:00")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
+        lock_place(conn, place_id)
         people = {one.ref: one for one in load_records(conn, place_id, Person)}
         if typed.pupil not in people or people[typed.pupil].role != "pupil":
-            raise ConfigurationError("Ученика с таким кодом нет: gateway links waiting, коды вида user:3")
+            raise ConfigurationError("Ученика с таким кодом нет: gateway links list --waiting, коды вида user:3")
         for ref in filter(None, (typed.on_behalf_of, typed.answers)):
             if ref not in people:
                 raise ConfigurationError("Человека, за которого вносится запись, среди людей школы нет")
         lesson = _find_lesson(conn, place_id, typed)
         kind = Kind.MARK if typed.value is not None else Kind.ABSENCE
+        _refuse_standing(gateway, conn, place_id, typed, lesson)
         number = conn.execute(
             insert(journal_entry)
             .values(
@@ -150,7 +165,7 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
                 lesson=lesson.ref,
                 lesson_at=lesson.starts_at,
                 value=typed.value,
-                work=typed.work[:200],
+                work=typed.work[:WORK_LENGTH],
                 form=typed.form,
                 typed_by=gateway.actor.name,
                 on_behalf_of=typed.on_behalf_of,
@@ -227,6 +242,38 @@ def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson:
     return min(lessons, key=lambda one: (one.group != typed.group, one.ref))
 
 
+def _refuse_standing(gateway: Gateway, conn: Connection, place_id: int, typed: Typed, lesson: Lesson) -> None:
+    kind = Kind.ABSENCE if typed.value is None else Kind.MARK
+    where = {"pupil": typed.pupil, "group": typed.group, "lesson": lesson.ref}
+    standing = load_standing(conn, place_id, kind, **where, lesson_at=lesson.starts_at)
+    if typed.value is None:
+        refuse_second_absence(standing, typed.form)
+        return
+    rules = load_counting_rules(conn, place_id, gateway.rules)
+    mark = _to_mark(**where, lesson_at=lesson.starts_at, value=typed.value, work=typed.work[:WORK_LENGTH])
+    refuse_unknown_work(rules, mark)
+    if not typed.is_again:
+        key = work_key(rules, mark)
+        same = [row for row in standing if work_key(rules, msgspec.structs.replace(mark, item_name=row.work)) == key]
+        refuse_second_mark(same, typed.value)
+
+
+def _to_mark(pupil: str, group: str, lesson: str, lesson_at: datetime, value: int, work: str) -> Mark:
+    return Mark(
+        ref="",
+        pupil=pupil,
+        programme=sourced(JOURNAL, ENTRIES),
+        group=group,
+        item=lesson,
+        item_name=work,
+        item_form="manual",
+        module="page",
+        scale=Scale("points", 0, FIVE),
+        raw_points=float(value),
+        lesson_at=lesson_at,
+    )
+
+
 def _entry(row: Row[Any]) -> Entry:
     return Entry(typed_by=row.typed_by, on_behalf_of=row.on_behalf_of, answers=row.answers, way=JOURNAL)
 
@@ -244,21 +291,8 @@ def _to_record(row: Row[Any]) -> Record:
             group=row.group_ref,
             form=row.form,
         )
-    return Mark(
-        ref=sourced(JOURNAL, f"mark:{row.id}"),
-        origins=origins,
-        entry=entry,
-        pupil=row.pupil,
-        programme=sourced(JOURNAL, ENTRIES),
-        group=row.group_ref,
-        item=_item(row),
-        item_name=row.work,
-        item_form="manual",
-        module="page",
-        scale=Scale("points", 0, FIVE),
-        raw_points=float(row.value),
-        lesson_at=row.lesson_at,
-    )
+    mark = _to_mark(row.pupil, row.group_ref, _item(row), row.lesson_at, row.value, row.work)
+    return msgspec.structs.replace(mark, ref=sourced(JOURNAL, f"mark:{row.id}"), origins=origins, entry=entry)
 
 
 def _item(row: Row[Any]) -> str:

@@ -74,7 +74,11 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_hand_list(
-    operations: Iterable[Handed], directory: CityDirectory, lessons: Mapping[int, CityLesson]
+    operations: Iterable[Handed],
+    directory: CityDirectory,
+    lessons: Mapping[int, CityLesson],
+    *,
+    pages: Mapping[int, str] | None = None,
 ) -> list[HandLine]:
     """Put operations into words, in the order a person types them: teacher, page, day, lesson, pupil.
 
@@ -82,8 +86,9 @@ def build_hand_list(
         operations: What waits for a person.
         directory: Names of pupils, groups, teachers and forms.
         lessons: City lesson id → lesson, of the groups concerned.
+        pages: City group id → name of its page, of groups that the directory does not have any more.
     """
-    names = _Names(directory, lessons)
+    names = _Names(directory, lessons, pages or {})
     lines = [names.line(one) for one in operations]
     return sorted(
         lines, key=lambda one: (one.teacher, one.page, one.on or date.min, one.lesson, one.pupil, one.operation)
@@ -93,12 +98,12 @@ def build_hand_list(
 class _Names:
     """The city's names by its ids."""
 
-    def __init__(self, directory: CityDirectory, lessons: Mapping[int, CityLesson]) -> None:
+    def __init__(self, directory: CityDirectory, lessons: Mapping[int, CityLesson], pages: Mapping[int, str]) -> None:
         self._pupils = {
             one.id: " ".join(part for part in (one.last_name, one.first_name, one.middle_name) if part)
             for one in directory.pupils
         }
-        self._groups = {one.id: one.name for one in directory.groups}
+        self._groups = {**pages, **{one.id: one.name for one in directory.groups}}
         self._members = {one.id: set(one.pupil_ids) for one in directory.groups}
         self._teachers = {
             one.id: " ".join(part for part in (one.last_name, one.first_name, one.middle_name) if part)

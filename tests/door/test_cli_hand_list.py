@@ -57,7 +57,7 @@ def test_the_folder_is_checked_and_the_list_is_shown_written_and_told_as_json(sc
     lines = {line["subject"]: line for line in json.loads(school("check", "--json"))["lines"]}
     assert lines["city.folder"]["state"] == "ok"
 
-    assert json.loads(school("hand-list", "--json")) == {"count": 0, "lines": []}
+    assert json.loads(school("hand-list", "--json")) == {"count": 0, "lines": [], "problems": []}
     assert "нечего" in school("hand-list")
     school("hand-list", "--to", str(tmp_path / "list"))
 
