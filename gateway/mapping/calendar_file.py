@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import python_calamine
@@ -72,16 +72,58 @@ def read_calendar(path: Path) -> CalendarRead:
 
 
 def _from_toml(path: Path) -> tuple[SchoolYear | None, list[YearFault]]:
-    tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    tree = _renamed(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    faults = _unknown(tree, SchoolYear, "")
+    for field in msgspec.structs.fields(SchoolYear):
+        row_type, rows = _row_type(field.type), tree.get(field.name)
+        if row_type is None or not isinstance(rows, list):
+            continue
+        kept = []
+        for number, row in enumerate(rows):
+            where = f"{field.name}[{number}]"
+            faults += _unknown(row, row_type, f"{where}.")
+            try:
+                msgspec.convert(row, row_type, strict=True)
+            except msgspec.ValidationError as exc:  # one row's fault hides no other's
+                faults.append(_unfit(exc, f"$.{where}", path))
+            else:
+                kept.append(row)
+        tree[field.name] = kept
     try:
-        return msgspec.convert(_renamed(tree), SchoolYear, strict=True), []
+        year = msgspec.convert(tree, SchoolYear, strict=True)
     except msgspec.ValidationError as exc:
-        where = str(exc).rpartition(" - at ")[2].strip("`") or path.name
-        return None, [YearFault(where=where, what="Значение не подходит.", todo="Сверьте с шаблоном.")]
+        return None, [*faults, _unfit(exc, "$", path)]
+    if faults:  # remarks of a year that lacks rows would be false
+        return None, [*faults, *(fault for fault in check_year(year) if not fault.is_remark)]
+    return year, []
+
+
+def _row_type(of: Any) -> type[msgspec.Struct] | None:
+    """The struct of which a field is a tuple."""
+    first = next(iter(get_args(of)), None)
+    return first if isinstance(first, type) and issubclass(first, msgspec.Struct) else None
+
+
+def _unknown(tree: Any, of: type[msgspec.Struct], where: str) -> list[YearFault]:
+    known = [field.name for field in msgspec.structs.fields(of)]
+    names = ", ".join(name.removesuffix("_on") if name in ("from_on", "to_on") else name for name in known)
+    return [
+        YearFault(where=f"{where}{name}", what="Такого имени в календаре нет.", todo=f"Есть: {names}.")
+        for name in (tree if isinstance(tree, dict) else ())
+        if name not in known
+    ]
+
+
+def _unfit(exc: msgspec.ValidationError, where: str, path: Path) -> YearFault:
+    at = str(exc).rpartition(" - at ")[2].strip("`")
+    at = at if at.startswith("$") else "$"
+    found = at.replace("$", where, 1)
+    what = "Значение не подходит."
+    return YearFault(where=path.name if found == "$" else found, what=what, todo="Сверьте с шаблоном.")
 
 
 def _renamed(tree: Any) -> Any:
-    """`from` and `to` of the file are `from_on` and `to_on` here; unknown names are refused by their presence."""
+    """`from` and `to` of the file are `from_on` and `to_on` here."""
     if isinstance(tree, list):
         return [_renamed(one) for one in tree]
     if not isinstance(tree, dict):

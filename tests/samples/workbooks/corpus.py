@@ -209,6 +209,15 @@ def rosters() -> Iterator[Table]:
         plant=[("WB_FORMULA", 1, "last"), ("WB_FORMULA", 2, "class"), ("WB_FORMULA", 3, "middle")],
         formats=("xlsx", "ods"),
     )
+    for name, title in (("phrase", "Список класса 7А"), ("bare", "7-А")):
+        yield Table(
+            f"list-under-a-{name}-class",
+            "Ученики",
+            [one for one in plain if one[0] != "class"],
+            [pupil(0), pupil(1)],
+            2,
+            above=[[title]],
+        )
     yield Table(
         "merged-class",
         "Ученики",
@@ -677,6 +686,7 @@ def plans() -> Iterator[Table]:
         merges=[(3, 3, 3, 4)],
         plant=[("WB_EMPTY_CELL", 2, "hours")],
     )
+    yield Table("ktp-of-a-sheet", "КТП 7 Алгебра", heads, rows, 6, formats=("xlsx", "ods"))
     yield Table(
         "ktp-sum",
         "Лист1",

@@ -136,6 +136,40 @@ def test_a_file_that_is_none_is_one_fault(tmp_path: Path, content: bytes) -> Non
         assert read_calendar(tmp_path / name).faults
 
 
+def test_a_toml_file_is_told_all_its_faults_at_once_and_unknown_names_refuse_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(
+        """
+year = "2026/27"
+from = 2026-09-01
+to = 2027-05-26
+colour = "red"
+[[bogus]]
+on = 2026-12-05
+[[holidays]]
+name = "осенние"
+from = "завтра"
+to = 2026-11-02
+[[holidays]]
+name = "зимние"
+from = 2026-12-31
+to = 2027-01-10
+grade = [1]
+[[moved]]
+on = 2026-12-05
+weekday = 9
+""",
+        encoding="utf-8",
+    )
+
+    read = read_calendar(path)
+
+    assert read.year is None
+    assert {fault.where for fault in read.faults} == {
+        *("colour", "bogus", "$.holidays[0].from_on", "holidays[1].grade", "weekdays")
+    }
+
+
 def test_the_newest_edition_counts_and_the_same_one_is_not_stored_twice(store: Store) -> None:
     with store.write() as conn:
         now = store.now(conn)

@@ -31,6 +31,9 @@ _LABELS = r"класс|предмет|учебный предмет|группа
 _TITLE = re.compile(rf"^({_LABELS})\s*[:\-–—]\s*(.*)$", re.IGNORECASE)
 _TITLE_ALONE = re.compile(rf"^({_LABELS})\s*:?$", re.IGNORECASE)
 _CLASS_INSIDE = re.compile(r"(?<![\w.])(\d{1,2}\s?[-–]?\s?[«\"]?[а-яa-z]?[»\"]?)[\s-]*класс", re.IGNORECASE)
+_CLASS_AFTER = re.compile(r"\bкласса?\s+(\d{1,2}\s?[-–]?\s?[«\"]?[а-яёa-z]?[»\"]?)(?!\w)", re.IGNORECASE)
+_KINDS = ("ктп", "журнал")
+"""Words that may stand before class and subject in a sheet's name."""
 _TITLE_KEYS = {
     "класс": "class",
     "предмет": "subject",
@@ -369,7 +372,12 @@ def find_title(sheet: str, above: Sequence[Row]) -> Title:
                 found.setdefault(_TITLE_KEYS[match[1].casefold()], texts[number + 1].strip())
             elif match := _CLASS_INSIDE.search(line):
                 found.setdefault("class", match[1])
+            elif (match := _CLASS_AFTER.search(line)) and find_class(match[1]) is not None:
+                found.setdefault("class", match[1])
+            elif len(texts) == 1 and (alone := find_class(line)) is not None and not alone[1].isdecimal():
+                found.setdefault("class", alone[1])
     words = plain(sheet.replace("_", " ")).split(" ")
+    words = words[1:] if words[0].casefold() in _KINDS else words
     for count in (1, 2):
         for first, last in ((0, count), (len(words) - count, len(words))):
             if 0 <= first < last <= len(words) and (of_sheet := find_class(" ".join(words[first:last]))):
