@@ -8,15 +8,15 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway.access.policy import Action
-from gateway.api.bodies import AfterNumber, IdempotencyKey, LetOut, LetOutChosen, Limit, Number
+from gateway.api.bodies import LARGEST, AfterNumber, IdempotencyKey, LetOut, LetOutChosen, Limit, Number
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
 from gateway.bootstrap import build_lane_limits
 from gateway.flows import approval
 from gateway.reconcile.guard import GuardRow
-from gateway.reconcile.plan import SealedPlan, find_plan_id
-from gateway.report.decisions import load_decisions
+from gateway.reconcile.plan import SealedPlan
+from gateway.report.decisions import SEQ_BITS, load_decisions, load_open_decisions
 from gateway.report.guards import PlanImpact, judge_plan, load_plan_impact
 from gateway.report.overview import get_seen_plan, load_seen_plans
 from gateway.report.plan_view import PlanLine
@@ -26,6 +26,9 @@ routes = APIRouter(tags=["планы"])
 Category = Annotated[
     Literal["create", "update", "delete", "held", "waiting", "rejected", "adopted", "out_of_scope"] | None,
     Query(description="Только эти решения."),
+]
+AfterLine = Annotated[
+    int, Query(ge=0, lt=(LARGEST + 1) << SEQ_BITS, description="Поле next прошлой страницы; 0 = с начала.")
 ]
 
 
@@ -83,14 +86,11 @@ def list_items(
 
 @routes.get("/decisions", response_model=page_of(PlanLine))
 def list_open_decisions(
-    asked: Annotated[Asked, Depends(Ask(Action.DECISIONS_READ))], after: AfterNumber = 0, limit: Limit = 100
+    asked: Annotated[Asked, Depends(Ask(Action.DECISIONS_READ))], after: AfterLine = 0, limit: Limit = 100
 ) -> Response:
-    """Что в последнем плане не отправляется, почему и чей ход."""
+    """Что не отправляется, почему и чей ход: по каждой группе из последнего плана, который её решал."""
     with asked.gateway.store.write() as conn:
-        plan_id = find_plan_id(conn, asked.place_id)
-        if plan_id is None:
-            return send_page([], None)
-        page = load_decisions(conn, asked.scope, asked.place_id, plan_id, after=after, limit=limit, is_open_only=True)
+        page = load_open_decisions(conn, asked.scope, asked.place_id, after=after, limit=limit)
         asked.note_looks(conn, page.pupils, "decision")
     return send_page(page.lines, page.next_seq)
 

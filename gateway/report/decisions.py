@@ -6,26 +6,28 @@ states and pseudonyms: neither the pupil nor the value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, FromClause, Row, and_, exists, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, exists, or_, select
 
-from gateway.access.looks import subject_ref
 from gateway.access.scope import Scope
-from gateway.audit.subjects import pseudonyms_of
 from gateway.domain.errors import NotVisibleError
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import REASONS
 from gateway.mapping.links import load_links
 from gateway.queue.tables import operation
 from gateway.reconcile.tables import decision, record
+from gateway.report.nameless import Nameless
 from gateway.report.plan_view import PlanLine, build_plan_lines
+from gateway.report.standing import load_standing, stands
 from gateway.report.visible import Seen, body_field
 
 OPEN_CATEGORIES = ("held", "waiting", "rejected")
 """What is not sent and is somebody's move."""
+SEQ_BITS = 24
+"""Of a cursor over several plans the lower bits are the line's number; with the plan's it stays exact in a browser."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,36 +68,64 @@ def load_decisions(
     after: int,
     limit: int,
     category: str | None = None,
-    is_open_only: bool = False,
 ) -> Page:
     """Load lines of a plan that a scope sees, by number.
 
     Args:
         conn: A write transaction where the scope is shown pseudonyms: they are made at the first question.
         after: Number of the last line of the page before; 0 = from the first.
-        is_open_only: Only what is not sent and is somebody's move.
     """
-    query = (
+    where = [decision.c.plan_id == plan_id, decision.c.seq > after]
+    if category is not None:
+        where.append(decision.c.category == category)
+    return _load_page(conn, scope, place_id, where, limit, lambda last: last.seq)
+
+
+def load_open_decisions(conn: Connection, scope: Scope, place_id: int, *, after: int, limit: int) -> Page:
+    """Load what is not sent and is somebody's move, of each scope by the newest plan that decided it (`stands`).
+
+    Args:
+        conn: As for `load_decisions`.
+        after: `next_seq` of the page before; 0 = from the first.
+    """
+    plan_id, seq = divmod(after, 1 << SEQ_BITS)
+    where = [
+        stands(load_standing(conn, place_id)),
+        decision.c.category.in_(OPEN_CATEGORIES),
+        # what was put on its way in spite of that is not waiting any more
+        decision.c.outcome.is_distinct_from("queued"),
+        or_(decision.c.plan_id > plan_id, and_(decision.c.plan_id == plan_id, decision.c.seq > seq)),
+    ]
+    return _load_page(conn, scope, place_id, where, limit, lambda last: (last.plan_id << SEQ_BITS) + last.seq)
+
+
+def _load_page(
+    conn: Connection,
+    scope: Scope,
+    place_id: int,
+    where: Sequence[ColumnElement[bool]],
+    limit: int,
+    number_of: Callable[[Row[Any]], int],
+) -> Page:
+    rows = conn.execute(
         select(decision, record.c.body, body_field(record.c.body, "pupil").label("pupil_ref"))
         .select_from(_with_record(decision, place_id))
-        .where(decision.c.plan_id == plan_id, decision.c.seq > after, Seen(conn, scope, place_id).covers(record))
-    )
-    if category is not None:
-        query = query.where(decision.c.category == category)
-    if is_open_only:
-        query = query.where(decision.c.category.in_(OPEN_CATEGORIES))
-    rows = conn.execute(query.order_by(decision.c.seq).limit(limit + 1)).all()
+        .where(*where, Seen(conn, scope, place_id).covers(record))
+        .order_by(decision.c.plan_id, decision.c.seq)
+        .limit(limit + 1)
+    ).all()
     shown = rows[:limit]
     links = load_links(conn, place_id, Kind.PERSON)
     by_city = {city_id: ref for ref, city_id in links.items()}
     pupils = [row.pupil_ref or _pupil_of(row, by_city) for row in shown]
     lines = build_plan_lines(conn, place_id, shown)
     if not scope.is_named:
-        lines = _without_names(conn, scope, lines, pupils, links)
+        nameless = Nameless(conn, scope, {ref for ref in pupils if ref is not None}, links)
+        lines = [_without_names(nameless, line, ref) for line, ref in zip(lines, pupils, strict=True)]
     return Page(
         lines=lines,
         pupils=frozenset(ref for ref in pupils if ref is not None),
-        next_seq=shown[-1].seq if len(rows) > limit else None,
+        next_seq=number_of(shown[-1]) if len(rows) > limit else None,
     )
 
 
@@ -113,11 +143,11 @@ def load_seen_operations(
     if after:
         query = query.where(operation.c.id < after)
     rows = conn.execute(query.order_by(operation.c.id.desc()).limit(limit)).all()
-    names: Mapping[str, str] = {}
-    if not scope.is_named:
-        links = load_links(conn, place_id, Kind.PERSON)
-        names = _pseudonyms(conn, scope, {row.pupil_ref for row in rows} - {None}, links)
-    return [_to_operation(row, row.pupil_ref if scope.is_named else names.get(row.pupil_ref)) for row in rows]
+    if scope.is_named:
+        return [_to_operation(row, row.pupil_ref) for row in rows]
+    links = load_links(conn, place_id, Kind.PERSON)
+    nameless = Nameless(conn, scope, {row.pupil_ref for row in rows} - {None}, links)
+    return [_to_operation(row, nameless.name(row.pupil_ref) or None) for row in rows]
 
 
 def require_operation(conn: Connection, scope: Scope, place_id: int, operation_id: int) -> None:
@@ -152,20 +182,9 @@ def _pupil_of(row: Row[Any], by_city: Mapping[int, str]) -> str | None:
     return None if city_id is None else by_city.get(city_id, f"city-pupil:{city_id}")
 
 
-def _without_names(
-    conn: Connection, scope: Scope, lines: list[PlanLine], pupils: list[str | None], links: Mapping[str, int]
-) -> list[PlanLine]:
-    names = _pseudonyms(conn, scope, {ref for ref in pupils if ref is not None}, links)
-    return [
-        msgspec.structs.replace(line, pupil=names.get(ref or "", ""), words="", class_name="")
-        for line, ref in zip(lines, pupils, strict=True)
-    ]
-
-
-def _pseudonyms(conn: Connection, scope: Scope, refs: set[str], links: Mapping[str, int]) -> dict[str, str]:
-    wanted = {ref: subject_ref(ref, links) for ref in refs}
-    known = pseudonyms_of(conn, scope.principal.place, sorted(set(wanted.values())))
-    return {ref: known[subject] for ref, subject in wanted.items()}
+def _without_names(nameless: Nameless, line: PlanLine, pupil: str | None) -> PlanLine:
+    ref = nameless.ref(line.kind, line.ref, pupil) if line.ref else ""
+    return msgspec.structs.replace(line, pupil=nameless.name(pupil), ref=ref, words="", class_name="")
 
 
 def _to_operation(row: Row[Any], pupil: str | None) -> OperationView:

@@ -57,11 +57,13 @@ class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
     """One decision in words.
 
     Attributes:
+        plan_id: The plan that it is a line of; `seq` is its number there.
         words: What would be done, e.g. «поставить 5 (Проект, вес 2)».
         note: Why it is not sent, and whose move it is; empty where it is sent.
         due_on: Day on which what is held is decided afresh; None where nothing waits.
     """
 
+    plan_id: int
     seq: int
     class_name: str
     pupil: str
@@ -166,6 +168,7 @@ class Words:
         reason = REASONS.get(row.reason)
         is_sent = row.category in ("create", "update", "delete", "adopted", "unchanged")
         return PlanLine(
+            plan_id=row.plan_id,
             seq=row.seq,
             class_name=cell.class_name,
             pupil=cell.pupil,

@@ -8,14 +8,13 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, or_, select
 
-from gateway.access.looks import subject_ref
 from gateway.access.scope import Scope
-from gateway.audit.subjects import pseudonyms_of
 from gateway.domain.errors import NotVisibleError
 from gateway.domain.identifiers import Kind
 from gateway.mapping.links import load_links
 from gateway.reconcile.tables import discrepancy, record
 from gateway.report.discrepancies import WITH_RECORD, Group, Line, Sieve, Step, load_groups, load_lines, load_steps
+from gateway.report.nameless import Nameless
 from gateway.report.visible import Seen, body_field
 from gateway.store.among import among
 
@@ -106,13 +105,12 @@ def _load_pupils(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
 def _without_names(
     conn: Connection, scope: Scope, place_id: int, lines: list[Line], pupils: dict[int, str]
 ) -> list[Line]:
-    links = load_links(conn, place_id, Kind.PERSON)
-    subjects = {ref: subject_ref(ref, links) for ref in pupils.values()}
-    known = pseudonyms_of(conn, scope.principal.place, sorted(set(subjects.values())))
+    nameless = Nameless(conn, scope, set(pupils.values()), load_links(conn, place_id, Kind.PERSON))
     return [
         msgspec.structs.replace(
             line,
-            pupil=known[subjects[pupils[line.id]]] if line.id in pupils else "",
+            pupil=nameless.name(pupils.get(line.id)),
+            ref=nameless.ref(line.kind, line.ref, pupils.get(line.id)),
             class_name="",
             ours={},
             base={},

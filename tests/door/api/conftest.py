@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -183,7 +184,7 @@ def store_plan(conn: Connection, place_id: int, records: dict[Kind, list[Record]
         )  # fmt: skip
     conn.execute(
         insert(plan).values(
-            id=number, place_id=place_id, run_id=number, state="waiting_approval", hash=HASHES[number], created_at=NOW,
+            id=number, place_id=place_id, run_id=number, state="waiting_approval", hash=HASHES.get(number, f"{number:064d}"), created_at=NOW,
             expires_at=NOW + timedelta(hours=18), rule_version="r", epoch=1, counters={"read": 8}, by_reason={},
             guards=[], is_dry_run=False, needs_approval=True, open_gates=["none"],
         )
@@ -450,6 +451,20 @@ def shared_school(school_file: Path, tmp_path_factory: pytest.TempPathFactory) -
     with open_school(tmp_path_factory.mktemp("school"), school_file) as school:
         admit_everybody(school)
         yield school
+
+
+@pytest.fixture(scope="session")
+def storing() -> SimpleNamespace:
+    """How the schools are stored, for tests that add to them."""
+    return SimpleNamespace(
+        school=store_school,
+        plan=store_plan,
+        discrepancies=store_discrepancies,
+        schools=store_schools,
+        all=admit_everybody,
+        settings=make_settings,
+        served=open_served,
+    )
 
 
 @pytest.fixture

@@ -257,6 +257,8 @@ def test_a_route_gives_each_role_its_own_and_nobody_elses(
         assert shown(answer.text, school.surnames) <= NAMED[role], role
         assert not any(name in answer.text for name in school.strangers.values()), role
         assert "ТАЙНА" not in answer.text
+        # a record's ref names the portal's user as well
+        assert NAMED[role] or not re.search(r"user:\d", answer.text), role
         if row["object"]:
             strange = send(caller, school, row, foreign, role)
             missing = send(caller, school, row, unknown, role)
