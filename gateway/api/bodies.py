@@ -119,6 +119,8 @@ class GivenRelation(Dated):
 
 class Pair(Body):
     city_id: Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
+    despite_evidence: bool = False
+    reason: Text = ""
 
 
 class RefusedPair(Reason):

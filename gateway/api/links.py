@@ -49,7 +49,15 @@ def confirm(pupil: Ref, body: Pair, request: Request, key: IdempotencyKey, asked
 
     def work() -> Response:
         _require(asked, pupil)
-        return send(Confirmed(confirmed=confirm_link(asked.gateway, pupil, body.city_id)).model_dump())
+        made = confirm_link(
+            asked.gateway,
+            pupil,
+            body.city_id,
+            despite_evidence=body.despite_evidence,
+            reason=body.reason,
+            principal=asked.principal,
+        )
+        return send(Confirmed(confirmed=made).model_dump())
 
     return do_once(asked, request, key, body, work)
 

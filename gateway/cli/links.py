@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
 from gateway.cli.targets import ForceOption, new_file
-from gateway.cli.words import KIND_WORDS, dense_table
+from gateway.cli.words import dense_table
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, import_roster, reject_link
 from gateway.flows.merge import merge_profile
@@ -18,6 +18,7 @@ from gateway.flows.relink import propose_relink
 from gateway.flows.sync import Exit
 from gateway.flows.unlink import drop_link
 from gateway.mapping.likeness import tell
+from gateway.mapping.link_doubts import load_doubts
 from gateway.mapping.links import load_candidates, load_links, load_waiting
 from gateway.mapping.roster import REFUSAL_SENTENCES, Refusal
 from gateway.mapping.roster_file import read_roster, write_template
@@ -73,15 +74,28 @@ def confirm_command(
     local_ref: Annotated[str, typer.Argument(help="Код портала, user:3")],
     city_id: Annotated[int, typer.Argument(help="Номер ученика в городском журнале")],
     config: ConfigOption = None,
+    despite_evidence: Annotated[
+        bool,
+        typer.Option(
+            "--despite-evidence", help="Имя, дата рождения или класс другие, но ребёнок тот же; ждёт второго."
+        ),
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Почему это тот же ребёнок вопреки данным.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Подтвердить одну связь; существующая другая не перезаписывается."""
-    with opened(config) as gateway:
-        made = confirm_link(gateway, local_ref, city_id)
+    with opened(config, is_quiet=as_json) as gateway:
+        made = confirm_link(gateway, local_ref, city_id, despite_evidence=despite_evidence, reason=reason)
         if as_json:
             print_json({"confirmed": bool(made)})
             return
         OUT.print("Связано" if made else "Эта связь уже есть")
+        with gateway.store.read() as conn:
+            doubts = [
+                one for one in load_doubts(conn, gateway.place_id(conn), Kind.PERSON) if one.local_ref == local_ref
+            ]
+        if doubts:
+            OUT.print("Вопреки данным: записи ученика подождут, пока то же не подтвердит другой человек")
 
 
 @links_app.command("reject")
@@ -209,19 +223,13 @@ def drop_command(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Убрать неверную связь и назвать записи, которые из-за неё стоят в журнале у другого ученика."""
+    """Убрать неверную связь, по которой ещё ничего не ушло; ушло — gateway links split."""
     with opened(config, is_quiet=as_json) as gateway:
         dropped = drop_link(gateway, local_ref, reason=reason)
         if as_json:
             print_json(dropped)
             return
         OUT.print(f"Связь убрана, не отправлено и не будет {dropped.dropped}.")
-        if dropped.left:
-            OUT.print(
-                f"У ученика {dropped.city_id} в журнале осталось чужих записей {len(dropped.left)}, удалите их там:"
-            )
-            for one in dropped.left:
-                OUT.print(f"  {KIND_WORDS.get(one.kind, one.kind)} № {one.city_id}")
         OUT.print("Дальше: gateway links confirm КОД НОМЕР")
 
 

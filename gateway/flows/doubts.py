@@ -17,8 +17,8 @@ from gateway.domain.reasons import LINK_DOUBTED, REASONS
 from gateway.domain.records import Person
 from gateway.flows.discrepancies import due_at
 from gateway.flows.gateway import Gateway
-from gateway.mapping.doubts import baseline, find_doubts
-from gateway.mapping.link_doubts import StoredDoubt, keep_evidence, load_standing, save_doubts
+from gateway.mapping.doubts import Doubt, baseline, find_doubts
+from gateway.mapping.link_doubts import StoredDoubt, keep_evidence, load_doubts, load_standing, save_doubts
 from gateway.reconcile.discrepancies import pattern_of
 from gateway.reconcile.follow import store_steps
 from gateway.reconcile.tables import discrepancy
@@ -58,7 +58,23 @@ def doubt_links(
             keep_evidence(conn, place_id, Kind.PERSON, link.local_ref, {**link.evidence, **kept})
         else:
             links.append(link)
-    doubts = save_doubts(conn, place_id, Kind.PERSON, find_doubts(links, known, pupils), now)
+    return _hold(gateway, conn, place_id, find_doubts(links, known, pupils), now)
+
+
+def doubt_at_once(gateway: Gateway, conn: Connection, place_id: int, doubts: Sequence[Doubt], *, now: datetime) -> None:
+    """Add doubts to those that stand, in the caller's write transaction: a pupil is held before any run looks at him."""
+    standing = load_doubts(conn, place_id, Kind.PERSON)
+    new = {(one.local_ref, one.code) for one in doubts}
+    kept = [
+        Doubt(local_ref=one.local_ref, city_id=one.city_id, code=one.code, fingerprint=one.fingerprint)
+        for one in standing
+        if (one.local_ref, one.code) not in new
+    ]
+    _hold(gateway, conn, place_id, [*kept, *doubts], now)
+
+
+def _hold(gateway: Gateway, conn: Connection, place_id: int, found: Sequence[Doubt], now: datetime) -> dict[str, str]:
+    doubts = save_doubts(conn, place_id, Kind.PERSON, found, now)
     ripe: dict[str, list[StoredDoubt]] = {}
     for one in doubts:
         if one.is_ripe(now):
@@ -167,4 +183,4 @@ def _end(conn: Connection, place_id: int, refs: Sequence[str], step: str, now: d
     store_steps(conn, place_id, [(Kind.PERSON.value, ref, step, None) for ref in sorted(ended)], now)
 
 
-__all__ = ["doubt_links", "settle_doubt"]
+__all__ = ["doubt_at_once", "doubt_links", "settle_doubt"]

@@ -7,20 +7,23 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.access.scope import Principal
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.audit.subjects import pseudonym_of
 from gateway.domain.city import CityPupil
 from gateway.domain.clock import moscow_day
-from gateway.domain.errors import PlanRefusedError
+from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import PORTAL, Kind, source_of
+from gateway.domain.reasons import LINK_DOUBTED
 from gateway.domain.records import Person
 from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.correlate import correlate
-from gateway.flows.doubts import settle_doubt
+from gateway.flows.despite import against, find_standing, judge_pair, refuse_join, refuse_while_moving
+from gateway.flows.doubts import doubt_at_once, settle_doubt
 from gateway.flows.gateway import Gateway
 from gateway.mapping.doubts import look, settled_field
-from gateway.mapping.likeness import compare, fingerprint
+from gateway.mapping.likeness import compare, contradictions, fingerprint, tell
 from gateway.mapping.link_doubts import drop_doubts, drop_rejection, keep_evidence, load_doubts, save_rejection
 from gateway.mapping.links import confirm, drop_candidate, load_links
 from gateway.mapping.record_links import load_pairs
@@ -81,23 +84,58 @@ def import_roster(gateway: Gateway, read: RosterRead, *, is_dry_run: bool) -> Li
     return _to_result(plan, is_dry_run=is_dry_run)
 
 
-def confirm_link(gateway: Gateway, local_ref: str, city_id: int) -> bool:
+def confirm_link(
+    gateway: Gateway,
+    local_ref: str,
+    city_id: int,
+    *,
+    despite_evidence: bool = False,
+    reason: str = "",
+    principal: Principal | None = None,
+) -> bool:
     """Confirm one link by hand, with what both sides say of themselves at that moment kept beside it.
 
     Where the link stands already and something speaks against it, this is the word that it is right all the same: the
     doubt is settled, and only new evidence opens another.
+
+    Args:
+        gateway: The composed gateway.
+        local_ref: The portal's code, `user:3`.
+        city_id: The profile's number in the city.
+        despite_evidence: Confirm a pair of which the two sides say otherwise; the pupil's records wait then until another
+            person has said the same.
+        reason: Why, as typed; needed for that.
+        principal: The account that confirms, where it is one.
 
     Returns:
         False where exactly this link stands already and nothing speaks against it.
 
     Raises:
         AmbiguousMatchError: Either side is linked to another; nothing is overwritten.
+        ConfigurationError: Nobody of that code or number is known.
+        PlanRefusedError: The two sides contradict each other and it was not said that it is so all the same, and why; or a
+            link of this pupil is being set right.
+        SecondPersonError: It was confirmed against the evidence by the same person.
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
+        person, pupil = get_pair(conn, place_id, local_ref, city_id)
+        refuse_while_moving(conn, place_id, local_ref, city_id, now)
         doubts = [one for one in load_doubts(conn, place_id, Kind.PERSON) if one.local_ref == local_ref]
-        evidence = evidence_now(conn, place_id, local_ref, city_id)
+        evidence = {**compare(person, pupil), **look(person, pupil)}
+        by = judge_pair(
+            gateway,
+            find_standing(conn, place_id, local_ref, city_id),
+            evidence,
+            doubts,
+            despite_evidence=despite_evidence,
+            reason=reason,
+            principal=principal,
+            now=now,
+        )
+        if by.is_against:
+            refuse_join(conn, place_id, local_ref, city_id)
         made = confirm(
             conn,
             place_id,
@@ -106,20 +144,22 @@ def confirm_link(gateway: Gateway, local_ref: str, city_id: int) -> bool:
             city_id,
             actor=gateway.actor.name,
             how="confirmed",
-            evidence=evidence,
+            evidence={**evidence, **by.kept},
             now=now,
         )
-        if not made and not doubts:
+        if not made and not doubts and not by.kept:
             return False
         settled = {settled_field(one.code): one.fingerprint.hex() for one in doubts}
         if not made or settled:
-            keep_evidence(conn, place_id, Kind.PERSON, local_ref, {**evidence, **settled})
+            keep_evidence(conn, place_id, Kind.PERSON, local_ref, {**evidence, **by.kept, **settled})
         drop_doubts(conn, place_id, Kind.PERSON, local_ref)
         drop_rejection(conn, place_id, Kind.PERSON, local_ref, city_id)
         settle_doubt(conn, place_id, local_ref, now=now)
-        gateway.audit.append(
-            conn, _deed(gateway, conn, city_id, action="link.confirmed", counts={"doubts": len(doubts)})
-        )
+        if by.is_against:
+            doubt_at_once(gateway, conn, place_id, [against(local_ref, city_id, by.kept)], now=now)
+        counts = {"doubts": len(doubts), "against": len(by.contradictions), "alone": int(by.is_alone)}
+        note = write_note(conn, reason, now=now) if reason.strip() else None
+        gateway.audit.append(conn, _deed(gateway, conn, city_id, action="link.confirmed", counts=counts, note=note))
     return True
 
 
@@ -169,6 +209,41 @@ def find_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> 
     directory = find_whole_directory(conn, place_id)
     pupils = () if directory is None else directory.pupils
     return person, next((one for one in pupils if one.id == city_id), None)
+
+
+def get_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> tuple[Person, CityPupil]:
+    """Get both sides of a pair as they were last read.
+
+    Raises:
+        ConfigurationError: One of them is not known, or neither side was ever read.
+    """
+    person, pupil = find_pair(conn, place_id, local_ref, city_id)
+    if person is None:
+        raise ConfigurationError(
+            "Такого ученика на портале нет: gateway links list --waiting; новых читает gateway pull"
+        )
+    if pupil is None and find_whole_directory(conn, place_id) is None:
+        raise ConfigurationError("Справочник города не прочитан: выполните gateway plan и повторите")
+    if pupil is None:
+        raise ConfigurationError(
+            "Ученика с таким номером в городском журнале нет: сверьте номер по gateway links candidates; "
+            "нового в журнале прочитает gateway plan"
+        )
+    return person, pupil
+
+
+def refuse_stranger(conn: Connection, place_id: int, local_ref: str, city_id: int) -> None:
+    """Refuse to take a profile for the same child's where what it says of him is of another one.
+
+    Raises:
+        PlanRefusedError: It is; names in words what differs.
+    """
+    found = contradictions(evidence_now(conn, place_id, local_ref, city_id))
+    if found:
+        raise PlanRefusedError(
+            f"Похоже, это другой ребёнок: {', '.join(tell(found))}. Неверную связь разбирают вдвоём: gateway links split",
+            reason=LINK_DOUBTED,
+        )
 
 
 def evidence_now(conn: Connection, place_id: int, local_ref: str, city_id: int) -> dict[str, str]:

@@ -8,7 +8,9 @@ from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
 from gateway.audit.subjects import pseudonym_of
 from gateway.domain.errors import PlanRefusedError
+from gateway.flows.despite import refuse_while_moving
 from gateway.flows.gateway import Gateway
+from gateway.flows.links import refuse_stranger
 from gateway.flows.relink_links import find_moves, get_directory, refuse_in_flight, relink_one, take_out
 from gateway.reconcile.relinks import (
     cells_of,
@@ -26,7 +28,8 @@ def merge_profile(gateway: Gateway, local_ref: str, city_id: int, *, reason: str
         Objects that were agreed on under the old profile.
 
     Raises:
-        PlanRefusedError: No reason, no such link or profile, the profile is taken, or something of the pupil is on its way.
+        PlanRefusedError: No reason, no such link or profile, the profile is taken or says that it is another child, something
+            of the pupil is on its way, or his link is being set right.
     """
     if not reason.strip():
         raise PlanRefusedError("Объединить без причины нельзя: --reason")
@@ -35,6 +38,8 @@ def merge_profile(gateway: Gateway, local_ref: str, city_id: int, *, reason: str
         now = gateway.store.now(conn)
         directory = get_directory(conn, place_id)
         moves = find_moves(conn, place_id, directory, local_ref, city_id, is_swap=False)
+        refuse_while_moving(conn, place_id, local_ref, city_id, now)
+        refuse_stranger(conn, place_id, local_ref, city_id)
         refuse_in_flight(conn, place_id, moves)
         take_out(gateway, conn, place_id, moves, now)
         (move,) = moves

@@ -1,21 +1,20 @@
-"""A link that was wrong: taken away by a person, with what it made forgotten, so that the right child gets his own.
+"""A link that was wrong and made nothing yet: taken away by a person, with what waited for it.
 
-What stands in the city under the wrong child is not touched: it is told, and a person removes it in the journal. Without
-its base it is foreign to us from then on, and the record, without a base, is created anew for the child that it is of.
+Where something stands in the city under the wrong child it is taken apart as one unit instead, by two persons and with the
+sheet of the incident (`flows.relink`): forgotten here, it would stand there as nobody's.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import delete, select, update
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
 from gateway.audit.subjects import pseudonym_of
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import Kind
+from gateway.flows.despite import refuse_while_moving
 from gateway.flows.doubts import settle_doubt
 from gateway.flows.gateway import Gateway
 from gateway.flows.links import refuse_pair
@@ -24,14 +23,8 @@ from gateway.mapping.links import load_links
 from gateway.mapping.tables import link
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation
+from gateway.reconcile.relinks import cells_of
 from gateway.reconcile.tables import base, scope_memo
-
-
-class Left(msgspec.Struct, frozen=True):
-    """An object that stands in the city under the wrong child, by its number there."""
-
-    kind: str
-    city_id: int
 
 
 class Unlinked(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +32,10 @@ class Unlinked(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         city_id: The wrong child's number in the city.
-        left: What a person has to remove in the journal.
         dropped: Operations that had not been sent and never will be.
     """
 
     city_id: int
-    left: list[Left]
     dropped: int
 
 
@@ -58,7 +49,8 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
 
     Raises:
         ConfigurationError: There is no such link.
-        PlanRefusedError: No reason, or something of this child is on its way: first stop sending and let it be read back.
+        PlanRefusedError: No reason; something of this child stands in the city, or is on its way: first stop sending and let
+            it be read back; or the link is being set right.
     """
     if not reason.strip():
         raise PlanRefusedError("Связь убирается только с причиной: --reason")
@@ -68,20 +60,25 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
         city_id = load_links(conn, place_id, Kind.PERSON).get(local_ref)
         if city_id is None:
             raise ConfigurationError("Такой связи нет: gateway links list")
+        refuse_while_moving(conn, place_id, local_ref, city_id, now)
         # homework has no single pupil: its list of pupils changes as any other value does
-        ours = (operation.c.place_id == place_id, _of_pupil(operation.c.object_key, city_id))
+        ours = (operation.c.place_id == place_id, cells_of(operation.c.object_key, [city_id]))
         if conn.execute(select(operation.c.id).where(*ours, operation.c.state.in_(IN_FLIGHT)).limit(1)).one_or_none():
             raise PlanRefusedError(
                 "Отметки этого ученика сейчас в пути: gateway stop-sending, затем gateway verify, и повторите"
             )
-        left = _load_left(conn, place_id, city_id)
+        stands = select(base.c.ref).where(base.c.place_id == place_id, cells_of(base.c.object_key, [city_id])).limit(1)
+        if conn.execute(stands).one_or_none() is not None:
+            raise PlanRefusedError(
+                "По этой связи записи уже стоят в журнале, у другого ученика они останутся ничьими. Разберите её вдвоём: "
+                "gateway links split КОД --reason ПОЧЕМУ, верный номер: --to НОМЕР"
+            )
         note = write_note(conn, reason, now=now)
         dropped = conn.execute(
             update(operation)
             .where(*ours, operation.c.state.in_((State.READY.value, State.PARKED.value)))
             .values(state=State.SUPERSEDED.value, reason="MANUAL_CANCEL", changed_at=now)
         ).rowcount
-        conn.execute(delete(base).where(base.c.place_id == place_id, _of_pupil(base.c.object_key, city_id)))
         conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id))
         refuse_pair(conn, place_id, local_ref, city_id, actor=gateway.actor.name, note_id=note.id, now=now)
         drop_doubts(conn, place_id, Kind.PERSON, local_ref)
@@ -101,22 +98,8 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
                 subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),
                 city_id=city_id,
                 outcome="undone",
-                counts={"left": len(left), "dropped": dropped},
+                counts={"dropped": dropped},
                 note=note,
             ),
         )
-    return Unlinked(city_id=city_id, left=left, dropped=dropped)
-
-
-def _of_pupil(column: Any, city_id: int) -> Any:
-    """Cells of one pupil: their keys begin with the kind and his number."""
-    return or_(*(column.startswith(f"{kind}/{city_id}/", autoescape=True) for kind in ("mark", "absence")))
-
-
-def _load_left(conn: Connection, place_id: int, city_id: int) -> list[Left]:
-    rows = conn.execute(
-        select(base.c.kind, base.c.city_id)
-        .where(base.c.place_id == place_id, _of_pupil(base.c.object_key, city_id))
-        .order_by(base.c.kind, base.c.city_id)
-    )
-    return [Left(row.kind, row.city_id) for row in rows]
+    return Unlinked(city_id=city_id, dropped=dropped)

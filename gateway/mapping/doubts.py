@@ -22,6 +22,10 @@ DAYS_OF_ANOTHER_CLASS = 14
 """A transfer reaches the two systems days apart; after two weeks it is no delay any more."""
 KEPT = "kept."
 """How fields of a link's evidence begin that hold what a person saw, as fingerprints."""
+AGAINST = f"{KEPT}against"
+"""Who confirmed a link against its evidence, as the audit names him; another person has to settle it."""
+AGAINST_PERSON = f"{KEPT}against_person"
+"""His person ref, where the account has one: two accounts of one person are not two."""
 
 
 class Code(StrEnum):
@@ -33,6 +37,7 @@ class Code(StrEnum):
     CLASS = "class"
     OTHER_PROFILE = "other_profile"
     TWO_PUPILS = "two_pupils"
+    AGAINST = "against"
 
 
 CODE_WORDS: Mapping[Code, str] = {
@@ -42,6 +47,7 @@ CODE_WORDS: Mapping[Code, str] = {
     Code.CLASS: f"класс на портале и в городском журнале разный дольше {DAYS_OF_ANOTHER_CLASS} дней",
     Code.OTHER_PROFILE: "у ребёнка в городском журнале есть другой действующий профиль, а этот закрыт",
     Code.TWO_PUPILS: "на этот профиль города указывают два ученика портала",
+    Code.AGAINST: "связь подтвердили вопреки данным, и второй человек её ещё не проверил",
 }
 
 
@@ -119,6 +125,8 @@ def find_doubts(
         others = [ref for ref in claims.get(key, ()) if ref != link.local_ref]
         if others:
             found.append(_doubt(link, Code.TWO_PUPILS, tuple(others)))
+        if AGAINST in link.evidence:
+            found.append(doubt_against(link.local_ref, link.city_id, link.evidence[AGAINST]))
     kept = {link.local_ref: link.evidence for link in links}
     return [one for one in found if kept[one.local_ref].get(settled_field(one.code)) != one.fingerprint.hex()]
 
@@ -145,13 +153,27 @@ def _about(link: Standing, person: Person, there: CityPupil) -> list[Doubt]:
     return found
 
 
+def doubt_against(local_ref: str, city_id: int, by: str) -> Doubt:
+    """The doubt of a link that a person, named as the audit names him, confirmed against its evidence."""
+    return Doubt(
+        local_ref=local_ref,
+        city_id=city_id,
+        code=Code.AGAINST,
+        fingerprint=_fingerprint(city_id, Code.AGAINST, by),
+    )
+
+
 def _doubt(link: Standing, code: Code, about: object) -> Doubt:
     return Doubt(
         local_ref=link.local_ref,
         city_id=link.city_id,
         code=code,
-        fingerprint=digest_of(msgspec.json.encode((code.value, link.city_id, about))),
+        fingerprint=_fingerprint(link.city_id, code, about),
     )
+
+
+def _fingerprint(city_id: int, code: Code, about: object) -> bytes:
+    return digest_of(msgspec.json.encode((code.value, city_id, about)))
 
 
 def _print(value: object) -> str:
@@ -159,6 +181,8 @@ def _print(value: object) -> str:
 
 
 __all__ = [
+    "AGAINST",
+    "AGAINST_PERSON",
     "CODE_WORDS",
     "DAYS_OF_ANOTHER_CLASS",
     "KEPT",
@@ -166,6 +190,7 @@ __all__ = [
     "Doubt",
     "Standing",
     "baseline",
+    "doubt_against",
     "find_doubts",
     "look",
     "settled_field",

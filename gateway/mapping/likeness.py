@@ -34,6 +34,7 @@ _WEIGHTS: Mapping[str, float] = {
     "groups": 1.0,
     "profile": 0.5,
 }
+_OWN_FACTS = ("last_name", "first_name", "birth", "class")
 _WORTH: Mapping[str, float] = {"equal": 1.0, "near": 0.6, "unknown": 0.3, "inactive": 0.3, "differs": 0.0}
 
 _WORDS: Mapping[tuple[str, str], str] = {
@@ -87,6 +88,11 @@ def names_differ(person: Person, pupil: CityPupil) -> bool:
         same(name_part_key(ours), name_part_key(theirs)) == "differs"
         for ours, theirs in ((person.last_name, pupil.last_name), (person.first_name, pupil.first_name))
     )
+
+
+def contradictions(evidence: Mapping[str, str]) -> Evidence:
+    """What of the evidence says that it is another child; a near spelling and what a side does not know say no such thing."""
+    return {field: code for field, code in evidence.items() if field in _OWN_FACTS and code == "differs"}
 
 
 def score_of(evidence: Evidence) -> float:
@@ -176,6 +182,7 @@ def _facts(last: str | None, first: str | None, room: str | None, birth: object,
 __all__ = [
     "Evidence",
     "compare",
+    "contradictions",
     "find_near",
     "fingerprint",
     "names_differ",

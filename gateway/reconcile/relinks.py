@@ -160,6 +160,22 @@ def load_open_moves(conn: Connection, place_id: int, *, now: datetime) -> dict[s
     return {move.local_ref: row.id for row in rows for move in msgspec.convert(row.moves, list[Move])}
 
 
+def load_open_profiles(conn: Connection, place_id: int, *, now: datetime) -> dict[int, int]:
+    """Load city id → number of the unit that is proposed and not expired, of each profile that it takes a pupil from or to."""
+    rows = conn.execute(
+        select(relink.c.id, relink.c.moves).where(
+            relink.c.place_id == place_id, relink.c.state == RelinkState.PROPOSED, relink.c.expires_at > now
+        )
+    )
+    return {
+        city_id: row.id
+        for row in rows
+        for move in msgspec.convert(row.moves, list[Move])
+        for city_id in (move.from_city_id, move.to_city_id)
+        if city_id is not None
+    }
+
+
 def load_items(conn: Connection, number: int) -> list[RelinkItem]:
     """Load a unit's items, in their order."""
     rows = conn.execute(select(relink_item).where(relink_item.c.relink_id == number).order_by(relink_item.c.seq))
@@ -202,5 +218,6 @@ __all__ = [
     "load_items",
     "load_let_on",
     "load_open_moves",
+    "load_open_profiles",
     "load_waiting_removal",
 ]

@@ -5,13 +5,15 @@ Each ends as a candidate or as a discrepancy with an owner, and the city's ledge
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from gateway.audit.deed import Actor
 from gateway.domain.discrepancies import LIVE
-from gateway.domain.errors import PlanRefusedError
+from gateway.domain.errors import AmbiguousMatchError, ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, reject_link
 from gateway.mapping.doubts import DAYS_OF_ANOTHER_CLASS
@@ -83,6 +85,75 @@ def namesakes(build_world: Any) -> Any:
     world.portal.edit("set_name", userid=NAMESAKE, **name)
     profile_of(world, NAMESAKE).update(last_name=first["last_name"], first_name=first["first_name"])
     return world
+
+
+@pytest.fixture
+def strangers(build_world: Any) -> Any:
+    """A class in which the machine knows neither of two pupils of quite different names."""
+    world = build_world(pupils=4)
+    for user, last, first in ((FIRST, "Бобров", "Андрей"), (NAMESAKE, "Яшина", "Любовь")):
+        world.portal.edit("set_name", userid=user, lastname=last, firstname=first)
+        profile_of(world, user).update(last_name=last, first_name=first)
+    return world
+
+
+def standing_of(world: Any, city_id: int) -> int:
+    return sum(
+        row["student_profile_id"] == city_id for table in ("marks", "attendances") for row in world.city.standing(table)
+    )
+
+
+def test_a_pair_of_other_names_is_refused_in_words_and_then_held_until_a_second_person(strangers: Any) -> None:
+    ref, stranger = f"user:{FIRST}", profile_of(strangers, NAMESAKE)["id"]
+    with strangers.open() as hand:
+        hand.sync()
+        for despite, reason in ((False, ""), (False, "это он"), (True, " ")):
+            with pytest.raises(PlanRefusedError) as refused:
+                confirm_link(hand.gateway, ref, stranger, despite_evidence=despite, reason=reason)
+            assert "фамилия другая, имя другое" in refused.value.sentence
+            assert "Яшина" not in refused.value.sentence
+        hand.through()
+        assert standing_of(strangers, stranger) == 0
+
+        assert confirm_link(hand.gateway, ref, stranger, despite_evidence=True, reason="сменил имя") is True
+        (doubt,) = [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert (doubt.ref, doubt.owner, doubt.reason) == (ref, "curator", "LINK_DOUBTED")
+        deed = [one for one in hand.actions() if one.action == "link.confirmed"][-1]
+        assert deed.counts == {"against": 2}
+        assert deed.note_id is not None
+        hand.through()
+        hand.until_quiet()
+        assert standing_of(strangers, stranger) == 0, "one person's word sends nothing"
+        assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref]
+        with pytest.raises(SecondPersonError):
+            confirm_link(hand.gateway, ref, stranger, despite_evidence=True, reason="это он")
+
+        second = replace(
+            hand.gateway, actor=Actor(kind="person", name="account:7", role="deputy_head", is_authenticated=True)
+        )
+        with pytest.raises(PlanRefusedError):
+            confirm_link(second, ref, stranger)
+        assert confirm_link(second, ref, stranger, despite_evidence=True, reason="видел личное дело") is True
+        assert confirm_link(second, ref, stranger) is False
+        hand.through()
+        hand.until_quiet()
+        assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert standing_of(strangers, stranger) > 0
+
+
+def test_a_number_that_the_city_does_not_have_is_not_linked(strangers: Any) -> None:
+    ref, own = f"user:{FIRST}", profile_of(strangers, FIRST)["id"]
+    with strangers.open() as hand:
+        with pytest.raises(ConfigurationError, match="на портале нет"):
+            confirm_link(hand.gateway, ref, own)
+        hand.sync()
+        with pytest.raises(ConfigurationError, match="в городском журнале нет"):
+            confirm_link(hand.gateway, ref, 999)
+        with pytest.raises(ConfigurationError, match="на портале нет"):
+            confirm_link(hand.gateway, "user:77777", own)
+        assert confirm_link(hand.gateway, ref, own) is True
+        with pytest.raises((AmbiguousMatchError, PlanRefusedError)):
+            confirm_link(hand.gateway, f"user:{NAMESAKE}", own, despite_evidence=True, reason="это он")
 
 
 @pytest.mark.row("E5")

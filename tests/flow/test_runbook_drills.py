@@ -16,6 +16,8 @@ from typer.testing import CliRunner, Result
 import gateway.bootstrap
 import gateway.cli.backup
 from gateway.cli.app import app
+from gateway.domain.identifiers import Kind
+from gateway.mapping.links import confirm, load_links
 from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
 
@@ -200,48 +202,56 @@ def test_wrong_mapping(open_desk: Callable[[str], Desk]) -> None:
 
 
 def test_wrong_child(open_desk: Callable[[str], Desk]) -> None:
-    """Two children's links are crossed at the office; one is put right, and the teacher removes what was wrong."""
+    """One child's link leads to another's profile by the office's list; two persons set it right, then the other's too."""
     desk = open_desk("wrong-child.md")
+    with Path("gateway.toml").open("a", encoding="utf-8") as file:  # both persons type under one name here
+        file.write("[school]\nsingle_approver = true\n[access]\nalone_after_minutes = 0\n")
     with desk.world.open() as hand, hand.gateway.store.read() as conn:
-        from gateway.domain.identifiers import Kind
-        from gateway.mapping.links import load_links
-
         links = load_links(conn, hand.gateway.place_id(conn), Kind.PERSON)
     (first, right), (second, wrong) = sorted(links.items())[:2]
-    for ref in (first, second):
-        desk.type(["links", "drop", ref, "--reason", "перепутаны для учений"])
-    desk.type(["links", "confirm", first, str(wrong)])
+    desk.type(["sync"], expect=PERSON)
+    desk.type(["links", "drop", first, "--reason", "перепутаны для учений"])
+    desk.do("gateway links drop REF --reason WHY", REF=second, WHY="не тот ребёнок")
+    desk.type(["links", "confirm", first, str(wrong)], expect=PERSON)
+    with desk.world.open() as hand, hand.gateway.store.write() as conn:
+        place_id, now = hand.gateway.place_id(conn), hand.gateway.store.now(conn)
+        confirm(conn, place_id, Kind.PERSON, first, wrong, actor="office", how="roster", evidence={}, now=now)
     fill(desk)
+    assert under(desk, wrong) > 0
+    desk.type(["links", "drop", first, "--reason", "сразу"], expect=PERSON)
 
     desk.do("gateway stop-sending --reason WHY", WHY="отметки не тому")
     desk.do("gateway verify", expect=PAUSED)
-    told = desk.do("gateway links drop REF --reason WHY", REF=first, WHY="не тот ребёнок").stdout
-    numbers = {int(number) for number in re.findall(r"№ (\d+)", told)}
-    kinds = {"marks": "mark", "attendances": "absence"}
-    here = [
-        (kinds[table], row["id"])
-        for table in kinds
-        for row in desk.world.city.standing(table)
-        if row["student_profile_id"] == wrong
-    ]
-    assert numbers == {number for _, number in here}
-    for kind, number in here:
-        desk.world.city.human("delete", {"absence": "attendance"}.get(kind, kind), id=number)
-    desk.do("gateway links confirm REF NUMBER", REF=first, NUMBER=right)
+    told = desk.do("gateway links split REF --to NUMBER --reason WHY", REF=first, NUMBER=right, WHY="не тот").stdout
+    found = re.search(r"relinks approve (\d+) ([0-9a-f]{12})", told)
+    assert found is not None
+    number, unit = found.groups()
+    desk.do("gateway incidents show N", N=1)
+    desk.do("gateway relinks show N", N=number)
+    desk.do("gateway relinks approve N HASH --reason WHY", N=number, HASH=unit, WHY="проверено")
     desk.do("gateway stop-sending --lift --reason WHY", WHY="исправлено")
-    if desk.do("gateway sync", expect=(DONE, REMARKS, PERSON)).exit_code == PERSON:
-        desk.do("gateway plan approve HASH --reason WHY", HASH=desk.waiting_plan(), WHY="тот ребёнок")
-        desk.do("gateway deliver")
+    desk.do("gateway deliver", expect=(DONE, REMARKS, PERSON))
+    desk.do("gateway sync", expect=(DONE, REMARKS, PERSON))
+    desk.do("gateway relinks")
+    assert under(desk, wrong) == 0
+    desk.do("gateway links confirm REF NUMBER", REF=second, NUMBER=wrong)
 
-    desk.finish(only_if_asked={"gateway plan approve HASH --reason WHY", "gateway deliver"})
+    desk.finish()
     with desk.world.open() as hand:
         hand.until_quiet()
         bases = hand.base_rows()
-    end = first.replace("user", "")
-    mine = {row.object_key.split("/")[1] for row in bases if row.kind == "mark" and row.ref.endswith(end)}
-    assert mine == {str(right)}
+    for ref, city_id in ((first, right), (second, wrong)):
+        end = ref.replace("user", "")
+        mine = {row.object_key.split("/")[1] for row in bases if row.kind == "mark" and row.ref.endswith(end)}
+        assert mine == {str(city_id)}
     known = {row.city_id for row in bases if row.kind == "mark"}
     assert {row["id"] for row in desk.world.city.standing("marks")} == known, "an entry that no record is behind"
+
+
+def under(desk: Desk, city_id: int) -> int:
+    """Marks and absences that stand under a profile."""
+    tables = ("marks", "attendances")
+    return sum(row["student_profile_id"] == city_id for table in tables for row in desk.world.city.standing(table))
 
 
 def test_disk_full(open_desk: Callable[[str], Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ from gateway.domain.identifiers import Kind
 from gateway.flows.incidents import note_incident
 from gateway.flows.links import confirm_link
 from gateway.flows.merge import merge_profile
-from gateway.flows.relink import approve_relink, propose_relink
-from gateway.mapping.links import load_links
+from gateway.flows.relink import approve_relink, propose_relink, withdraw_relink
+from gateway.flows.unlink import drop_link
+from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.tables import discrepancy
 from gateway.report.incidents import build_html, build_xlsx, get_sheet
 from gateway.report.relinks import get_unit
@@ -33,10 +34,17 @@ def crossed(small: Any) -> Any:
     small.settings_changes = {"school": {"single_approver": True}, "access": {"alone_after_minutes": 0}}
     with small.open() as hand:
         ids = {f"user:{row['portal_id']}": number_of(small, row["person_id"]) for row in small.like.pupils}
-        confirm_link(hand.gateway, FIRST, ids[SECOND])
-        confirm_link(hand.gateway, SECOND, ids[FIRST])
+        link_by_list(hand, {FIRST: ids[SECOND], SECOND: ids[FIRST]})
         hand.through()
         yield hand, ids
+
+
+def link_by_list(hand: Any, pairs: dict[str, int]) -> None:
+    """Links as the office's list left them, of which nobody asked what the two sides say of themselves."""
+    with hand.gateway.store.write() as conn:
+        place_id, now = hand.gateway.place_id(conn), hand.gateway.store.now(conn)
+        for ref, city_id in pairs.items():
+            confirm(conn, place_id, Kind.PERSON, ref, city_id, actor="office", how="roster", evidence={}, now=now)
 
 
 def number_of(world: Any, person_id: str) -> int:
@@ -238,3 +246,51 @@ def test_a_second_profile_of_the_same_child_takes_the_link_and_nothing_is_remove
         assert [entry for entry in small.city.ledger() if entry["kind"] != "homework"] == ledger
         assert FIRST not in hand.waiting()
         assert all(is_of(row, new_id) for row in hand.base_rows() if row.ref.endswith(":1001") and row.kind == "mark")
+
+
+def test_while_a_link_is_being_set_right_it_is_neither_dropped_nor_confirmed_nor_merged(small: Any) -> None:
+    """Nothing was delivered yet, so that only the proposal stands in the way."""
+    with small.open() as hand:
+        ids = {f"user:{row['portal_id']}": number_of(small, row["person_id"]) for row in small.like.pupils}
+        hand.sync()  # the first load waits for its approval
+        link = ids[FIRST]
+        proposed = propose_relink(hand.gateway, FIRST, None, reason="чей это профиль, неизвестно")
+
+        for refused in (
+            lambda: drop_link(hand.gateway, FIRST, reason="неверная"),
+            lambda: confirm_link(hand.gateway, FIRST, link),
+            lambda: merge_profile(hand.gateway, FIRST, ids["user:1000"], reason="тот же"),
+        ):
+            with pytest.raises(PlanRefusedError, match=f"исправление {proposed.number} ждёт"):
+                refused()
+        with hand.gateway.store.read() as conn:
+            assert load_links(conn, hand.gateway.place_id(conn), Kind.PERSON)[FIRST] == link
+        hand.through()
+        assert cells(small, link) == {"marks": [], "absences": []}
+
+        withdraw_relink(hand.gateway, proposed.number, reason="разобрались")
+        assert drop_link(hand.gateway, FIRST, reason="неверная").city_id == link
+
+
+def test_a_link_over_which_something_was_delivered_is_not_dropped_by_one_person(crossed: Any) -> None:
+    hand, ids = crossed
+    before = hand.base_rows()
+
+    with pytest.raises(PlanRefusedError, match="gateway links split"):
+        drop_link(hand.gateway, FIRST, reason="не тот ребёнок")
+
+    assert hand.base_rows() == before
+    with hand.gateway.store.read() as conn:
+        assert load_links(conn, hand.gateway.place_id(conn), Kind.PERSON)[FIRST] == ids[SECOND]
+
+
+def test_a_profile_of_another_child_is_not_merged_as_the_same_ones(small: Any) -> None:
+    with small.open() as hand:
+        hand.through()
+        other = number_of(small, next(row["person_id"] for row in small.like.pupils if row["portal_id"] == 1000))
+        before = hand.base_rows()
+
+        with pytest.raises(PlanRefusedError, match="фамилия другая"):
+            merge_profile(hand.gateway, FIRST, other, reason="новый номер того же ребёнка")
+
+        assert hand.base_rows() == before

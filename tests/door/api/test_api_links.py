@@ -24,7 +24,7 @@ EVIDENCE = {"person_id": "unknown", "last_name": "equal", "first_name": "equal",
 def asking(school: Any) -> Any:
     """user:2 of 7А may be 1002, or 1005 who is linked to a pupil of another class; user:6 of 8А may be 1006."""
     place_id, now = school.place_ids[0], school.clock.now()
-    names = {1002: "Бобров", 1005: "Дятлова", 1006: "Ежов"}
+    names = {1002: "Бобров", 1005: "Дятлова", 1006: "Ежов", 1007: "Яшина"}
     pupils = tuple(
         CityPupil(
             id=number, person_id=f"p-{number}", last_name=name, first_name="Имя", middle_name=None, birth_on=None,
@@ -90,3 +90,28 @@ def test_a_curator_refuses_one_and_confirms_the_other_of_his_own_pupils_only(ask
     assert curator.get("/links").json()["items"] == []
     actions = [entry.action for entry in asking.entries("deeds")]
     assert actions.count("link.rejected") == actions.count("link.confirmed") == 1
+
+
+def test_a_pair_of_another_surname_needs_the_word_of_two_and_an_unknown_number_is_none(asking: Any) -> None:
+    curator = asking.call("curator")
+    asking.account("deputy", Role.DEPUTY_HEAD)
+    path = "/links/user:2/confirmation"
+    said = {"city_id": 1007, "despite_evidence": True, "reason": "сменил фамилию"}
+
+    unknown = curator.post(path, {"city_id": 999}, key=uuid.uuid4().hex)
+    refused = curator.post(path, {"city_id": 1007}, key=uuid.uuid4().hex)
+    first = curator.post(path, said, key=uuid.uuid4().hex)
+    again = curator.post(path, said, key=uuid.uuid4().hex)
+    doubted = curator.get("/links/user:2").json()["asking"]["doubts"]
+    second = asking.call("deputy").post(path, said, key=uuid.uuid4().hex)
+
+    assert (unknown.status_code, refused.status_code, first.status_code) == (422, 409, 200)
+    assert "gateway links candidates" in unknown.json()["detail"]
+    assert (refused.json()["code"], "фамилия другая" in refused.json()["detail"]) == ("LINK_DOUBTED", True)
+    assert "Яшина" not in refused.text
+    assert (again.status_code, again.json()["code"]) == (409, "SECOND_PERSON")
+    assert doubted == ["связь подтвердили вопреки данным, и второй человек её ещё не проверил"]
+    assert (second.status_code, second.json()) == (200, {"confirmed": True})
+    assert curator.get("/links/user:2").json()["asking"] is None
+    counts = [entry.counts for entry in asking.entries("deeds") if entry.action == "link.confirmed"]
+    assert counts == [{"against": 1}, {"doubts": 1, "against": 1}]
