@@ -215,7 +215,8 @@ def get_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> t
     """Get both sides of a pair as they were last read.
 
     Raises:
-        ConfigurationError: One of them is not known, or neither side was ever read.
+        ConfigurationError: One of them is not known.
+        PlanRefusedError: The city's directory was never read.
     """
     person, pupil = find_pair(conn, place_id, local_ref, city_id)
     if person is None:
@@ -223,7 +224,7 @@ def get_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> t
             "Такого ученика на портале нет: gateway links list --waiting; новых читает gateway pull"
         )
     if pupil is None and find_whole_directory(conn, place_id) is None:
-        raise ConfigurationError("Справочник города не прочитан: выполните gateway plan и повторите")
+        raise PlanRefusedError("Справочник города не прочитан: выполните gateway plan и повторите")
     if pupil is None:
         raise ConfigurationError(
             "Ученика с таким номером в городском журнале нет: сверьте номер по gateway links candidates; "
