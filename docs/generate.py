@@ -24,21 +24,7 @@ from pydantic import BaseModel, SecretStr
 from gateway.__main__ import app
 from gateway.access.policy import POLICY, Action
 from gateway.access.roles import Reach, Role
-from gateway.api import (
-    accounts,
-    audit,
-    discrepancies,
-    links,
-    mapping,
-    plans,
-    precedents,
-    pupils,
-    queue,
-    relinks,
-    runs,
-    sessions,
-)
-from gateway.api.app import PREFIX, require_policy
+from gateway.api.app import PREFIX, ROUTE_MODULES, require_policy
 from gateway.connectors.mesh.codecs import FormError
 from gateway.connectors.planner.door.schema import build_schema
 from gateway.connectors.planner.door.wire import ROWS, Batch, EntryRow, Page
@@ -75,20 +61,6 @@ UNITS = (
     ("bells", "list of times"),
     ("max_claims", "claims"),
     ("max_attempts", "attempts"),
-)
-ROUTE_MODULES = (
-    sessions,
-    pupils,
-    links,
-    relinks,
-    runs,
-    plans,
-    discrepancies,
-    precedents,
-    mapping,
-    queue,
-    audit,
-    accounts,
 )
 REACHES = {
     Reach.ANYONE: "nothing of a child is shown, or it is counted and nobody is named",

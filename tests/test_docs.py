@@ -9,11 +9,15 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 
 import pytest
 
+from gateway import api
+from gateway.api.app import require_policy
 from gateway.domain.errors import GatewayError
 from gateway.domain.reasons import REASONS
 from gateway.migrations.models import load_metadata
@@ -350,3 +354,19 @@ def test_the_tree_of_the_running_interpreter_is_this_one() -> None:
     import gateway
 
     assert Path(gateway.__file__).parent == ROOT / "gateway", sys.path
+
+
+def test_the_table_of_rights_names_every_route_that_the_door_serves() -> None:
+    modules = [import_module(f"gateway.api.{one.name}") for one in iter_modules(api.__path__)]
+    served = [require_policy(one.routes.routes) for one in modules if hasattr(one, "routes")]
+    table = (REFERENCE / "access.md").read_text(encoding="utf-8").partition("## Routes")[2]
+
+    missing = [
+        f"{action.value}: {name}"
+        for routes in served
+        for name, action in routes.items()
+        if not re.search(rf"^\| `{re.escape(action.value)}` \|.*`{re.escape(name)}`", table, re.MULTILINE)
+    ]
+
+    assert len(served) > 10
+    assert missing == []

@@ -38,6 +38,24 @@ from gateway.api.problems import Problem, tell_faults, tell_gateway_error, tell_
 from gateway.domain.errors import ConfigurationError, GatewayError
 
 PREFIX = "/api/v1"
+ROUTE_MODULES = (
+    sessions,
+    pupils,
+    links,
+    relinks,
+    runs,
+    plans,
+    discrepancies,
+    precedents,
+    mapping,
+    periods,
+    hand_list,
+    queue,
+    audit,
+    planner,
+    accounts,
+)
+"""What the door serves, in the order of its contract; the table of rights in the docs is made from it too."""
 _PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}, "description": words}
     for status, words in {
@@ -70,23 +88,7 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
         redoc_url=None,
     )
     app.state.desk = desk
-    for module in (
-        sessions,
-        pupils,
-        links,
-        relinks,
-        runs,
-        plans,
-        discrepancies,
-        precedents,
-        mapping,
-        periods,
-        hand_list,
-        queue,
-        audit,
-        planner,
-        accounts,
-    ):
+    for module in ROUTE_MODULES:
         app.include_router(module.routes, prefix=PREFIX, responses=_PROBLEMS)
     app.add_exception_handler(GatewayError, tell_gateway_error)
     app.add_exception_handler(RequestValidationError, tell_faults)

@@ -183,6 +183,7 @@ class ActivateMapping(Reason):
 
 class RollBackMapping(Reason):
     since: AwareDatetime | None = None
+    to: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
 
 
 class MappingText(BaseModel):

@@ -178,7 +178,9 @@ def take_back(body: RollBackMapping, request: Request, key: IdempotencyKey, aske
 
     def work() -> Response:
         refuse_own_proposal(asked.gateway, asked.principal, None)
-        return send(roll_back(asked.gateway, reason=body.reason, since=body.since))
+        if body.to is not None:
+            _get(asked, body.to)
+        return send(roll_back(asked.gateway, reason=body.reason, since=body.since, number=body.to))
 
     return do_once(asked, request, key, body, work)
 

@@ -14,10 +14,9 @@ from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
 from gateway.bootstrap import build_lane_limits
 from gateway.flows import approval
-from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.plan import SealedPlan
 from gateway.report.decisions import SEQ_BITS, load_decisions, load_open_decisions
-from gateway.report.guards import PlanImpact, judge_plan, load_plan_impact
+from gateway.report.guards import PlanImpact, ShownGuard, load_plan_impact, show_guards
 from gateway.report.overview import get_seen_plan, load_seen_plans
 from gateway.report.plan_view import PlanLine
 
@@ -49,13 +48,13 @@ def show_plan(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS_R
         return send(get_seen_plan(conn, asked.scope, asked.place_id, number))
 
 
-@routes.get("/plans/{number}/guards", response_model=page_of(GuardRow))
+@routes.get("/plans/{number}/guards", response_model=page_of(ShownGuard))
 def list_guards(number: Number, asked: Annotated[Asked, Depends(Ask(Action.PLANS_READ))]) -> Response:
     """Строки защиты: предел, что есть, решение, кто может разрешить."""
     limits = build_lane_limits(asked.gateway.settings)
     with asked.gateway.store.read() as conn:
         found = get_seen_plan(conn, asked.scope, asked.place_id, number)
-        rows = [*found.guards, *judge_plan(conn, asked.place_id, found, limits, with_impact=asked.scope.is_whole)]
+        rows = show_guards(conn, asked.place_id, found, limits, with_impact=asked.scope.is_whole)
     return send_page(rows, None)
 
 

@@ -13,10 +13,9 @@ from gateway.bootstrap import build_lane_limits
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import GUARD_WORDS, KIND_WORDS, OWNER_WORDS, VERDICT_WORDS, dense_table
 from gateway.domain.errors import PlanRefusedError
-from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.lanes import WHOLE_SCHOOL, LaneLimits
 from gateway.reconcile.plan import find_plan_id, load_plan
-from gateway.report.guards import HELD, Trial, iter_trials, judge_plan
+from gateway.report.guards import HELD, ShownGuard, Trial, iter_trials, show_guards
 
 guards_app = typer.Typer(help="Защита плана: пределы, что есть и кто может разрешить.", no_args_is_help=True)
 
@@ -41,7 +40,7 @@ def show_command(
             if plan_id is None:
                 raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan")
             found = load_plan(conn, plan_id)
-            rows = [*found.guards, *judge_plan(conn, place_id, found, limits)]
+            rows = show_guards(conn, place_id, found, limits)
     if as_json:
         print_json({"plan_hash": found.hash, "guards": rows})
         return
@@ -52,6 +51,8 @@ def show_command(
     OUT.print(
         f"План {found.hash[:12]}: строк защиты {len(rows)}, за пределом {sum(row.verdict in HELD for row in rows)}{far}"
     )
+    if gateway.settings.school.guard_lanes == "show" and any(_is_only_shown(row) for row in rows):
+        OUT.print('Показанное ничего не держит; чтобы держало со следующего плана: school.guard_lanes = "hold"')
 
 
 @guards_app.command("try")
@@ -99,7 +100,7 @@ def try_command(
         print_json({"limits": limits, "tried": tried, "plans": [_to_json(one) for one in trials]})
         return
     table = dense_table(f"Планы за {nights} сут.: сегодняшние пределы и пробные")
-    for head in ("план", "когда", "записей", "удержано", "было бы", "добавилось", "освободилось"):
+    for head in ("план", "когда", "записей", "за пределом", "с пробными", "добавилось", "освободилось"):
         table.add_column(head)
     for one in trials:
         table.add_row(
@@ -113,8 +114,13 @@ def try_command(
         )
     OUT.print(table)
     OUT.print(
-        f"Планов {len(trials)}: удержаний {sum(len(one.held) for one in trials)}, было бы {sum(len(one.held_then) for one in trials)}"
+        f"Планов {len(trials)}: по сегодняшним пределам было бы удержаний {sum(len(one.held) for one in trials)}, "
+        f"по пробным {sum(len(one.held_then) for one in trials)}"
     )
+
+
+def _is_only_shown(row: ShownGuard) -> bool:
+    return not row.in_force and row.verdict in HELD
 
 
 def _changed(limits: LaneLimits, wanted: dict[str, float | int | None]) -> LaneLimits:
@@ -126,7 +132,7 @@ def _to_json(trial: Trial) -> dict[str, object]:
     return {**msgspec.structs.asdict(trial), "newly_held": trial.newly_held, "newly_free": trial.newly_free}
 
 
-def _table(title: str, rows: Iterable[GuardRow]):  # type: ignore[no-untyped-def]  # rich's table
+def _table(title: str, rows: Iterable[ShownGuard]):  # type: ignore[no-untyped-def]  # rich's table
     table = dense_table(title)
     for head in ("защита", "вид", "где", "предел", "есть", "решение", "кто может разрешить"):
         table.add_column(head)
@@ -138,7 +144,7 @@ def _table(title: str, rows: Iterable[GuardRow]):  # type: ignore[no-untyped-def
             "вся школа" if where == WHOLE_SCHOOL else where.replace("|", ", "),
             row.limit,
             row.actual,
-            VERDICT_WORDS[row.verdict],
+            ("показано: было бы " if _is_only_shown(row) else "") + VERDICT_WORDS[row.verdict],
             OWNER_WORDS.get(row.override, row.override),
         )
     return table

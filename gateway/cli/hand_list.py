@@ -67,6 +67,8 @@ def put_command(
     with opened(config) as gateway:
         done = put_on_list(gateway, numbers or (), closed=closed, reason=reason)
         _tell(done, f"В списке «внести руками» прибавилось {len(done.taken)}", as_json=as_json)
+        if done.refused and not done.taken:
+            raise typer.Exit(Exit.REMARKS)
 
 
 @hand_list_app.command("back")

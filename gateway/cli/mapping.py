@@ -249,11 +249,18 @@ def activate_command(
 
 @mapping_app.command("rollback")
 def rollback_command(
-    reason: ReasonOption, config: ConfigOption = None, since: SinceOption = None, as_json: JsonOption = False
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    since: SinceOption = None,
+    number: Annotated[
+        int | None, typer.Option("--to", min=1, help="Эту версию из действовавших; без номера предыдущую.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Сразу вернуть прежнюю действовавшую версию."""
+    """Сразу вернуть прежнюю действовавшую версию; второй возврат идёт дальше назад, а не к только что отменённой."""
     with opened(config, is_quiet=as_json) as gateway:
-        _tell_switch(roll_back(gateway, reason=reason, since=_moment(gateway, since)), as_json=as_json)
+        done = roll_back(gateway, reason=reason, since=_moment(gateway, since), number=number)
+        _tell_switch(done, as_json=as_json)
 
 
 @mapping_app.command("correction")

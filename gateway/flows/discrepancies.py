@@ -9,22 +9,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, select, update
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
+from gateway.connectors.port import CityDirectory
 from gateway.domain.discrepancies import LIVE, PUT_ASIDE, Choice, DiscrepancyState
 from gateway.domain.errors import PlanRefusedError
 from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
+from gateway.mapping.versions import load_counting_rules
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
-from gateway.reconcile.choose import Excluded, is_own_value, load_for_choice, sort_out, store_choice, take_back
+from gateway.reconcile.choose import (
+    Excluded,
+    load_for_choice,
+    sort_out,
+    store_choice,
+    take_back,
+)
+from gateway.reconcile.discrepancies import Effect
 from gateway.reconcile.follow import Followed, follow_chunk
+from gateway.reconcile.own_value import find_off_scale, is_own_value
 from gateway.reconcile.proof import prove_chunk, settle_chunk
-from gateway.reconcile.tables import discrepancy, discrepancy_step
+from gateway.reconcile.tables import city_directory, discrepancy, discrepancy_step
 from gateway.reconcile.undone import lift_chosen
 from gateway.store.among import among
 
@@ -34,6 +45,7 @@ MOST_AT_ONCE = 5_000
 """Discrepancies one act may settle: more than that is no longer one person's look at one pattern."""
 LONGEST_AWAY = timedelta(days=120)
 """Longest time for which something may be put aside: a term and its holidays; what is put aside must come back."""
+_NAMED_COUNT = 10
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +123,7 @@ def choose(
         ids: Numbers of the discrepancies, at most `MOST_AT_ONCE`.
         choice: What the person wants.
         reason: Why, as typed; kept beside the audit.
-        own_value: The third value of a mark, for `Choice.OWN`.
+        own_value: The third value of a mark on the scale of its control form, for `Choice.OWN`.
         until: When what is put aside comes back; aware UTC, at most 120 days away.
         is_preview: Only say what would be taken.
 
@@ -128,6 +140,8 @@ def choose(
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
             raise PlanRefusedError("Удаления решаются отдельно от правок: выберите записи одного рода")
+        if choice is Choice.OWN and own_value is not None:
+            _refuse_off_scale(conn, gateway, place_id, taken, own_value)
         settlement = Settlement(
             choice=choice,
             taken=[row.id for row, _ in taken],
@@ -277,11 +291,32 @@ def _refuse_incomplete(
     if len(set(ids)) > MOST_AT_ONCE:
         raise PlanRefusedError(f"За один раз решают не больше {MOST_AT_ONCE} расхождений: сузьте отбор")
     if choice is Choice.OWN and (own_value is None or not is_own_value(own_value)):
-        raise PlanRefusedError("Своё значение — целое число от 1 до 100: --value")
+        raise PlanRefusedError("Своё значение — целое число по шкале отметки, не больше 100: --value")
     if choice in PUT_ASIDE:
         now = gateway.now()
         if until is None or not now < until <= now + LONGEST_AWAY:
             raise PlanRefusedError("Назовите день, когда к этому вернуться, не дальше 120 дней: --until")
+
+
+def _refuse_off_scale(
+    conn: Connection, gateway: Gateway, place_id: int, taken: Sequence[tuple[Row[Any], Effect]], own_value: str
+) -> None:
+    """The city refuses what is not on the scale of the mark's control form: say so now, with what would fit."""
+    body = conn.execute(select(city_directory.c.body).where(city_directory.c.place_id == place_id)).scalar_one_or_none()
+    forms = () if body is None else msgspec.json.decode(body, type=CityDirectory).forms
+    numbers, fitting = find_off_scale(
+        taken,
+        own_value,
+        {form.id: form.grade_system for form in forms},
+        load_counting_rules(conn, place_id, gateway.rules),
+    )
+    if not numbers:
+        return
+    named = ", ".join(map(str, numbers[:_NAMED_COUNT])) + (" …" if len(numbers) > _NAMED_COUNT else "")
+    if not fitting:
+        raise PlanRefusedError(f"У расхождений {named} нет общей числовой шкалы: решайте их порознь, ours или theirs")
+    spread = f"от {fitting[0]} до {fitting[-1]}" if len(fitting) > _NAMED_COUNT else ", ".join(map(str, fitting))
+    raise PlanRefusedError(f"Значение не по шкале отметки у расхождений {named}; можно: {spread} (--value)")
 
 
 def load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequence[State]) -> set[tuple[str, str]]:

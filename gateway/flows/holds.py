@@ -68,7 +68,7 @@ def place_hold(
 
     Raises:
         PlanRefusedError: No reason, no day, or nothing named: to stop everything there is `stop-sending`.
-        ConfigurationError: An unknown pupil or a class that can't be read as one.
+        ConfigurationError: An unknown pupil, a class that can't be read as one, or that the city has not.
     """
     if not reason.strip():
         raise PlanRefusedError("Задержка без причины не принимается: --reason")
@@ -89,6 +89,8 @@ def place_hold(
         name = class_key(class_name)
         if class_name is not None and not name:
             raise ConfigurationError("--class: класс вида 7А")
+        if name:
+            _require_class(conn, place_id, name)
         note = write_note(conn, reason, now=now)
         number = conn.execute(
             insert(hold)
@@ -142,13 +144,16 @@ def lift_hold(gateway: Gateway, number: int, *, reason: str) -> None:
             .where(
                 hold.c.id == number,
                 hold.c.place_id == gateway.place_id(conn),
+                hold.c.plan_id.is_(None),  # what an undo keeps is listed by its run and lifted by it
                 hold.c.lifted_at.is_(None),
                 hold.c.until > now,
             )
             .values(lifted_at=now)
         ).rowcount
         if not lifted:
-            raise PlanRefusedError(f"Задержки {number} нет, или она уже кончилась")
+            raise PlanRefusedError(
+                f"Задержки {number} нет, или она уже кончилась: gateway holds; удержанное отменой запуска снимает --run"
+            )
         gateway.audit.append(
             conn,
             Deed(
@@ -161,6 +166,16 @@ def lift_hold(gateway: Gateway, number: int, *, reason: str) -> None:
                 note=write_note(conn, reason, now=now),
             ),
         )
+
+
+def _require_class(conn: Connection, place_id: int, name: str) -> None:
+    """A hold on a class that there is none of would hold nothing and look as if it did."""
+    known = sorted(
+        set().union(*load_classes(conn, place_id).values()),
+        key=lambda one: (int("".join(filter(str.isdigit, one)) or 0), one),
+    )
+    if known and name not in known:
+        raise ConfigurationError(f"Класса {name} в городе нет; есть: {', '.join(known)}")
 
 
 def classes_of_scopes(groups: Collection[CityGroup]) -> Mapping[str, frozenset[str]]:

@@ -183,23 +183,34 @@ def activate_version(
     return _switch(gateway, place_id, found, active, action="mapping.activated", reason=reason, since=since)
 
 
-def roll_back(gateway: Gateway, *, reason: str, since: datetime | None = None) -> Activated:
+def roll_back(gateway: Gateway, *, reason: str, since: datetime | None = None, number: int | None = None) -> Activated:
     """Let the version count again that was active before: at once, without a back-test, as it has proven itself.
 
     Args:
         gateway: The composed gateway.
         reason: Why, as typed.
         since: As for `activate_version`: what was sent since is corrected.
+        number: A version that has counted before, by name; None = the one before, never one that was rolled back.
 
     Raises:
-        PlanRefusedError: No reason, or nothing was active before.
+        PlanRefusedError: No reason, nothing was active before, or the named version never was or is now.
+        ConfigurationError: There is no version of that number.
     """
     _require(reason)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-        active, former = find_active(conn, place_id), find_former(conn, place_id)
-        if active is None or former is None:
+        active = find_active(conn, place_id)
+        former = find_former(conn, place_id) if number is None else get_version(conn, place_id, number)
+        if active is None:
             raise PlanRefusedError("Возвращаться не к чему: прежних действовавших версий правил нет")
+        if former is None:
+            raise PlanRefusedError(
+                f"До версии {active.number} ничего не действовало, а отменённую возвратом без номера не включают: "
+                "gateway mapping list, затем gateway mapping rollback --to НОМЕР"
+            )
+        if former.state is not VersionState.DEPRECATED or former.activated_at is None:
+            why = "и так действует" if former.state is VersionState.ACTIVE else "ещё не действовала"
+            raise PlanRefusedError(f"Версия {former.number} {why}: возвращают ту, что уже действовала")
     return _switch(gateway, place_id, former, active, action="mapping.rolled_back", reason=reason, since=since)
 
 

@@ -41,6 +41,24 @@ def city_value(mark: Mark, form: CityForm, rules: Rules, on: date) -> str:
             raise _refused(mark, "grade_system")
 
 
+def allowed_values(grade_system: str, rules: Rules) -> range:
+    """Return the whole numbers that a mark of a grade system may be; empty where it is no number.
+
+    Args:
+        grade_system: As a form of the city's dictionary names it.
+        rules: Whose `allow_one` says whether the school gives a 1.
+    """
+    match normal_text(grade_system):
+        case "five":
+            return range(1 if rules.allow_one else 2, FIVE + 1)
+        case "ten":
+            return range(1, 11)
+        case "hundred":
+            return range(101)
+        case _:
+            return range(0)
+
+
 def final_value(final: Final, rules: Rules, on: date) -> str:
     """Return the value of a final mark: 2…5, or 1 and 0 for an intermediate attestation that was passed or not.
 

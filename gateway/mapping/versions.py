@@ -8,6 +8,7 @@ Source: design, "Mapping life"; product.md §3.7 (states after midPoint's lifecy
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -157,18 +158,34 @@ def find_last_activation(conn: Connection, place_id: int) -> int:
 
 
 def find_former(conn: Connection, place_id: int) -> Version | None:
-    """Return the version that was active before the one that is, by when each was last activated."""
-    row = conn.execute(
-        select(mapping_version)
-        .where(
-            mapping_version.c.place_id == place_id,
-            mapping_version.c.state == VersionState.DEPRECATED.value,
-            mapping_version.c.activated_at.is_not(None),
-        )
-        .order_by(mapping_version.c.activated_at.desc(), mapping_version.c.number.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _to_version(row)
+    """Return the version to go back to: the one before the active one, past all that was rolled back since.
+
+    What was rolled back is never gone back to by this: after 1, 2, 3 a rollback leads to 2 and the next one to 1.
+    """
+    steps = conn.execute(
+        select(mapping_version.c.number, mapping_step.c.step)
+        .join(mapping_step, mapping_step.c.version_id == mapping_version.c.id)
+        .where(mapping_version.c.place_id == place_id, mapping_step.c.step.in_(("activated", "rolled_back")))
+        .order_by(mapping_step.c.id)
+    )
+    standing = trace_back((row.number, row.step) for row in steps)
+    return get_version(conn, place_id, standing[-2]) if len(standing) > 1 else None
+
+
+def trace_back(steps: Iterable[tuple[int, str]]) -> list[int]:
+    """Follow what counted, one version over another, the active one last. Pure.
+
+    Args:
+        steps: Number and step (`activated` or `rolled_back`) of everything that changed what counts, in order.
+    """
+    standing: list[int] = []
+    for number, step in steps:
+        if step == "rolled_back" and number in standing:
+            while standing[-1] != number:
+                standing.pop()
+        elif standing[-1:] != [number]:
+            standing.append(number)
+    return standing
 
 
 def add_version(

@@ -413,12 +413,6 @@ def _note_steps(
     )
 
 
-def is_own_value(text: str) -> bool:
-    """Whether a typed mark can be one: the city's scales are whole numbers (city-journal.md R8)."""
-    value = canonical_value(text)
-    return value.isascii() and value.isdigit() and 1 <= int(value) <= 100
-
-
 def _same_record(table: Any) -> Any:
     return and_(
         table.c.place_id == discrepancy.c.place_id,

@@ -18,7 +18,7 @@ import msgspec
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.lanes import AVERAGE, PERIOD_MARK, LaneLimits
 
-NOTHING = "Средние баллы и итоги периодов не изменятся"
+NOTHING = "от исправлений и удалений средние баллы и итоги периодов не изменятся"
 NONE_LEFT = "–"
 _SHOWN_COUNT = 5
 Key = tuple[int, int]
@@ -127,15 +127,23 @@ def judge_impact(impacts: Iterable[Impact], limits: LaneLimits) -> list[GuardRow
     return rows
 
 
-def tell_impact(impacts: Sequence[Impact]) -> str:
-    """Say in one Russian sentence what a plan means; the classes it means most for come first."""
+def tell_impact(impacts: Sequence[Impact], *, has_held: bool = False, new_count: int = 0) -> str:
+    """Say in one Russian sentence what a plan means; the classes it means most for come first.
+
+    Args:
+        impacts: A class and subject each.
+        has_held: Some of what is counted is held and goes only when a person lets it.
+        new_count: New marks of the plan, which are in none of the figures.
+    """
+    tail = f"; новые отметки ({new_count}) здесь не считаются" if new_count else ""
     told = [one for one in impacts if one.before != one.after or one.pupils_moved]
     if not told:
-        return NOTHING
+        return NOTHING + tail
     ordered = sorted(told, key=lambda one: (-one.pupils_moved, -_shift(one), one.class_name, one.subject))
     words = "; ".join(_words(one) for one in ordered[:_SHOWN_COUNT])
     left = len(ordered) - _SHOWN_COUNT
-    return words + (f"; и ещё классов и предметов: {left}" if left > 0 else "")
+    head = "если отправить и удержанное, " if has_held else ""
+    return head + words + (f"; и ещё классов и предметов: {left}" if left > 0 else "") + tail
 
 
 def mean_of(cells: Iterable[MarkCell]) -> float | None:

@@ -9,17 +9,29 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from gateway.domain.clock import moscow_day
+from gateway.domain.identifiers import Kind
+from gateway.reconcile.compare import Category
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.impact import Impact, judge_impact, tell_impact
 from gateway.reconcile.lanes import LaneLimits, judge_lanes
 from gateway.reconcile.plan import SealedPlan, load_plan
 from gateway.reconcile.plan_lanes import load_impacts, load_lane_shares
-from gateway.reconcile.tables import plan
+from gateway.reconcile.tables import decision, plan
 
 HELD = ("hold", "refuse")
+
+
+class ShownGuard(GuardRow, frozen=True, kw_only=True):
+    """A line of the guards' table for one plan.
+
+    Attributes:
+        in_force: Whether the plan was judged by it; False = it only says what the guard would have done.
+    """
+
+    in_force: bool
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +61,22 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(set(self.held) - set(self.held_then))
 
 
+def show_guards(
+    conn: Connection, place_id: int, found: SealedPlan, limits: LaneLimits, *, with_impact: bool = True
+) -> list[ShownGuard]:
+    """List what judged a plan when it was made, then what today's limits say of its lanes without having held any."""
+    stored = {(row.guard, row.scope) for row in found.guards}
+    judged = judge_plan(conn, place_id, found, limits, with_impact=with_impact)
+    return [
+        *(ShownGuard(**msgspec.structs.asdict(row), in_force=True) for row in found.guards),
+        *(
+            ShownGuard(**msgspec.structs.asdict(row), in_force=False)
+            for row in judged
+            if (row.guard, row.scope) not in stored
+        ),
+    ]
+
+
 def judge_plan(
     conn: Connection, place_id: int, found: SealedPlan, limits: LaneLimits, *, with_impact: bool = True
 ) -> list[GuardRow]:
@@ -68,9 +96,17 @@ class PlanImpact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_plan_impact(conn: Connection, place_id: int, plan_id: int, limits: LaneLimits) -> PlanImpact:
-    """Say what a stored plan means for averages and period marks."""
+    """Say what a stored plan means for averages and period marks, and what of it that leaves out or takes for granted."""
     impacts = load_impacts(conn, place_id, plan_id, limits)
-    return PlanImpact(sentence=tell_impact(impacts), classes=impacts)
+    is_of_delivered = and_(decision.c.op.in_(("change", "delete")), decision.c.base.is_not(None))
+    is_held = and_(is_of_delivered, decision.c.category == Category.HELD.value)
+    is_new = and_(decision.c.op == "create", decision.c.category == Category.CREATE.value)
+    held, new = conn.execute(
+        select(func.sum(case((is_held, 1), else_=0)), func.sum(case((is_new, 1), else_=0))).where(
+            decision.c.plan_id == plan_id, decision.c.kind == Kind.MARK.value
+        )
+    ).one()
+    return PlanImpact(sentence=tell_impact(impacts, has_held=bool(held), new_count=int(new or 0)), classes=impacts)
 
 
 def iter_trials(

@@ -67,7 +67,7 @@ def test_the_folder_is_checked_and_the_list_is_shown_written_and_told_as_json(sc
 
 
 def test_lines_go_onto_the_list_and_off_it_and_a_kind_is_typed_in_an_outage(school: Any) -> None:
-    put = json.loads(school("hand-list", "put", "7", "--reason", "журнал не берёт", "--json"))
+    put = json.loads(school("hand-list", "put", "7", "--reason", "журнал не берёт", "--json", code=3))
     assert put == {"taken": [], "refused": [{"id": 7, "why": "unknown", "sentence": "такой операции нет"}]}
     assert "такой операции нет" in school("hand-list", "back", "7", "--reason", "журнал снова берёт")
     school("hand-list", "put", "--reason", "ничего не названо", code=4)

@@ -29,6 +29,11 @@ def test_a_version_is_drafted_tested_activated_and_taken_back(school: School) ->
     text = school.run("mapping", "show", "2", "--toml").stdout
     back = school.json("mapping", "rollback", *WHY)["activated"]
 
+    refused = school.run("mapping", "rollback", *WHY, expect=4)
+    named = school.json("mapping", "rollback", "--to", "2", *WHY)["activated"]
+
+    assert "--to" in refused.output
+    assert (named["number"], named["former"]) == (2, 1)
     assert (first["number"], first["state"], second["number"], second["state"]) == (1, "active", 2, "draft")
     assert "сам не действует" in " ".join(checked.split())
     assert "вес 9" in shown

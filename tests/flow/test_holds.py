@@ -47,6 +47,16 @@ def test_a_pupil_is_held_others_go_and_he_follows_when_it_is_lifted(small: Any) 
         ]
 
 
+def test_a_class_that_there_is_none_of_is_refused_with_those_that_are(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        until = hand.gateway.now() + timedelta(days=1)
+        with pytest.raises(ConfigurationError, match=r"9Ф.*7А"):
+            place_hold(hand.gateway, reason="проверка", until=until, class_name="9ф")
+        assert place_hold(hand.gateway, reason="проверка", until=until, class_name="7а").id
+
+
 def test_what_waits_in_the_queue_is_taken_out_with_the_hold_and_comes_back_by_itself(small: Any) -> None:
     with small.open() as hand:
         hand.link_everybody()

@@ -72,6 +72,7 @@ profile_id = {settings.mesh.profile_id}
 token = "{settings.mesh.token.get_secret_value()}"
 [school]
 year = "2026/27"
+guard_change_count = 1
 """,
         encoding="utf-8",
     )
@@ -85,7 +86,14 @@ year = "2026/27"
     assert "завуч" in table
     assert "вся школа" in table
     rows = json.loads(run("show", "--json").stdout)["guards"]
-    assert {"guard", "scope", "limit", "actual", "verdict", "override"} == set(rows[0])
+    assert {"guard", "scope", "limit", "actual", "verdict", "override", "in_force"} == set(rows[0])
+    gone = [row for row in rows if row["verdict"] == "hold" and not row["in_force"]]
+    words = " ".join(run("show").stdout.split())
+    assert gone
+    assert "показано:" in words
+    assert "ничего не держит" in words
+    meant = CliRunner().invoke(app, ["plan", "show", "--json", "--config", str(config)])
+    assert "удержанное" not in json.loads(meant.stdout)["impact"]["sentence"]
     tried = json.loads(run("try", "--nights", "366", "--change-count", "1", "--past-count", "1000", "--json").stdout)
-    assert any("lane_changes mark|*" in one["newly_held"] for one in tried["plans"])
+    assert any("lane_changes mark|*" in one["held_then"] for one in tried["plans"])
     assert "было бы" in run("try", "--nights", "366").stdout

@@ -168,6 +168,29 @@ def test_the_way_back_is_instant_and_sends_nothing(sent: Any) -> None:
     ]
 
 
+def test_a_second_way_back_never_leads_to_what_was_taken_back(sent: Any) -> None:
+    activated(sent)
+    activated(sent, HEAVIER.replace("weight = 7", "weight = 8"))
+    first = roll_back(sent.gateway, reason="третья ошибочна")
+    second = roll_back(sent.gateway, reason="и вторая")
+    with pytest.raises(PlanRefusedError, match="--to"):
+        roll_back(sent.gateway, reason="ещё раз")
+    with pytest.raises(PlanRefusedError, match="и так действует"):
+        roll_back(sent.gateway, reason="её же", number=1)
+    with pytest.raises(ConfigurationError):
+        roll_back(sent.gateway, reason="нет такой", number=9)
+    named = roll_back(sent.gateway, reason="третья всё же верна", number=3)
+    last = roll_back(sent.gateway, reason="нет")
+
+    assert [(one.former, one.number) for one in (first, second, named, last)] == [(3, 2), (2, 1), (1, 3), (3, 1)]
+
+
+def test_a_version_that_never_counted_is_not_gone_back_to(sent: Any) -> None:
+    number = proposed(sent)
+    with pytest.raises(PlanRefusedError, match="не действовала"):
+        roll_back(sent.gateway, reason="не та", number=number)
+
+
 def test_only_a_freshly_tested_proposal_is_activated_and_a_loss_is_named(small: Any) -> None:
     with small.open() as hand:
         hand.link_everybody()

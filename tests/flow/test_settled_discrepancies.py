@@ -123,6 +123,19 @@ def test_what_flips_back_is_reopened_and_a_group_of_one_pattern_is_settled_at_on
     assert shown(delivered, second.city_id) != "2"
 
 
+@pytest.mark.parametrize("value", ["1", "7", "100", "05"])
+def test_a_value_of_its_own_is_one_of_the_marks_scale_and_the_refusal_names_it(delivered: Any, value: str) -> None:
+    change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+
+    with pytest.raises(PlanRefusedError, match="2, 3, 4, 5" if value != "05" else "целое число"):
+        choose(delivered.gateway, [line.id], Choice.OWN, reason="пересдал", own_value=value)
+
+    assert state_of(delivered, line.id) == "open"
+    assert choose(delivered.gateway, [line.id], Choice.OWN, reason="пересдал", own_value="4").taken == [line.id]
+
+
 def test_nobody_decides_without_a_reason_or_about_what_has_moved(delivered: Any) -> None:
     row = change_there(delivered, "2")
     delivered.sync()
@@ -133,7 +146,7 @@ def test_nobody_decides_without_a_reason_or_about_what_has_moved(delivered: Any)
         choose(gateway, [line.id], Choice.OURS, reason=" ")
     with pytest.raises(PlanRefusedError, match="120"):
         choose(gateway, [line.id], Choice.IGNORE, reason="потом")
-    with pytest.raises(PlanRefusedError, match="от 1 до 100"):
+    with pytest.raises(PlanRefusedError, match="по шкале отметки, не больше 100"):
         choose(gateway, [line.id], Choice.OWN, reason="пересдал", own_value="пять")
     delivered.world.city.human("change", "mark", id=row.city_id, value="3")
     delivered.sync(is_dry_run=True)  # reads the city; a trial plan opens and moves nothing

@@ -11,17 +11,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from gateway.connectors.http import HttpDoor
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.freshen import freshen
+from gateway.flows.holds import lift_hold
 from gateway.flows.sync import Synced
 from gateway.flows.undo import Undo, begin_undo, undo_run
 from gateway.flows.undone import lift_undone
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
-from gateway.reconcile.tables import plan
+from gateway.reconcile.tables import hold, plan
 from gateway.reconcile.undone import load_undone, load_undone_runs
 from gateway.report.passport import load_passport
 from gateway.sandbox.portal.school_course import FIRST_COURSE
@@ -265,6 +266,10 @@ def test_what_was_undone_goes_again_when_a_person_releases_it(lessons: Any) -> N
 
     with pytest.raises(PlanRefusedError, match="без причины"):
         lift_undone(hand.gateway, first.run_id, reason=" ")
+    with hand.gateway.store.read() as conn:
+        kept = conn.execute(select(func.min(hold.c.id)).where(hold.c.plan_id.is_not(None))).scalar_one()
+    with pytest.raises(PlanRefusedError, match="--run"):
+        lift_hold(hand.gateway, kept, reason="по номеру, которого список не показывает")
     assert lift_undone(hand.gateway, first.run_id, reason="правила исправлены") == sum(full.values())
     with pytest.raises(PlanRefusedError):
         lift_undone(hand.gateway, first.run_id, reason="ещё раз")

@@ -10,7 +10,7 @@ import pytest
 from gateway.domain.errors import RecordError
 from gateway.domain.records import Scale
 from gateway.mapping.rules import Rules, build_rules, load_rules
-from gateway.mapping.values import city_value
+from gateway.mapping.values import allowed_values, city_value
 
 ON = date(2026, 11, 10)
 POINTS = Scale("points", 0, 5)
@@ -137,3 +137,18 @@ def test_a_form_of_ten_or_a_hundred_gets_that_axis(make: Any, system: str, mark:
 def test_what_an_axis_can_not_hold_is_refused(make: Any, system: str, mark: dict[str, Any]) -> None:
     with pytest.raises(RecordError):
         value(make, system=system, **mark)
+
+
+@pytest.mark.parametrize(
+    ("system", "lowest", "highest"), [("five", 2, 5), ("Five", 2, 5), ("ten", 1, 10), ("hundred", 0, 100)]
+)
+def test_each_scale_says_what_may_stand_there(system: str, lowest: int, highest: int) -> None:
+    assert (min(allowed_values(system, load_rules(None))), max(allowed_values(system, load_rules(None)))) == (
+        lowest,
+        highest,
+    )
+
+
+def test_a_one_is_on_the_scale_by_the_rules_and_a_pass_is_no_number() -> None:
+    assert 1 in allowed_values("five", build_rules({"allow_one": True}))
+    assert not allowed_values("approve", load_rules(None))

@@ -172,6 +172,8 @@ def test_the_sentence_names_the_classes_a_plan_means_most_for_and_counts_the_res
     assert told.startswith("9А Алгебра: исправить 1, средний 4.00 → 3.50, итог периода у 1")
     assert told.endswith("; и ещё классов и предметов: 4")
     assert tell_impact([]) == NOTHING
+    assert tell_impact([], new_count=3) == f"{NOTHING}; новые отметки (3) здесь не считаются"
+    assert tell_impact([of(1, moved=1)], has_held=True).startswith("если отправить и удержанное, ")
 
 
 def test_the_last_marks_of_a_class_that_would_go_are_a_move_of_the_whole_average() -> None:
