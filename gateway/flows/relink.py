@@ -23,8 +23,10 @@ from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.incidents import open_incident
+from gateway.flows.links import evidence_now
 from gateway.flows.relink_links import find_moves, get_directory, move_links, refuse_in_flight, take_out
 from gateway.flows.relink_unit import build_items, count_items, put_apart, store_items, store_plan
+from gateway.mapping.likeness import contradictions
 from gateway.queue.outbox import Released, release
 from gateway.reconcile.relinks import (
     Move,
@@ -142,7 +144,8 @@ def approve_relink(
         principal: The account that approves, where it is one; it must have proved its password just now.
 
     Raises:
-        SecondPersonError: Something is deleted, and the one who proposed it is the one who approves.
+        SecondPersonError: Something is deleted, or a pupil comes to a profile whose data are another child's, and
+            the one who proposed it is the one who approves.
         PlanRefusedError: No reason, another hash, expired, used, the log-in not fresh, or what was shown has changed.
     """
     if not reason.strip():
@@ -154,9 +157,8 @@ def approve_relink(
         moves = msgspec.convert(row.moves, list[Move])
         shown = load_items(conn, number)
         _refuse_stale_log_in(gateway, principal, now)
-        is_alone = (
-            _judge_person(gateway, row, principal, now) if any(one.removal == "delete" for one in shown) else False
-        )
+        needs_two = any(one.removal == "delete" for one in shown) or _has_stranger(conn, place_id, moves)
+        is_alone = _judge_person(gateway, row, principal, now) if needs_two else False
         refuse_in_flight(conn, place_id, moves)
         directory = get_directory(conn, place_id)
         if hash_unit(moves, build_items(gateway, conn, place_id, directory, moves)) != row.hash:
@@ -242,6 +244,15 @@ def _refuse_stale_log_in(gateway: Gateway, principal: Principal | None, now: dat
         raise PlanRefusedError("Подтвердите пароль заново, затем утвердите", reason="LOGIN_NOT_FRESH")
 
 
+def _has_stranger(conn: Connection, place_id: int, moves: Sequence[Move]) -> bool:
+    """Whether a pupil is to come to a profile that says of itself that it is another child's."""
+    return any(
+        contradictions(evidence_now(conn, place_id, move.local_ref, move.to_city_id))
+        for move in moves
+        if move.to_city_id is not None
+    )
+
+
 def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, now: datetime) -> bool:
     """Whether it is the same person, who may confirm alone and later where the school has only one.
 
@@ -255,7 +266,7 @@ def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, 
     may_from = row.proposed_at + timedelta(minutes=gateway.settings.access.alone_after_minutes)
     if not gateway.settings.school.single_approver or now < may_from:
         raise SecondPersonError(
-            "Удаления утверждают двое: исправление предложил этот же человек"
+            "Исправление утверждают двое, а предложил его этот же человек"
             if not gateway.settings.school.single_approver
             else f"Единственный утверждающий подтверждает позже: не раньше {may_from.isoformat(timespec='minutes')}"
         )

@@ -294,3 +294,18 @@ def test_a_profile_of_another_child_is_not_merged_as_the_same_ones(small: Any) -
             merge_profile(hand.gateway, FIRST, other, reason="новый номер того же ребёнка")
 
         assert hand.base_rows() == before
+
+
+def test_a_link_that_made_nothing_yet_is_not_moved_to_another_child_by_one_person(small: Any) -> None:
+    with small.open() as hand:
+        hand.sync()  # the first load waits for its approval
+        other = number_of(small, next(row["person_id"] for row in small.like.pupils if row["portal_id"] == 1000))
+        proposed = propose_relink(hand.gateway, FIRST, other, reason="это она")
+        assert proposed.counts["delete"] == 0
+
+        with pytest.raises(SecondPersonError):
+            approve_relink(hand.gateway, proposed.number, proposed.hash, reason="сам себе")
+
+        approve_relink(as_another(hand), proposed.number, proposed.hash, reason="видел личное дело")
+        with hand.gateway.store.read() as conn:
+            assert load_links(conn, hand.gateway.place_id(conn), Kind.PERSON)[FIRST] == other
