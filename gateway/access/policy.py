@@ -30,6 +30,7 @@ class Action(StrEnum):
     HOMEWORK_READ = "homework.read"
     PROTOCOLS_READ = "protocols.read"  # of tests: question, answer, result, points, time
     ACTIVITY_READ = "activity.read"  # at the portal: when and of what kind
+    PASSPORT_READ = "passport.read"  # of a record: what became of it, and what stood at a moment
     LOOKS_READ = "looks.read"  # who looked at this child
 
     RUNS_READ = "runs.read"
@@ -131,6 +132,9 @@ ROWS: tuple[Row, ...] = (
         curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
     Row(action=Action.ACTIVITY_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
         curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS),
+    # no pseudonyms: whoever asks by a record's ref knows whose it is
+    Row(action=Action.PASSPORT_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
+        curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
     Row(action=Action.LOOKS_READ, pupil=SELF, parent=CHILD, deputy_head=SCHOOL, director=SCHOOL),
 
     Row(action=Action.RUNS_READ, operator=True, teacher=DEEDS, class_teacher=DEEDS, curator=DEEDS,

@@ -22,6 +22,7 @@ from gateway.api import (
     hand_list,
     links,
     mapping,
+    passport,
     periods,
     planner,
     plans,
@@ -41,6 +42,7 @@ PREFIX = "/api/v1"
 ROUTE_MODULES = (
     sessions,
     pupils,
+    passport,
     links,
     relinks,
     runs,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -50,6 +51,8 @@ def _translated(annotation: Any) -> Any:
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         return typing.Union[tuple(_translated(one) for one in arguments)]  # noqa: UP007  # made at run time
+    if origin is Sequence:
+        return list[_translated(arguments[0])]  # type: ignore[misc]  # made at run time
     if origin in (list, dict, tuple, frozenset):
         return origin[tuple(_translated(one) for one in arguments)]
     return annotation

@@ -24,7 +24,7 @@ from gateway.reconcile.tables import base, record
 from gateway.report.visible import Seen, body_field
 
 R = TypeVar("R", bound=Record)
-_OUTSIDE = (Role.PUPIL, Role.PARENT)
+OUTSIDE = (Role.PUPIL, Role.PARENT)
 """Who is not shown what the teacher has not opened yet."""
 
 
@@ -274,7 +274,7 @@ def _load(
         require_group(conn, scope, place_id, group_ref)
         scopes.append(seen.scopes_of(cls.kind, GROUP, select(literal(group_ref))))
         where.append(body_field(record.c.body, "group") == group_ref)
-    if scope.principal.role in _OUTSIDE and cls is Mark:
+    if scope.principal.role in OUTSIDE and cls is Mark:
         where.append(body_field(record.c.body, "is_hidden").not_in(("1", "true")))
     rows = conn.execute(_page(place_id, cls.kind, scopes, where, after=after, limit=limit))
     decoder = msgspec.json.Decoder(cls)

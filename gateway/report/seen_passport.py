@@ -1,0 +1,106 @@
+"""Passports as a scope may see them: whose a mark is decides whose its passport is; of a hidden mark no child learns by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from gateway.access.scope import Scope
+from gateway.domain.errors import NotVisibleError
+from gateway.domain.identifiers import Kind
+from gateway.reconcile.tables import base, intended, record
+from gateway.report.life import AsOf, load_as_of
+from gateway.report.passport import Passport, find_kinds, load_passport
+from gateway.report.pupils import OUTSIDE
+from gateway.report.visible import Seen, body_field
+
+_OF_A_GROUP = (Kind.HOMEWORK.value, Kind.TOPICS.value)
+_OF_STAFF = ("discrepancy.", "hold.")
+
+
+class PassportAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a record, or what stood at a moment: one entry a kind under which its ref is known.
+
+    Attributes:
+        passports: Empty where a moment was asked for.
+        as_of: Empty where none was.
+    """
+
+    passports: list[Passport]
+    as_of: list[AsOf]
+
+
+def load_seen_passport(
+    conn: Connection, scope: Scope, place_id: int, ref: str, at: datetime | None, city_ids: Mapping[str, int]
+) -> tuple[PassportAnswer, set[str]]:
+    """Load it, and the refs of the pupils whom it is about.
+
+    Args:
+        at: What stood at this moment (aware UTC); None = the whole life.
+        city_ids: Confirmed links, pupil ref → city id.
+
+    Raises:
+        NotVisibleError: Nothing was ever known under that ref, or it is not the scope's.
+    """
+    owners = _load_owners(conn, scope, place_id, ref, {city_id: one for one, city_id in city_ids.items()})
+    pupils = {pupil for pupil in owners.values() if pupil is not None}
+    if at is not None:
+        return PassportAnswer(
+            passports=[], as_of=[load_as_of(conn, place_id, kind, ref, at) for kind in owners]
+        ), pupils
+    found = [load_passport(conn, place_id, kind, ref) for kind in owners]
+    passports = [one for one in found if one is not None]
+    if not passports:
+        raise NotVisibleError("Такой записи нет")
+    if scope.principal.role in OUTSIDE:
+        passports = [_without_staff(one) for one in passports]
+    return PassportAnswer(passports=passports, as_of=[]), pupils
+
+
+def _load_owners(
+    conn: Connection, scope: Scope, place_id: int, ref: str, by_city: Mapping[int, str]
+) -> dict[str, str | None]:
+    """Kinds of the ref that the scope sees → the pupil; None where it is a group's."""
+    kinds = find_kinds(conn, place_id, ref)
+    pupil = body_field(record.c.body, "pupil")
+    query = select(record.c.kind, pupil.label("pupil")).where(
+        record.c.place_id == place_id,
+        record.c.ref == ref,
+        record.c.kind.in_(kinds),
+        Seen(conn, scope, place_id).covers(record),
+    )
+    if scope.principal.role in OUTSIDE:
+        # homework may be another pupil's alone; a hidden mark is not shown at the portal either
+        hidden = body_field(record.c.body, "is_hidden")
+        query = query.where(pupil.is_not(None), hidden.is_(None) | hidden.not_in(("1", "true")))
+    owners: dict[str, str | None] = {row.kind: row.pupil for row in conn.execute(query.order_by(record.c.kind))}
+    if scope.is_whole:
+        # what the portal does not hold any more is the whole school's
+        owners |= {kind: _owner_in_city(conn, place_id, kind, ref, by_city) for kind in kinds if kind not in owners}
+    if not owners:
+        raise NotVisibleError("Такой записи нет")
+    return owners
+
+
+def _owner_in_city(conn: Connection, place_id: int, kind: str, ref: str, by_city: Mapping[int, str]) -> str | None:
+    if kind in _OF_A_GROUP:
+        return None
+    for table in (intended, base):
+        key = conn.execute(
+            select(table.c.object_key).where(
+                table.c.place_id == place_id, table.c.kind == kind, table.c.ref == ref, table.c.object_key.is_not(None)
+            )
+        ).scalar_one_or_none()
+        if key is not None:
+            city_id = int(key.split("/")[1])
+            return by_city.get(city_id, f"city-pupil:{city_id}")
+    return None
+
+
+def _without_staff(one: Passport) -> Passport:
+    """What the school's people did among themselves is not a child's or a parent's to read."""
+    events = [event for event in one.events if not event.what.startswith(_OF_STAFF)]
+    return msgspec.structs.replace(one, events=events, discrepancy_id=None)
