@@ -370,9 +370,9 @@ def find_title(sheet: str, above: Sequence[Row]) -> Title:
                 found.setdefault(_TITLE_KEYS[match[1].casefold()], value.strip())
             elif (match := _TITLE_ALONE.match(line)) and number + 1 < len(texts):
                 found.setdefault(_TITLE_KEYS[match[1].casefold()], texts[number + 1].strip())
-            elif match := _CLASS_INSIDE.search(line):
-                found.setdefault("class", match[1])
-            elif (match := _CLASS_AFTER.search(line)) and find_class(match[1]) is not None:
+            elif (match := _CLASS_INSIDE.search(line)) or (
+                (match := _CLASS_AFTER.search(line)) and find_class(match[1]) is not None
+            ):
                 found.setdefault("class", match[1])
             elif len(texts) == 1 and (alone := find_class(line)) is not None and not alone[1].isdecimal():
                 found.setdefault("class", alone[1])
