@@ -81,6 +81,7 @@ def sent_anywhere(build_world: Any, database_url: str) -> Iterator[Any]:
         yield hand
 
 
+@pytest.mark.row("V6")
 def test_new_rules_change_nothing_that_was_sent_and_count_for_what_moves(sent: Any) -> None:
     before = weights(sent)
     ledger = len(sent.city.ledger())

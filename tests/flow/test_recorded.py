@@ -40,6 +40,7 @@ def test_the_first_pull_counts_every_gradebook_cell_with_a_value(recorded: Any) 
     assert synced.pulled.problems == []
 
 
+@pytest.mark.row("V7")
 def test_a_dry_run_writes_nothing_and_its_plan_can_not_be_released(recorded: Any) -> None:
     with recorded.open() as hand:
         synced = hand.sync(is_dry_run=True)

@@ -276,6 +276,7 @@ def test_a_choice_is_proven_only_by_a_read_back_and_reopened_when_it_flips(new_w
     assert here.unseen == []
 
 
+@pytest.mark.row("V6")
 def test_a_value_that_keeps_coming_back_is_two_writers_and_no_longer_ours_to_write(
     new_world: Callable[[], World],
 ) -> None:
