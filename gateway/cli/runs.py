@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import (
+    PLAN_STATES,
     RUN_WORDS,
     delivery_counts_table,
     dense_table,
@@ -23,7 +24,7 @@ from gateway.cli.words import (
 )
 from gateway.domain.reasons import GUARD_HOLD
 from gateway.flows.gateway import Gateway
-from gateway.flows.runs import RunRow, get_run, load_runs
+from gateway.flows.runs import RunRow, RunState, get_run, load_runs
 from gateway.flows.sync import Exit
 from gateway.flows.undo import Undo, begin_undo, undo_run
 from gateway.reconcile.plan import PlanState
@@ -77,7 +78,7 @@ def list_command(
         # a sentence in a narrow column is read letter by letter
         for row in rows:
             if row.sentence:
-                OUT.print(f"[bold]{row.id}[/bold]  {escape(row.sentence)}")
+                OUT.print(f"[bold]{row.id}[/bold]  {escape(row.sentence)}{_plan_since(row)}")
 
 
 @runs_app.command("show")
@@ -133,7 +134,7 @@ def _print_run(gateway: Gateway, row: RunRow) -> None:
     OUT.print(f"Запуск {row.id} · {form} · {state} · {escape(row.actor)}")
     OUT.print(f"{gateway.local(row.started_at):%d.%m.%Y %H:%M:%S} — {ended}")
     if row.sentence:
-        OUT.print(escape(row.sentence))
+        OUT.print(escape(row.sentence) + _plan_since(row))
     told = msgspec.convert(row.counters, _Told)
     if told.pull:
         OUT.print(pull_counts_table(told.pull))
@@ -147,6 +148,13 @@ def _print_run(gateway: Gateway, row: RunRow) -> None:
         OUT.print(f"Удержано {told.held.count}, решится заново {gateway.local(told.held.due_at):%d.%m.%Y %H:%M}")
     for problem in row.problems:
         OUT.print(f"! {escape(str(problem.get('scope')))}: {escape(str(problem.get('sentence')))}")
+
+
+def _plan_since(row: RunRow) -> str:
+    """What has come of the plan for which a run ended by waiting."""
+    if row.state != RunState.WAITING or row.plan_state in (None, "waiting_approval"):
+        return ""
+    return f" (с тех пор план {PLAN_STATES.get(row.plan_state or '', row.plan_state)})"
 
 
 class _HeldThen(msgspec.Struct):

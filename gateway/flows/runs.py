@@ -13,7 +13,7 @@ from gateway.connectors.port import Want
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
 from gateway.flows.holder import describe_holder
-from gateway.reconcile.tables import run
+from gateway.reconcile.tables import plan, run
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -32,7 +32,7 @@ class RunState(StrEnum):
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as people see it; `counters` as the flows filled them."""
+    """A run as people see it; `counters` as the flows filled them, `plan_state` is its plan's today."""
 
     id: int
     form: str
@@ -44,6 +44,18 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[dict[str, object]]
     sentence: str | None
     heartbeat_at: datetime | None
+    plan_state: str | None = None
+
+
+PLAN_STATE_NOW = (
+    select(plan.c.state)
+    .where(plan.c.run_id == run.c.id, plan.c.hash.is_not(None))
+    .order_by(plan.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("plan_state")
+)
+"""State of a run's sealed plan today: a run's own state is how it ended, and a plan may be approved long after."""
 
 
 def start_run(gateway: Gateway, form: str, want: Want) -> int:
@@ -157,7 +169,7 @@ def add_problem(gateway: Gateway, run_id: int, problem: dict[str, object]) -> No
 def load_runs(gateway: Gateway, *, limit: int = 20) -> list[RunRow]:
     """Load the place's newest runs."""
     with gateway.store.read() as conn:
-        rows = conn.execute(select(run).order_by(run.c.id.desc()).limit(limit)).all()
+        rows = conn.execute(select(run, PLAN_STATE_NOW).order_by(run.c.id.desc()).limit(limit)).all()
     return [_to_run(row) for row in rows]
 
 
@@ -168,7 +180,7 @@ def get_run(gateway: Gateway, run_id: int) -> RunRow:
         ConfigurationError: There is no such run.
     """
     with gateway.store.read() as conn:
-        row = conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
+        row = conn.execute(select(run, PLAN_STATE_NOW).where(run.c.id == run_id)).one_or_none()
     if row is None:
         raise ConfigurationError(f"Запуска {run_id} нет")
     return _to_run(row)
@@ -186,6 +198,7 @@ def _to_run(row) -> RunRow:  # type: ignore[no-untyped-def]  # SQLAlchemy's row 
         problems=row.problems,
         sentence=row.sentence,
         heartbeat_at=row.heartbeat_at,
+        plan_state=row.plan_state,
     )
 
 

@@ -16,7 +16,7 @@ from gateway.reconcile.tables import plan, run
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
-    """A run; `problems` counts its remarks, whose texts are read by their owners."""
+    """A run; `problems` counts its remarks, whose texts are read by their owners; `plan_state` is its plan's today."""
 
     id: int
     form: str
@@ -27,6 +27,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, object]
     problems: int
     sentence: str | None
+    plan_state: str | None = None
 
 
 def load_seen_runs(conn: Connection, scope: Scope, place_id: int, *, before: int, limit: int) -> list[RunView]:
@@ -78,7 +79,9 @@ def _seen(scope: Scope, found: SealedPlan) -> SealedPlan:
 
 
 def _runs(scope: Scope, place_id: int):  # type: ignore[no-untyped-def]  # a select of all columns
-    query = select(run).where(run.c.place_id == place_id)
+    newest = select(plan.c.state).where(plan.c.run_id == run.c.id, plan.c.hash.is_not(None))
+    state_now = newest.order_by(plan.c.id.desc()).limit(1).scalar_subquery().label("plan_state")
+    query = select(run, state_now).where(run.c.place_id == place_id)
     if scope.reach is Reach.OWN_DEEDS:
         query = query.where(run.c.actor == account_code(scope.principal.account_id))
     return query
@@ -95,4 +98,5 @@ def _to_run(row) -> RunView:  # type: ignore[no-untyped-def]  # SQLAlchemy's row
         counters=row.counters,
         problems=len(row.problems),
         sentence=row.sentence,
+        plan_state=row.plan_state,
     )
