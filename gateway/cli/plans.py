@@ -41,6 +41,8 @@ from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_pla
 from gateway.report.guards import load_plan_impact
 from gateway.report.plan_view import PlanLine, iter_plan_lines
 
+DROPPED = "dropped"
+"""Outcome of a line whose ground had moved when its plan was let out."""
 plan_app = typer.Typer(help="План: построить, показать, утвердить.", invoke_without_command=True)
 HASH_LENGTH = 6
 """Shortest beginning of a hash that is taken for it."""
@@ -203,6 +205,11 @@ def approve_plan(
         f"{f', в подписанном периоде {released.locked}' if released.locked else ''}. "
         "Дальше: gateway deliver"
     )
+    if released.dropped:
+        with gateway.store.read() as conn:
+            dropped = [one for one in iter_plan_lines(conn, plan.place_id, plan.id) if one.outcome == DROPPED]
+        OUT.print("Выпало, потому что с тех пор переменилось у нас или в городе; решит следующий план:")
+        OUT.print(_tree(dropped))
 
 
 def _find(gateway: Gateway, plan_hash: str | None) -> SealedPlan:
@@ -246,5 +253,6 @@ def _tree(lines: list[PlanLine]) -> Tree:
             branches[key] = branches[(line.class_name,)].add(escape(line.pupil))
         day = f"{line.on:%d.%m}" if line.on else "—"
         note = f" — {line.reason}: {line.note} Ход: {line.owner}." if line.note else ""
+        note += " (выпало: с тех пор переменилось)" if line.outcome == DROPPED else ""
         branches[key].add(f"№ {line.seq} {escape(line.subject)}, {day}: {escape(line.words)}{escape(note)}")
     return tree

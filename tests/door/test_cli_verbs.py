@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -188,6 +190,26 @@ def test_the_whole_way_by_hand(school: School) -> None:
     assert school.json("audit", "verify")["chain_ok"] is True
     assert [run["form"] for run in school.json("runs")["runs"]] == ["sync", "deliver", "plan", "pull"]
     assert school.json("queue")["states"] == {"verified": planned["plan"]["create"]}
+
+
+def test_what_a_person_typed_meanwhile_drops_out_of_an_approved_plan_and_is_named(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.flows.freshen.FRESH_S", 0.0)
+    school.json("pull")
+    planned = school.json("plan", expect=4)
+    with closing(sqlite3.connect(school.folder / "gateway.sqlite")) as base:
+        query = "SELECT intent FROM decision WHERE kind = 'mark' AND op = 'create' AND gate <> 'refused' ORDER BY seq"
+        intent = json.loads(base.execute(query).fetchone()[0])
+    cell = {"student_profile_id": intent["pupil_id"], "schedule_lesson_id": intent["lesson_id"]}
+    typed = {"value": intent["value"], "weight": 1, "control_form_id": intent["form_id"]}
+    body = {"op": "create", "kind": "mark", "cell": cell, **typed}
+    httpx.post(f"{school.city_url}/__sandbox/human", json=body, trust_env=False).raise_for_status()
+
+    said = school.run("plan", "approve", planned["plan_hash"], "--reason", "первое").stdout
+
+    assert "выпало 1" in said
+    assert said.count("(выпало:") == 1
 
 
 def test_the_office_list_links_those_whom_the_portal_does_not_name(school: School) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import pytest
 from sqlalchemy import Row, func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.audit.deed import Actor
 from gateway.audit.read import EntryFilter, iter_entries, verify
 from gateway.bootstrap import open_gateway
 from gateway.connectors.port import Want
@@ -344,11 +345,12 @@ class Hand:
         with self.gateway.store.read() as conn:
             return load_waiting(conn, self._place(conn), Kind.PERSON)
 
-    def confirm(self, local_ref: str) -> bool:
+    def confirm(self, local_ref: str, *, actor: Actor | None = None, **says: Any) -> bool:
         """Say by hand that the link which stands is right."""
         with self.gateway.store.read() as conn:
             city_id = load_links(conn, self._place(conn), Kind.PERSON)[local_ref]
-        return confirm_link(self.gateway, local_ref, city_id)
+        acting = self.gateway if actor is None else replace(self.gateway, actor=actor)
+        return confirm_link(acting, local_ref, city_id, **says)
 
     def place_id(self) -> int:
         with self.gateway.store.write() as conn:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain.errors import GatewayError
+from gateway.audit.deed import Actor
+from gateway.domain.errors import GatewayError, PlanRefusedError
 
 COURSE = 2
 NOTHING = {"create": 0, "update": 0, "delete": 0}
@@ -460,15 +461,21 @@ def test_a_name_changed_at_the_portal_after_linking_waits_for_a_person(small: An
         assert small.city.ledger() == ledger
 
 
-def test_a_person_who_confirms_the_changed_name_lets_the_marks_go_on(small: Any) -> None:
+def test_two_persons_who_confirm_the_changed_name_let_the_marks_go_on(small: Any) -> None:
     user = 1001
+    says = {"despite_evidence": True, "reason": "сменил фамилию"}
     with small.open() as hand:
         hand.through()
         small.portal.edit("set_name", userid=user, lastname="Совсемдругой")
         hand.sync()
         assert hand.waiting()[f"user:{user}"] == "PERSON_ID_NAME_MISMATCH"
 
-        assert hand.confirm(f"user:{user}") is True
+        with pytest.raises(PlanRefusedError, match="фамилия другая"):
+            hand.confirm(f"user:{user}")
+        assert hand.confirm(f"user:{user}", **says) is True
+        assert reasons(hand.sync())["LINK_DOUBTED"] > 0
+        other = Actor(kind="person", name="account:7", role="deputy_head", is_authenticated=True)
+        assert hand.confirm(f"user:{user}", actor=other, **says) is True
         assert hand.confirm(f"user:{user}") is False
         synced = hand.sync()
 
