@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from gateway.connectors.port import Accepted
 from gateway.domain.errors import (
@@ -34,6 +34,12 @@ from gateway.queue.tables import attempt, operation, receipt
 from gateway.queue.terms import Terms
 from gateway.store.transaction import Store
 
+_KILLS = select(func.count()).where(
+    attempt.c.operation_id == bindparam("operation_id"),
+    attempt.c.finished_at.is_(None),
+    attempt.c.request_id != bindparam("request_id"),
+)
+"""Earlier attempts of an operation that nobody lived to record."""
 _ACTIONS = {
     State.READY: "postponed",
     State.UNKNOWN: "unanswered",
@@ -202,7 +208,7 @@ class Outcomes:
         if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
             pause(conn, ledger, self._city, error, now=now)
             self._store.after_commit(self._paused)
-        state, not_before = self._state_after(one.row, error, attempts, now)
+        state, not_before = self._state_after(conn, one, error, attempts, now)
         moved = move(
             conn,
             ledger,
@@ -229,13 +235,17 @@ class Outcomes:
         )
         return state if moved is not None else State.UNKNOWN
 
-    def _state_after(self, row: Row[Any], error: GatewayError, attempts: int, now: datetime) -> tuple[State, datetime]:
+    def _state_after(
+        self, conn: Connection, one: Answered, error: GatewayError, attempts: int, now: datetime
+    ) -> tuple[State, datetime]:
+        row = one.row
         if isinstance(error, OutcomeUnknownError | ContractError):
             # An answer that can't be read says as little as none.
             return State.UNKNOWN, row.sent_at + self._terms.untouchable
         if isinstance(error, StaleError):
             return State.SUPERSEDED, now
-        due = next_attempt_at(error, attempts=attempts, max_attempts=self._terms.max_attempts, now=now)
+        kills = conn.execute(_KILLS, {"operation_id": row.id, "request_id": one.request_id}).scalar_one()
+        due = next_attempt_at(error, attempts=attempts, max_attempts=self._terms.max_attempts, now=now, kills=kills)
         return (State.READY, due) if due is not None else (State.PARKED, now)
 
     def _record_unsent(self, conn: Connection, ledger: Ledger, one: Answered, now: datetime) -> State:

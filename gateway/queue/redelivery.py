@@ -16,7 +16,9 @@ PAUSE_S = 3600.0
 each try is an attempt and entries in the audit for each row, and a token that dies on a Friday stays dead till Monday."""
 
 
-def next_attempt_at(error: GatewayError, *, attempts: int, max_attempts: int, now: datetime) -> datetime | None:
+def next_attempt_at(
+    error: GatewayError, *, attempts: int, max_attempts: int, now: datetime, kills: int = 0
+) -> datetime | None:
     """Decide when the operation is due again.
 
     The wait doubles from 15 s up to 6 h; the server's Retry-After wins when longer.
@@ -24,6 +26,8 @@ def next_attempt_at(error: GatewayError, *, attempts: int, max_attempts: int, no
     Args:
         error: What the last attempt raised; its `recovery` decides, never its text.
         attempts: Attempts already made, at least 1.
+        kills: How many of them ended with their worker: they count towards `max_attempts`, but the city had no part in them, so
+            they lengthen no wait.
         max_attempts: After so many a person must look.
         now: Aware UTC.
 
@@ -43,5 +47,5 @@ def next_attempt_at(error: GatewayError, *, attempts: int, max_attempts: int, no
         return None
     if isinstance(error, ThrottledError):
         return now + timedelta(seconds=error.retry_after_s)
-    doublings = min(attempts - 1, 32)  # the longest wait is reached long before; a float ends at 1 024
+    doublings = min(max(attempts - kills - 1, 0), 32)  # the longest wait is reached long before; a float ends at 1 024
     return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0**doublings, LONGEST_WAIT_S))

@@ -170,6 +170,9 @@ def test_the_wait_doubles_and_ends_with_a_person() -> None:
         seconds=LONGEST_WAIT_S
     )
     assert next_attempt_at(error, attempts=12, max_attempts=12, now=NOW) is None
+    # nine killed workers say nothing about the city, and still bring the operation nearer to a person
+    assert next_attempt_at(error, attempts=11, max_attempts=12, now=NOW, kills=9) == NOW + timedelta(seconds=30)
+    assert next_attempt_at(error, attempts=12, max_attempts=12, now=NOW, kills=9) is None
 
 
 @given(retry_after_s=st.floats(1.0, 3600.0), attempts=st.integers(1, 11))
