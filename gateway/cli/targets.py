@@ -36,6 +36,7 @@ def new_file(path: Path, *, is_forced: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # a Ctrl-C too: half a file of ours would be taken for a filled one, and refused the next time
         if is_new:
             path.unlink(missing_ok=True)
         raise

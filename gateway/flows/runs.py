@@ -13,7 +13,8 @@ from gateway.connectors.port import Want
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
 from gateway.flows.holder import describe_holder
-from gateway.reconcile.tables import plan, run
+from gateway.reconcile.plan import PLAN_STATE_NOW
+from gateway.reconcile.tables import run
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -45,17 +46,6 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str | None
     heartbeat_at: datetime | None
     plan_state: str | None = None
-
-
-PLAN_STATE_NOW = (
-    select(plan.c.state)
-    .where(plan.c.run_id == run.c.id, plan.c.hash.is_not(None))
-    .order_by(plan.c.id.desc())
-    .limit(1)
-    .scalar_subquery()
-    .label("plan_state")
-)
-"""State of a run's sealed plan today: a run's own state is how it ended, and a plan may be approved long after."""
 
 
 def start_run(gateway: Gateway, form: str, want: Want) -> int:

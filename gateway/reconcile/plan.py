@@ -19,12 +19,23 @@ from gateway.domain.reasons import GUARD_HOLD
 from gateway.reconcile.compare import Category
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.resolve import Item, ScopeDecision, Shared
-from gateway.reconcile.tables import decision, decision_scope, plan
+from gateway.reconcile.tables import decision, decision_scope, plan, run
 from gateway.store.transaction import Store
 
 CHUNK_ROWS = 2_000
 """Rows a transaction: about 25 ms on SQLite."""
 COUNTERS = ("read", *(category.value for category in Category))
+
+
+PLAN_STATE_NOW = (
+    select(plan.c.state)
+    .where(plan.c.run_id == run.c.id, plan.c.hash.is_not(None))
+    .order_by(plan.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("plan_state")
+)
+"""State of a run's sealed plan today: a run's own state is how it ended, and a plan may be approved long after."""
 
 
 class PlanState:

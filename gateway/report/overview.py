@@ -11,7 +11,7 @@ from gateway.access.roles import Reach
 from gateway.access.scope import Scope, account_code
 from gateway.domain.errors import NotVisibleError
 from gateway.reconcile.lanes import OF_MEANING
-from gateway.reconcile.plan import SealedPlan, load_plan
+from gateway.reconcile.plan import PLAN_STATE_NOW, SealedPlan, load_plan
 from gateway.reconcile.tables import plan, run
 
 
@@ -79,9 +79,7 @@ def _seen(scope: Scope, found: SealedPlan) -> SealedPlan:
 
 
 def _runs(scope: Scope, place_id: int):  # type: ignore[no-untyped-def]  # a select of all columns
-    newest = select(plan.c.state).where(plan.c.run_id == run.c.id, plan.c.hash.is_not(None))
-    state_now = newest.order_by(plan.c.id.desc()).limit(1).scalar_subquery().label("plan_state")
-    query = select(run, state_now).where(run.c.place_id == place_id)
+    query = select(run, PLAN_STATE_NOW).where(run.c.place_id == place_id)
     if scope.reach is Reach.OWN_DEEDS:
         query = query.where(run.c.actor == account_code(scope.principal.account_id))
     return query

@@ -74,13 +74,8 @@ def of_plan_1(*groups: int) -> set[tuple[int, str]]:
 
 def scope(school: Any, group: int) -> str:
     with school.gateway.store.read() as conn:
-        return (
-            conn.execute(
-                select(decision.c.scope).where(decision.c.ref.startswith(f"mark:{group}:"), decision.c.plan_id == 1)
-            )
-            .scalars()
-            .first()
-        )  # type: ignore[return-value]
+        query = select(decision.c.scope).where(decision.c.ref.startswith(f"mark:{group}:"), decision.c.plan_id == 1)
+        return str(conn.execute(query.limit(1)).scalar_one())
 
 
 def test_a_plan_of_one_class_replaces_only_its_own_scopes(office: Any) -> None:

@@ -385,7 +385,7 @@ def test_nothing_dated_in_a_signed_period_reaches_the_city_without_its_approval(
 
 def test_a_signature_laid_between_the_claim_and_the_call_stops_it_and_gives_it_back_to_its_plan(desk: Any) -> None:
     school = School(desk, 0)
-    school.dice.random = lambda: 1.0  # type: ignore[method-assign]
+    school.dice.random = lambda: 1.0  # type: ignore[method-assign]  # the dice are loaded on purpose
     school.plan()
     delivery = desk.delivery()
     with desk.store.read() as conn:
