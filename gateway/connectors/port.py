@@ -14,7 +14,6 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain.activity import LogEvent
 from gateway.domain.city import (
     CityAbsence,
     CityClass,
@@ -33,8 +32,6 @@ from gateway.domain.city import (
 )
 from gateway.domain.errors import ConnectorError, RecordError
 from gateway.domain.identifiers import Kind
-from gateway.domain.protocols import Protocol as TestProtocol
-from gateway.domain.protocols import Review
 from gateway.domain.records import Record
 
 
@@ -153,84 +150,6 @@ class PortalSource(Protocol):
         Raises:
             ConnectorError: Nothing can be read at all (unreachable, token dead, capability gone).
         """
-        ...
-
-
-class Reviews(msgspec.Struct, frozen=True, kw_only=True):
-    """The tests of some programmes.
-
-    Attributes:
-        shown: Review settings by test; None where the source does not show them now.
-    """
-
-    shown: dict[str, Review | None]
-
-
-class ProtocolSource(Protocol):
-    """A source of what was asked and answered in a test, attempt by attempt."""
-
-    def may_read_protocols(self) -> bool:
-        """Tell whether the source gives protocols at all.
-
-        Raises:
-            ConnectorError: It can't be asked.
-        """
-        ...
-
-    def fetch_reviews(self, programmes: Sequence[str]) -> Reviews:
-        """Read the tests of these programmes with what they show to their pupils.
-
-        Raises:
-            ConnectorError: Nothing of the answer may be used.
-        """
-        ...
-
-    def stands_when_closed(self, review: Review, pupil: str) -> bool:
-        """Tell whether settings that were seen before the test closed are still what a pupil is shown.
-
-        Raises:
-            ConnectorError: It can't be asked.
-        """
-        ...
-
-    def fetch_protocol(self, attempt: str, activity: str, programme: str) -> TestProtocol:
-        """Read the whole protocol of a finished attempt, what its pupil may not see included.
-
-        Raises:
-            RecordError: It can't be understood, or the attempt is no such one.
-            ConnectorError: Nothing of the answer may be used.
-        """
-        ...
-
-
-class LogHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a log by its number and moment (aware UTC)."""
-
-    id: int
-    at: datetime
-
-
-class ActivityLog(Protocol):
-    """A log of what people did, read by its growing number. Every method raises ConnectorError where it can't be read."""
-
-    def fetch_own(self) -> str:
-        """Tell which person of the source is the gateway itself."""
-        ...
-
-    def find_head(self) -> LogHead | None:
-        """Tell the newest row; None where there is none at all."""
-        ...
-
-    def find_row(self, number: int) -> LogHead | None:
-        """Tell one row; None where it is not there."""
-        ...
-
-    def find_first(self, since: datetime) -> int | None:
-        """Tell the smallest number of what happened at a moment or after it; None where nothing did."""
-        ...
-
-    def load_batch(self, after: int, limit: int) -> list[LogEvent]:
-        """Read the next rows by number, at most `limit`, in its order."""
         ...
 
 
@@ -399,7 +318,6 @@ class CityPort(CitySource, CitySink, Protocol):
 
 __all__ = [
     "Accepted",
-    "ActivityLog",
     "BatchInbox",
     "CheckLine",
     "CheckState",
@@ -412,11 +330,8 @@ __all__ = [
     "CityScope",
     "CitySink",
     "CitySource",
-    "LogHead",
     "PortalSource",
-    "ProtocolSource",
     "PushedBook",
-    "Reviews",
     "ScopeRead",
     "Stored",
     "Want",

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.connectors.port import ActivityLog
+from gateway.connectors.kept_port import ActivityLog
 from gateway.domain.activity import ActivityKind, Cursor, LeftOut, LogEvent, classify, move_cursor
 from gateway.domain.errors import ConfigurationError, ConnectorError, LogBegunAnewError
 from gateway.flows.gateway import Gateway

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
+from gateway.connectors.kept_port import ActivityLog, ProtocolSource
 from gateway.connectors.pace import Pace, Unpaced
-from gateway.connectors.port import ActivityLog, BatchInbox, CityPort, PortalSource, ProtocolSource
+from gateway.connectors.port import BatchInbox, CityPort, PortalSource
 from gateway.domain.clock import Clock
 from gateway.domain.identifiers import Place
 from gateway.mapping.links import get_place_id

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from gateway.access.looks import subject_ref
 from gateway.audit.deed import Deed
 from gateway.audit.subjects import pseudonyms_of
-from gateway.connectors.port import ProtocolSource
+from gateway.connectors.kept_port import ProtocolSource
 from gateway.domain.attempts import Verdict, count_attempts
 from gateway.domain.errors import (
     AccessDeniedError,

@@ -14,65 +14,24 @@ from functools import partial
 import msgspec
 from rapidfuzz import fuzz, process
 
-from gateway.connectors.planner.workbook.cells import SHORT_CHARS, is_blank, to_text
+from gateway.connectors.planner.workbook.cells import is_blank, to_text
 from gateway.connectors.planner.workbook.days import SchoolYear, find_day, find_month, read_day
 from gateway.connectors.planner.workbook.ends import FinalColumn, find_final_columns, strip_mark, strip_remark
 from gateway.connectors.planner.workbook.faults import CellError
 from gateway.connectors.planner.workbook.layouts import KNOWN_BESIDE, LAYOUTS, Layout
 from gateway.connectors.planner.workbook.sheets import Cell, Row
-from gateway.connectors.planner.workbook.words import find_class, head_key, plain
+from gateway.connectors.planner.workbook.titles import Title, find_title, row_texts
+from gateway.connectors.planner.workbook.words import find_class, head_key
 from gateway.domain.reasons import WB_HEAD_TWICE, WB_NO_HEADS
 
 HEAD_ROWS = 40
 """How far down heads are looked for: a page of a plan has a title page's worth of lines above them."""
 _LIKE_SCORE = 84
 """Similarity of 100 from which a head is named as a likely misspelling; it decides nothing."""
-_LABELS = r"класс|предмет|учебный предмет|группа|подгруппа|внес|внёс|заполнил|заполнила|за кого|от имени|отвечает|ответственный"
-_TITLE = re.compile(rf"^({_LABELS})\s*[:\-–—]\s*(.*)$", re.IGNORECASE)
-_TITLE_ALONE = re.compile(rf"^({_LABELS})\s*:?$", re.IGNORECASE)
-_CLASS_INSIDE = re.compile(r"(?<![\w.])(\d{1,2}\s?[-–]?\s?[«\"]?[а-яa-z]?[»\"]?)[\s-]*класс", re.IGNORECASE)
-_CLASS_AFTER = re.compile(r"\bкласса?\s+(\d{1,2}\s?[-–]?\s?[«\"]?[а-яёa-z]?[»\"]?)(?!\w)", re.IGNORECASE)
-_KINDS = ("ктп", "журнал")
-"""Words that may stand before class and subject in a sheet's name."""
-_TITLE_KEYS = {
-    "класс": "class",
-    "предмет": "subject",
-    "учебный предмет": "subject",
-    "группа": "group",
-    "подгруппа": "group",
-    **dict.fromkeys(("внес", "внёс", "заполнил", "заполнила"), "typed_by"),
-    **dict.fromkeys(("за кого", "от имени"), "on_behalf_of"),
-    **dict.fromkeys(("отвечает", "ответственный"), "answers"),
-}
-_POSTS = {
-    "учитель": "teacher",
-    "куратор": "curator",
-    "методист": "methodist",
-    "завуч": "deputy_head",
-    "заместитель директора": "deputy_head",
-    "секретарь": "office",
-    "канцелярия": "office",
-}
-"""Posts that a title may name; a person's name there is not kept."""
 _EITHER = ("marks", "comment")
 _KNOWN_ENDS = re.compile(
     r"^.*\bфакт\w*$|^(?:[ivх\d]{1,4} )?(?:четверть|триместр|полугодие|год|годовая|итоговая|период).*$"
 )
-
-
-class Title(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands above a table or in the sheet's name: a class or grade as `words.find_class` names it, and so on.
-
-    Attributes:
-        typed_by: Post of whoever filled it in; `on_behalf_of` at whose word; `answers` who answers for it.
-    """
-
-    class_name: str | None = None
-    subject: str | None = None
-    group: str | None = None
-    typed_by: str = ""
-    on_behalf_of: str = ""
-    answers: str = ""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,10 +87,10 @@ def find_table(sheet: str, rows: Sequence[Row], year: SchoolYear) -> Table:
     nearest: tuple[int, str] = (0, "")
     best: tuple[int, Callable[[], Table]] | None = None
     for at, row in enumerate(rows):
-        texts = _texts(row)
+        texts = row_texts(row)
         if sum(1 for text in texts if text) < 2:
             continue
-        above = " ".join(head_key(text) for line in rows[:at] for text in _texts(line) if text)
+        above = " ".join(head_key(text) for line in rows[:at] for text in row_texts(line) if text)
         speaks = f"{head_key(sheet)} {above}"
         single = _best(row, texts, speaks, year)
         is_best = single is not None and (best is None or single.score > best[0])
@@ -139,9 +98,9 @@ def find_table(sheet: str, rows: Sequence[Row], year: SchoolYear) -> Table:
             best = (single.score, partial(_table, single, sheet, rows[:at], row.number, row, texts))
         lower = rows[at + 1] if at + 1 < len(rows) else None
         if lower is not None and _is_lower_storey(lower, year):
-            both = _two_storeys(texts, _texts(lower))
+            both = _two_storeys(texts, row_texts(lower))
             double = _best(lower, both, speaks, year, months=_months(texts, lower))
-            alone = _best(lower, _texts(lower), speaks, year)
+            alone = _best(lower, row_texts(lower), speaks, year)
             # A title line over one storey of heads must not pass for the upper storey. Of a lower storey that adds no
             # column («План», «Факт») it shows that nothing stands in it where every row has something.
             is_level = single is not None and is_best and _is_bare(lower, single)
@@ -157,17 +116,6 @@ def find_table(sheet: str, rows: Sequence[Row], year: SchoolYear) -> Table:
 def _is_bare(row: Row, match: _Match) -> bool:
     """Whether a row has nothing in the columns that every row must have."""
     return all(is_blank(row.at(match.columns[key])) for key in match.needed)
-
-
-def _texts(row: Row) -> list[str]:
-    """The cells of a row as heads: days of a page stay in their own form, everything else is text."""
-    texts: list[str] = []
-    for cell in row.cells:
-        try:
-            texts.append(to_text(cell)[:SHORT_CHARS])
-        except CellError:
-            texts.append("")
-    return texts
 
 
 def _two_storeys(upper: Sequence[str], lower: Sequence[str]) -> list[str]:
@@ -355,44 +303,6 @@ def _table(match: _Match, sheet: str, above: Sequence[Row], first_row: int, head
         needed=frozenset(needed),
         unread=unread,
         keys=keys,
-    )
-
-
-def find_title(sheet: str, above: Sequence[Row]) -> Title:
-    """Read class, subject and group out of the lines above a table, else out of the sheet's name («7А Алгебра»)."""
-    found: dict[str, str] = {}
-    for row in above:
-        texts = [text for text in _texts(row) if text]
-        for number, text in enumerate(texts):
-            line = plain(text)
-            if match := _TITLE.match(line):
-                value = match[2] or (texts[number + 1] if number + 1 < len(texts) else "")
-                found.setdefault(_TITLE_KEYS[match[1].casefold()], value.strip())
-            elif (match := _TITLE_ALONE.match(line)) and number + 1 < len(texts):
-                found.setdefault(_TITLE_KEYS[match[1].casefold()], texts[number + 1].strip())
-            elif (match := _CLASS_INSIDE.search(line)) or (
-                (match := _CLASS_AFTER.search(line)) and find_class(match[1]) is not None
-            ):
-                found.setdefault("class", match[1])
-            elif len(texts) == 1 and (alone := find_class(line)) is not None and not alone[1].isdecimal():
-                found.setdefault("class", alone[1])
-    words = plain(sheet.replace("_", " ")).split(" ")
-    words = words[1:] if words[0].casefold() in _KINDS else words
-    for count in (1, 2):
-        for first, last in ((0, count), (len(words) - count, len(words))):
-            if 0 <= first < last <= len(words) and (of_sheet := find_class(" ".join(words[first:last]))):
-                found.setdefault("class", of_sheet[1])
-                rest = " ".join([*words[:first], *words[last:]]).strip(" -–—.,")
-                if rest and find_class(rest) is None and not rest.casefold().startswith(("лист", "sheet", "класс")):
-                    found.setdefault("subject", rest)
-    known = find_class(found.get("class", ""))
-    return Title(
-        class_name=known[1] if known else None,
-        subject=found.get("subject") or None,
-        group=found.get("group") or None,
-        typed_by=_POSTS.get(found.get("typed_by", "").casefold(), ""),
-        on_behalf_of=_POSTS.get(found.get("on_behalf_of", "").casefold(), ""),
-        answers=_POSTS.get(found.get("answers", "").casefold(), ""),
     )
 
 

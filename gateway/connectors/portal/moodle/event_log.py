@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.connectors.foreign_sql import ForeignDatabase, NumberedTable
-from gateway.connectors.port import LogHead
+from gateway.connectors.kept_port import LogHead
 from gateway.connectors.portal.moodle.directory import course_ref, user_ref
 from gateway.domain.activity import LogEvent
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway.connectors.http import HttpDoor
+from gateway.connectors.kept_port import Reviews
 from gateway.connectors.pace import Pace, Unpaced
-from gateway.connectors.port import CheckLine, Reviews, ScopeRead, Stored, Want
+from gateway.connectors.port import CheckLine, ScopeRead, Stored, Want
 from gateway.connectors.portal.moodle import wire
 from gateway.connectors.portal.moodle.calls import CATEGORIES, MoodleCalls
 from gateway.connectors.portal.moodle.capability import iter_check, may_read_protocols, require_capable
