@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
@@ -33,6 +33,7 @@ from gateway.reconcile.choose import (
 )
 from gateway.reconcile.discrepancies import Effect
 from gateway.reconcile.follow import Followed, follow_chunk
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.own_value import find_off_scale, is_own_value
 from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import city_directory, discrepancy, discrepancy_step
@@ -325,11 +326,7 @@ def load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Seque
         select(operation.c.kind, operation.c.ref)
         .join(
             discrepancy,
-            and_(
-                discrepancy.c.place_id == operation.c.place_id,
-                discrepancy.c.kind == operation.c.kind,
-                discrepancy.c.ref == operation.c.ref,
-            ),
+            same_record(discrepancy, operation),
         )
         .where(
             operation.c.place_id == place_id,

@@ -29,6 +29,7 @@ from gateway.mapping.sources import JOURNAL
 from gateway.mapping.tables import record_link
 from gateway.queue.outbox import load_busy
 from gateway.reconcile.gone import is_proven
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.resolve import NOTHING_BUSY
 from gateway.reconcile.tables import base, record
 
@@ -299,9 +300,7 @@ def _load_unproven(
             .select_from(
                 record_link.join(
                     record,
-                    (record.c.place_id == record_link.c.place_id)
-                    & (record.c.kind == record_link.c.kind)
-                    & (record.c.ref == record_link.c.ref),
+                    same_record(record, record_link),
                 )
             )
             .where(

@@ -34,6 +34,7 @@ from gateway.mapping.versions import (
 from gateway.queue.states import IN_FLIGHT
 from gateway.queue.tables import operation
 from gateway.reconcile.bindings import BOUND_KINDS, bind_delivered
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.plan import PlanState
 from gateway.reconcile.tables import plan, record
 
@@ -291,14 +292,10 @@ def _bind_in_flight(conn: Connection, place_id: int, former: str) -> None:
         .select_from(
             operation.join(
                 record,
-                (record.c.place_id == operation.c.place_id)
-                & (record.c.kind == operation.c.kind)
-                & (record.c.ref == operation.c.ref),
+                same_record(record, operation),
             ).outerjoin(
                 rule_binding,
-                (rule_binding.c.place_id == operation.c.place_id)
-                & (rule_binding.c.kind == operation.c.kind)
-                & (rule_binding.c.ref == operation.c.ref),
+                same_record(rule_binding, operation),
             )
         )
         .where(

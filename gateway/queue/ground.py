@@ -16,6 +16,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Table, and
 from gateway.queue.states import IN_FLIGHT
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
+from gateway.reconcile.joins import same_object
 from gateway.reconcile.tables import base, decision, intended, plan, run, shadow
 from gateway.reconcile.triples import CLEARED, COMPARED, SENDABLE
 from gateway.reconcile.undone import load_undone_by
@@ -79,7 +80,7 @@ def load_ground(
     )
     theirs = conn.execute(
         select(shadow.c.kind, shadow.c.city_id, shadow.c.digest, base.c.ref)
-        .select_from(shadow.outerjoin(base, _same_object()))
+        .select_from(shadow.outerjoin(base, same_object()))
         .where(shadow.c.place_id == place_id, shadow.c.city_id.in_(city_ids))
     ).all()
     # what was read after the plan's run ended, nobody who was shown the plan could know of
@@ -98,7 +99,7 @@ def load_ground(
     )
     free = conn.execute(
         select(shadow.c.kind, shadow.c.object_key, shadow.c.digest, shadow.c.seen_at)
-        .select_from(shadow.outerjoin(base, _same_object()))
+        .select_from(shadow.outerjoin(base, same_object()))
         .where(
             shadow.c.place_id == place_id,
             shadow.c.object_key.in_(cells),
@@ -170,10 +171,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _same_object() -> ColumnElement[bool]:
-    return and_(base.c.place_id == shadow.c.place_id, base.c.kind == shadow.c.kind, base.c.city_id == shadow.c.city_id)
-
-
 def _is_of_kinds(table: Table) -> ColumnElement[bool]:
     kinds: BindParameter[str] = bindparam("kinds", expanding=True)
     return and_(table.c.place_id == bindparam("place_id"), table.c.kind.in_(kinds))
@@ -187,7 +184,7 @@ _WANTED = select(intended.c.kind, intended.c.ref, intended.c.state, intended.c.d
 _AGREED = select(base.c.kind, base.c.ref, base.c.digest).where(_is_of_kinds(base), base.c.ref.in_(_REFS))
 _CELLS = (
     select(shadow.c.kind, shadow.c.object_key, shadow.c.city_id, shadow.c.digest, base.c.ref, shadow.c.seen_at)
-    .select_from(shadow.outerjoin(base, _same_object()))
+    .select_from(shadow.outerjoin(base, same_object()))
     .where(_is_of_kinds(shadow), shadow.c.object_key.in_(bindparam("keys", expanding=True)))
 )
 _SHOWN = select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(

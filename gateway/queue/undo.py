@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import ENTER_BY_HAND, IN_FLIGHT, UNDO_UNPROVEN
@@ -14,6 +14,7 @@ from gateway.queue.states import IN_FLIGHT as FLYING
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category, Decision
+from gateway.reconcile.joins import same_object, same_record
 from gateway.reconcile.resolve import Item
 from gateway.reconcile.tables import base, plan, shadow
 from gateway.reconcile.triples import Triple
@@ -115,19 +116,11 @@ def _load(conn: Connection, place_id: int, run_id: int, scope: str) -> Sequence[
         .select_from(
             operation.outerjoin(
                 base,
-                and_(
-                    base.c.place_id == operation.c.place_id,
-                    base.c.kind == operation.c.kind,
-                    base.c.ref == operation.c.ref,
-                ),
+                same_record(base, operation),
             )
             .outerjoin(
                 shadow,
-                and_(
-                    shadow.c.place_id == base.c.place_id,
-                    shadow.c.kind == base.c.kind,
-                    shadow.c.city_id == base.c.city_id,
-                ),
+                same_object(),
             )
             .outerjoin(last, last.c.id == newest)
             .outerjoin(plan, plan.c.id == last.c.plan_id)
@@ -149,11 +142,7 @@ def _load_newcomers(
         .select_from(
             shadow.outerjoin(
                 base,
-                and_(
-                    base.c.place_id == shadow.c.place_id,
-                    base.c.kind == shadow.c.kind,
-                    base.c.city_id == shadow.c.city_id,
-                ),
+                same_object(),
             )
         )
         .where(shadow.c.place_id == place_id, shadow.c.scope == scope, base.c.ref.is_(None))

@@ -19,6 +19,7 @@ from gateway.queue.judge import Finding, Seen, judge
 from gateway.queue.states import State
 from gateway.queue.tables import operation, receipt
 from gateway.queue.terms import Terms
+from gateway.reconcile.joins import same_object
 from gateway.reconcile.tables import base, shadow
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
@@ -111,9 +112,7 @@ class Scene:
             .select_from(
                 shadow.outerjoin(
                     base,
-                    (base.c.place_id == shadow.c.place_id)
-                    & (base.c.kind == shadow.c.kind)
-                    & (base.c.city_id == shadow.c.city_id),
+                    same_object(),
                 )
             )
             .where(

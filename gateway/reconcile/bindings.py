@@ -13,13 +13,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Insert, Table, and_, bindparam, delete, literal, select, update
+from sqlalchemy import Connection, Insert, bindparam, delete, literal, select, update
 
 from gateway.domain.identifiers import Kind
 from gateway.mapping.atoms import atom_digest, atom_of_intent
 from gateway.mapping.mesh import Mapped
 from gateway.mapping.rules import Rules
 from gateway.mapping.tables import rule_binding
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.tables import base, intended, record
 from gateway.store.transaction import Store
 
@@ -67,7 +68,7 @@ def load_bindings(conn: Connection, place_id: int, kind: Kind, scopes: Sequence[
     for start in range(0, len(scopes), _REFS_AT_ONCE):
         rows = conn.execute(
             select(rule_binding, record.c.digest)
-            .join(record, _same(record, rule_binding))
+            .join(record, same_record(record, rule_binding))
             .where(
                 record.c.place_id == place_id,
                 record.c.kind == kind.value,
@@ -218,9 +219,9 @@ def _bind_scope(place_id: int, scope: str, former: str) -> Insert:
             record.c.digest.label("facts"),
         )
         .select_from(
-            base.join(intended, _same(intended, base))
-            .join(record, _same(record, base))
-            .outerjoin(rule_binding, _same(rule_binding, base))
+            base.join(intended, same_record(intended, base))
+            .join(record, same_record(record, base))
+            .outerjoin(rule_binding, same_record(rule_binding, base))
         )
         .where(
             base.c.place_id == place_id,
@@ -233,10 +234,6 @@ def _bind_scope(place_id: int, scope: str, former: str) -> Insert:
         )
     )
     return rule_binding.insert().from_select(["place_id", "kind", "ref", "rule_version", "facts"], settled)
-
-
-def _same(one: Table, other: Table) -> ColumnElement[bool]:
-    return and_(one.c.place_id == other.c.place_id, one.c.kind == other.c.kind, one.c.ref == other.c.ref)
 
 
 __all__ = [

@@ -36,6 +36,7 @@ from gateway.domain.identifiers import Kind
 from gateway.domain.records import to_body
 from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent, canonical_value, with_atom
 from gateway.reconcile.discrepancies import Effect, find_effect, is_fixed_to_cell
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import (
     apart,
@@ -103,8 +104,8 @@ def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int]) -> list
             _all_stand().label("is_standing"),
         )
         .select_from(
-            discrepancy.outerjoin(intended, _same_record(intended))
-            .outerjoin(base, _same_record(base))
+            discrepancy.outerjoin(intended, same_record(intended, discrepancy))
+            .outerjoin(base, same_record(base, discrepancy))
             .outerjoin(
                 shadow,
                 and_(
@@ -253,7 +254,7 @@ def take_back(conn: Connection, place_id: int, ids: Sequence[int], now: datetime
         )
         .select_from(
             discrepancy.outerjoin(correction, correction.c.discrepancy_id == discrepancy.c.id).outerjoin(
-                base, _same_record(base)
+                base, same_record(base, discrepancy)
             )
         )
         .where(discrepancy.c.place_id == place_id, among(conn, discrepancy.c.id, ids))
@@ -349,7 +350,11 @@ def _store_corrections(
             literal(now, UtcDateTime()),
             discrepancy.c.id,
         )
-        .select_from(source.outerjoin(record, _same_record(record)).outerjoin(intended, _same_record(intended)))
+        .select_from(
+            source.outerjoin(record, same_record(record, discrepancy)).outerjoin(
+                intended, same_record(intended, discrepancy)
+            )
+        )
         .where(discrepancy.c.place_id == place_id, where)
     )
     columns = ("place_id", "kind", "ref", "corrected", "atom", "actor", "made_at", "discrepancy_id")
@@ -410,14 +415,6 @@ def _note_steps(
                 discrepancy.c.plan_id,
             ).where(among(conn, discrepancy.c.id, ids)),
         )
-    )
-
-
-def _same_record(table: Any) -> Any:
-    return and_(
-        table.c.place_id == discrepancy.c.place_id,
-        table.c.kind == discrepancy.c.kind,
-        table.c.ref == discrepancy.c.ref,
     )
 
 

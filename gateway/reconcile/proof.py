@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, exists, or_, select, update
 
 from gateway.domain.discrepancies import DiscrepancyState
 from gateway.reconcile.follow import ASKS, Followed, store_steps
+from gateway.reconcile.joins import same_object, same_record
 from gateway.reconcile.tables import base, decision, decision_scope, discrepancy, intended, shadow
 
 NO_DIGEST = bytes(16)
@@ -147,27 +148,15 @@ def _standing(*conditions: Any) -> Any:
         .select_from(
             discrepancy.outerjoin(
                 intended,
-                and_(
-                    intended.c.place_id == discrepancy.c.place_id,
-                    intended.c.kind == discrepancy.c.kind,
-                    intended.c.ref == discrepancy.c.ref,
-                ),
+                same_record(intended, discrepancy),
             )
             .outerjoin(
                 base,
-                and_(
-                    base.c.place_id == discrepancy.c.place_id,
-                    base.c.kind == discrepancy.c.kind,
-                    base.c.ref == discrepancy.c.ref,
-                ),
+                same_record(base, discrepancy),
             )
             .outerjoin(
                 shadow,
-                and_(
-                    shadow.c.place_id == base.c.place_id,
-                    shadow.c.kind == base.c.kind,
-                    shadow.c.city_id == base.c.city_id,
-                ),
+                same_object(),
             )
         )
         .where(*conditions)

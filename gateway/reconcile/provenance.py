@@ -17,6 +17,7 @@ from gateway.domain.identifiers import PORTAL, source_of
 from gateway.domain.records import Entry
 from gateway.mapping.sources import PORTAL_NAME
 from gateway.mapping.tables import record_link
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.tables import correction, record
 
 RESOLUTION = "resolution"
@@ -64,9 +65,7 @@ def _words_of(place_id: int, kinds: list[str], refs: list[str]) -> CompoundSelec
         select(record.c.kind, record_link.c.canonical, record.c.ref, record.c.body)
         .join(
             record_link,
-            (record_link.c.place_id == record.c.place_id)
-            & (record_link.c.kind == record.c.kind)
-            & (record_link.c.ref == record.c.ref),
+            same_record(record_link, record),
         )
         .where(
             record_link.c.place_id == place_id,

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, bindparam, f
 from gateway.domain.identifiers import Kind
 from gateway.mapping.rules import Mode
 from gateway.reconcile.gone import PROOF_READS, Gone
+from gateway.reconcile.joins import same_object, same_record
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import base, intended, record, scope_state, shadow
 
@@ -188,14 +189,6 @@ def _day_of(intent: bytes) -> date | None:
     return dated.on or dated.assigned_on
 
 
-def _same_record() -> ColumnElement[bool]:
-    return and_(base.c.place_id == intended.c.place_id, base.c.kind == intended.c.kind, base.c.ref == intended.c.ref)
-
-
-def _same_object() -> ColumnElement[bool]:
-    return and_(shadow.c.place_id == base.c.place_id, shadow.c.kind == base.c.kind, shadow.c.city_id == base.c.city_id)
-
-
 def _same_cell() -> ColumnElement[bool]:
     """Where a mark or an absence hangs is part of what it is: moved to another lesson by a person, it is not there any more.
 
@@ -206,7 +199,7 @@ def _same_cell() -> ColumnElement[bool]:
 
 
 def _joined() -> FromClause:
-    return intended.outerjoin(base, _same_record()).outerjoin(shadow, and_(_same_object(), _same_cell()))
+    return intended.outerjoin(base, same_record(base, intended)).outerjoin(shadow, and_(same_object(), _same_cell()))
 
 
 def _all_equal() -> ColumnElement[bool]:
@@ -259,11 +252,11 @@ _BASE_ONLY = (
         record.c.gone_at,
     )
     .select_from(
-        base.outerjoin(intended, _same_record())
-        .outerjoin(shadow, _same_object())
+        base.outerjoin(intended, same_record(base, intended))
+        .outerjoin(shadow, same_object())
         .outerjoin(
             record,
-            and_(record.c.place_id == base.c.place_id, record.c.kind == base.c.kind, record.c.ref == base.c.ref),
+            same_record(record, base),
         )
     )
     .where(
@@ -274,7 +267,7 @@ _BASE_ONLY = (
 )
 _FOREIGN = (
     select(shadow.c.kind, shadow.c.city_id, shadow.c.object_key, shadow.c.digest, shadow.c.body)
-    .select_from(shadow.outerjoin(base, _same_object()))
+    .select_from(shadow.outerjoin(base, same_object()))
     .where(
         shadow.c.place_id == bindparam("place_id"),
         shadow.c.scope == bindparam("scope"),

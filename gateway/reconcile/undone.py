@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    and_,
     bindparam,
     case,
     delete,
@@ -29,6 +28,7 @@ from sqlalchemy import (
 )
 
 from gateway.mapping.tables import rule_binding
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.tables import discrepancy, hold, intended, plan, record
 from gateway.reconcile.triples import COMPARED
 from gateway.store.among import among
@@ -195,8 +195,8 @@ def end_moved(conn: Connection, place_id: int, *, given_up: ColumnElement[bool],
     Returns:
         How many ended.
     """
-    here = and_(record.c.place_id == hold.c.place_id, record.c.kind == hold.c.kind, record.c.ref == hold.c.ref)
-    meant = and_(intended.c.place_id == hold.c.place_id, intended.c.kind == hold.c.kind, intended.c.ref == hold.c.ref)
+    here = same_record(record, hold)
+    meant = same_record(intended, hold)
     of_record = select(case((record.c.gone.is_(None), record.c.digest), else_=NOTHING_SHOWN)).where(here)
     of_intent = select(intended.c.digest).where(meant, intended.c.state.in_(COMPARED))
     now_shown = func.coalesce(of_record.scalar_subquery(), of_intent.scalar_subquery(), NOTHING_SHOWN)

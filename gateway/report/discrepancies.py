@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
 
 from gateway.audit.notes import get_note
 from gateway.domain.city import Atom
@@ -21,17 +21,14 @@ from gateway.domain.records import RECORD_TYPES
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
 from gateway.mapping.doubts import CODE_WORDS, Code
 from gateway.reconcile.discrepancies import Proposal, find_effect, is_fixed_to_cell, propose, severity_of
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import discrepancy, discrepancy_step, record
 from gateway.report.plan_view import Words
 
 WITH_RECORD = discrepancy.outerjoin(
     record,
-    and_(
-        record.c.place_id == discrepancy.c.place_id,
-        record.c.kind == discrepancy.c.kind,
-        record.c.ref == discrepancy.c.ref,
-    ),
+    same_record(record, discrepancy),
 )
 """Each discrepancy with the record of ours behind it, where there is one."""
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, case, func, or_, select
+from sqlalchemy import Connection, Row, case, func, or_, select
 
 from gateway.mapping.tables import mapping_case, mapping_version, rule_binding
+from gateway.reconcile.joins import same_object, same_record
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.tables import base, intended, shadow
 
@@ -98,15 +99,11 @@ def load_correction(conn: Connection, place_id: int) -> Correction | None:
     rows = conn.execute(
         select(rule_binding.c.ref, base.c.object_key, base.c.digest, shadow.c.digest.label("theirs"))
         .select_from(
-            rule_binding.join(base, _same_record(base))
-            .outerjoin(intended, _same_record(intended))
+            rule_binding.join(base, same_record(base, rule_binding))
+            .outerjoin(intended, same_record(intended, rule_binding))
             .outerjoin(
                 shadow,
-                and_(
-                    shadow.c.place_id == base.c.place_id,
-                    shadow.c.kind == base.c.kind,
-                    shadow.c.city_id == base.c.city_id,
-                ),
+                same_object(),
             )
         )
         .where(
@@ -121,14 +118,6 @@ def load_correction(conn: Connection, place_id: int) -> Correction | None:
         left=len(rows),
         pupils=sorted({int(row.object_key.split("/")[1]) for row in rows}),
         edited=[row.ref for row in rows if row.theirs != row.digest],
-    )
-
-
-def _same_record(other: Any) -> Any:
-    return and_(
-        other.c.place_id == rule_binding.c.place_id,
-        other.c.kind == rule_binding.c.kind,
-        other.c.ref == rule_binding.c.ref,
     )
 
 

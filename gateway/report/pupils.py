@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, literal, or_, select
 
 from gateway.access.roles import Role
 from gateway.access.scope import Scope
@@ -19,6 +19,7 @@ from gateway.domain.errors import NotVisibleError
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Absence, Group, Homework, Lesson, Mark, Person, Record
 from gateway.mapping.links import load_links
+from gateway.reconcile.joins import same_record
 from gateway.reconcile.shares import GROUP, PUPIL
 from gateway.reconcile.tables import base, record
 from gateway.report.visible import Seen, body_field
@@ -313,9 +314,7 @@ def _page(
 
 
 def _with_base() -> FromClause:
-    return record.outerjoin(
-        base, and_(base.c.place_id == record.c.place_id, base.c.kind == record.c.kind, base.c.ref == record.c.ref)
-    )
+    return record.outerjoin(base, same_record(base, record))
 
 
 def _load_beginnings(conn: Connection, place_id: int, refs: Sequence[str]) -> dict[str, datetime]:
