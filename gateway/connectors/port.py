@@ -245,6 +245,18 @@ class CityDirectory(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     is_partial: bool = False
 
+    def scope_of_year(self, kind: Kind, group: CityGroup) -> CityScope:
+        """A kind of a group over the whole school year, read so that absence from it may lead to a write."""
+        return CityScope(
+            kind=kind,
+            group_id=group.id,
+            subject_id=group.subject_id,
+            level=group.level,
+            from_on=self.year.begins_on,
+            to_on=self.year.ends_on,
+            is_read_twice=True,
+        )
+
 
 class CitySource(Protocol):
     """The city's journal, read side."""

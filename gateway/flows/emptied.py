@@ -165,18 +165,7 @@ def _list_scopes(
 ) -> list[tuple[CityScope, str]]:
     """Scopes of the year of which anything is known, with the names of their groups."""
     return [
-        (
-            CityScope(
-                kind=kind,
-                group_id=group.id,
-                subject_id=group.subject_id,
-                level=group.level,
-                from_on=directory.year.begins_on,
-                to_on=directory.year.ends_on,
-                is_read_twice=True,
-            ),
-            group.name,
-        )
+        (directory.scope_of_year(kind, group), group.name)
         for kind in Kind
         for group in directory.groups
         if city_scope(kind.value, group.id) in known_scopes and (not class_names or group.class_name in class_names)

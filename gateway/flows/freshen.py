@@ -101,12 +101,4 @@ def find_scope(directory: CityDirectory, groups: Mapping[int, CityGroup], kind: 
     group = groups.get(found.group_id)
     if group is None:
         return None
-    return CityScope(
-        kind=Kind(kind),
-        group_id=group.id,
-        subject_id=group.subject_id,
-        level=group.level,
-        from_on=directory.year.begins_on,
-        to_on=directory.year.ends_on,
-        is_read_twice=True,
-    )
+    return directory.scope_of_year(Kind(kind), group)

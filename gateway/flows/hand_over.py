@@ -15,11 +15,10 @@ from sqlalchemy import select
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
-from gateway.connectors.port import CityScope
-from gateway.domain.city import Intent
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.flows.city_reads import CityReads, find_whole_directory
+from gateway.flows.freshen import find_scope
 from gateway.flows.gateway import Gateway
 from gateway.queue.barrier import find_city_obstacle
 from gateway.queue.by_hand import settle_by_hand
@@ -40,7 +39,6 @@ from gateway.queue.hand_over import (
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.reconcile.plan import PlanState, find_plan_id, load_plan
-from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.shadow import store_city_scope
 
 
@@ -170,23 +168,9 @@ def _read_again(gateway: Gateway, place_id: int, ids: Collection[int]) -> set[in
     unread: set[int] = set()
     for scope in sorted({row.scope for row in rows}):
         mine = [row for row in rows if row.scope == scope]
-        intent: Intent = msgspec.json.decode(mine[0].intent, type=INTENT_TYPES[mine[0].kind])
-        group = groups.get(intent.group_id)
-        if directory is None or group is None:
-            unread |= {row.id for row in mine}
-            continue
-        read = reads.fetch(
-            CityScope(
-                kind=Kind(mine[0].kind),
-                group_id=group.id,
-                subject_id=group.subject_id,
-                level=group.level,
-                from_on=directory.year.begins_on,
-                to_on=directory.year.ends_on,
-                is_read_twice=True,
-            )
-        )
-        if read.problem is not None:
+        wanted = None if directory is None else find_scope(directory, groups, mine[0].kind, mine[0].intent)
+        read = None if wanted is None else reads.fetch(wanted)
+        if read is None or read.problem is not None:
             unread |= {row.id for row in mine}
             continue
         with gateway.store.write() as conn:
