@@ -213,7 +213,7 @@ class _Undoing:
             changes=ops["change"],
             deletes=ops["delete"],
         )
-        guards = [_let_two_decide(row) for row in judge(share, self._gateway.limits)]
+        guards = judge(share, self._gateway.limits)
         decided = ScopeDecision(
             scope=one.scope,
             items=[_gated(item, guards) for item in items],
@@ -223,11 +223,6 @@ class _Undoing:
         )
         draft.add(keep_back(decided, self._holds, self._classes))
         return stood
-
-
-def _let_two_decide(row: GuardRow) -> GuardRow:
-    """Deletes are what undoing a first load is: however many, they wait for two persons and are not refused."""
-    return msgspec.structs.replace(row, verdict="hold") if row.verdict == "refuse" else row
 
 
 def _gated(item: Item, guards: Sequence[GuardRow]) -> Item:
