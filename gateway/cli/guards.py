@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.table import Table
 
 from gateway.bootstrap import build_lane_limits
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
@@ -132,7 +133,7 @@ def _to_json(trial: Trial) -> dict[str, object]:
     return {**msgspec.structs.asdict(trial), "newly_held": trial.newly_held, "newly_free": trial.newly_free}
 
 
-def _table(title: str, rows: Iterable[ShownGuard]):  # type: ignore[no-untyped-def]  # rich's table
+def _table(title: str, rows: Iterable[ShownGuard]) -> Table:
     table = dense_table(title)
     for head in ("защита", "вид", "где", "предел", "есть", "решение", "кто может разрешить"):
         table.add_column(head)

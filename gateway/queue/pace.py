@@ -248,6 +248,7 @@ class StorePace:
                 try:
                     self._answer(lane, callers)
                 except BaseException:
+                    # whoever else was asked for here was not answered, and would wait for ever
                     with self._waiting_lock:
                         self._waiting[lane] += [one for one in callers if one is not caller]
                     raise

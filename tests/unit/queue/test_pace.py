@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.connectors.pace import Lane, in_lane, prepaid
 from gateway.domain.clock import VirtualClock
-from gateway.domain.errors import ThrottledError
+from gateway.domain.errors import GatewayError, ThrottledError
 from gateway.queue.pace import AHEAD_S, Bucket, StorePace, find_hold, grant, hold
 from gateway.store.transaction import Store
 
@@ -37,14 +39,22 @@ taken, lock = [], threading.Lock()
 def run():
     while time.monotonic() < end_at:
         pace.take()
+        moment = time.time()  # before anything else: waiting for the lock is no part of the pace
         with lock:
-            taken.append(time.time())
+            taken.append(moment)
 
 threads = [threading.Thread(target=run) for _ in range(2)]
 [one.start() for one in threads]
 [one.join() for one in threads]
 print(*taken)
 """
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up_at, pause = time.monotonic() + 10.0, threading.Event()
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        pause.wait(0.005)
 
 
 def largest_in_a_second(moments: Sequence[float]) -> int:
@@ -177,6 +187,37 @@ def test_a_wait_the_city_asked_for_holds_for_every_process_and_is_never_shortene
     pace.take()
     with other.read() as conn:
         assert find_hold(conn, CITY, clock.now()) is None
+
+
+def test_who_waited_beside_a_thread_that_failed_is_answered_by_the_next_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace = StorePace(store, CITY, rate_per_s=100, demand_share=0.3)
+    right, asked, failed = pace._answer, [], []
+
+    def answer(lane: Lane, callers: list[Any]) -> None:
+        asked.append(len(callers))
+        if len(asked) == 1:
+            raise GatewayError("база недоступна")
+        right(lane, callers)
+
+    def take() -> None:
+        try:
+            pace.take()
+        except GatewayError as error:
+            failed.append(error)
+
+    monkeypatch.setattr(pace, "_answer", answer)
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    with pace._asking["nightly"]:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(pace._waiting["nightly"]) == len(threads))
+    for thread in threads:
+        thread.join(10)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert (len(failed), asked[0]) == (1, 3)
 
 
 def test_threads_that_wait_together_get_different_turns(store: Store) -> None:
