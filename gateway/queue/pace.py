@@ -245,13 +245,8 @@ class StorePace:
             if not caller.is_answered:
                 with self._waiting_lock:
                     callers, self._waiting[lane] = self._waiting[lane], []
-                try:
-                    self._answer(lane, callers)
-                except BaseException:
-                    # whoever else was asked for here was not answered, and would wait for ever
-                    with self._waiting_lock:
-                        self._waiting[lane] += [one for one in callers if one is not caller]
-                    raise
+                # where it fails nobody was answered: each of the others finds that out at its turn here, and asks anew
+                self._answer(lane, callers)
         return caller
 
     def _answer(self, lane: Lane, callers: list[_Caller]) -> None:
