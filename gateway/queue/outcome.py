@@ -18,11 +18,12 @@ from gateway.domain.errors import (
     ContractError,
     GatewayError,
     OutcomeUnknownError,
+    Recovery,
     SendingStoppedError,
     StaleError,
     ThrottledError,
 )
-from gateway.domain.reasons import ENTER_BY_HAND
+from gateway.domain.reasons import ENTER_BY_HAND, TOO_MANY_ATTEMPTS
 from gateway.queue.breaker import note_answer
 from gateway.queue.deeds import Ledger
 from gateway.queue.moves import close_attempt, is_held, move
@@ -215,7 +216,7 @@ class Outcomes:
             one.row,
             state,
             now,
-            reason=error.reason_code,
+            reason=_reason_of(state, error),
             action=f"operation.{_ACTIONS[state]}",
             outcome=_OUTCOMES[state],
             request_id=one.request_id,
@@ -265,6 +266,14 @@ class Outcomes:
         )
         close_attempt(conn, one.row, one.request_id, now, "unsent")
         return State.READY if moved is not None else State.UNKNOWN
+
+
+def _reason_of(state: State, error: GatewayError) -> str:
+    """Why the row stands where it does. What would be tried again by itself, and is not any more, says so: the reason of its
+    last answer promises another attempt, and nobody would look at it.
+    """
+    is_used_up = state is State.PARKED and error.recovery is Recovery.RETRY
+    return TOO_MANY_ATTEMPTS if is_used_up else error.reason_code
 
 
 def _to_facts(one: Answered, now: datetime) -> dict[str, Any]:

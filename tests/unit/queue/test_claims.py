@@ -330,3 +330,16 @@ def test_an_error_moves_the_row_by_its_type(desk: Any, error: Exception, state: 
 
     assert desk.delivery().deliver(desk.queue_create()) == state
     assert (desk.rows()[0].reason, desk.rows()[0].claims) == (reason, 0)
+
+
+def test_attempts_used_up_promise_no_other_attempt(desk: Any, clock: VirtualClock) -> None:
+    """The last answer's own reason says «it is tried again by itself»: of a row that is not, nobody would take care."""
+    operation_id = desk.queue_create()
+    for _ in range(desk.terms.max_attempts):
+        desk.sink.answers = [UnreachableError("нет связи")]
+        desk.delivery().deliver(operation_id)
+        clock.wait((desk.rows()[0].not_before - clock.now()).total_seconds())
+
+    row = desk.rows()[0]
+    assert (row.state, row.reason) == (State.PARKED, "TOO_MANY_ATTEMPTS")
+    assert row.sentence == "нет связи"
