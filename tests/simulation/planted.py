@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from inspect import signature
+from types import FunctionType
 from typing import Any
 from unittest import mock
 
@@ -81,22 +83,42 @@ def find_catch(name: str, seeds: range) -> Played | None:
         for seed in seeds:
             played = play(seed)
             if played.violation:
+                if played.invariant == "fault" and played.violation.startswith(("TypeError", "AttributeError")):
+                    raise AssertionError(f"{name}: the plant itself is broken: {played.violation}")
                 return played
     return None
 
 
 def put(stack: ExitStack, target: Any, name: str, value: Any) -> None:
+    """Put `value` in the place of the right one.
+
+    Raises:
+        TypeError: It can not be called as the right one is: the code has moved on, and the world would stumble over the plant
+            and not over the mistake.
+    """
+    right = vars(target).get(name)
+    if isinstance(right, FunctionType) and isinstance(value, FunctionType):
+        signature(value).bind(*_arguments(right, keyword=False), **_arguments(right, keyword=True))
     stack.enter_context(mock.patch.object(target, name, value))
+
+
+def _arguments(right: FunctionType, *, keyword: bool) -> dict[str, None]:
+    """Arguments that a call of it may carry: by place, or by name only."""
+    return {
+        one.name: None
+        for one in signature(right).parameters.values()
+        if one.kind in ((one.KEYWORD_ONLY,) if keyword else (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD))
+    }
 
 
 @bug("an unanswered call is simply made again")
 def noverify(stack: ExitStack) -> None:
     right = Outcomes._state_after
 
-    def wrong(self: Outcomes, row: Any, error: Any, attempts: int, now: datetime) -> Any:
+    def wrong(self: Outcomes, conn: Any, one: Any, error: Any, attempts: int, now: datetime) -> Any:
         if isinstance(error, OutcomeUnknownError):
             return State.READY, now + timedelta(seconds=15)
-        return right(self, row, error, attempts, now)
+        return right(self, conn, one, error, attempts, now)
 
     put(stack, Outcomes, "_state_after", wrong)
 
@@ -466,8 +488,8 @@ def anything_new_is_ours(stack: ExitStack) -> None:
 def adopt_anything(stack: ExitStack) -> None:
     right = gateway.reconcile.resolve.find_twins
 
-    def wrong(ours: Any, theirs: Any) -> Likeness:
-        found = right(ours, theirs)
+    def wrong(ours: Any, theirs: Any, **more: Any) -> Likeness:
+        found = right(ours, theirs, **more)
         return Likeness(equal={**found.twin, **found.equal}, twin={})
 
     put(stack, gateway.reconcile.resolve, "find_twins", wrong)
@@ -476,7 +498,7 @@ def adopt_anything(stack: ExitStack) -> None:
 
 @bug("a mark typed by a person is no reason not to write beside it")
 def twins_ignored(stack: ExitStack) -> None:
-    put(stack, gateway.reconcile.resolve, "find_twins", lambda _ours, _theirs: Likeness(equal={}, twin={}))
+    put(stack, gateway.reconcile.resolve, "find_twins", lambda *_seats, **_more: Likeness(equal={}, twin={}))
     put(stack, Standing, "still_holds", lambda _self, _row: True)
     put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
 

@@ -182,10 +182,10 @@ def stale_plan_kept(stack: ExitStack) -> None:
     put(stack, gateway.flows.plan, "retire_older", lambda *_args, **_more: None)
     right = gateway.simulation.people.find_plan_id
 
-    def wrong(conn: Any, place_id: int) -> int | None:
-        newest = right(conn, place_id)
+    def wrong(conn: Any, place_id: int, hash_prefix: str | None = None) -> int | None:
+        newest = right(conn, place_id, hash_prefix)
         older = conn.exec_driver_sql(
-            "SELECT max(id) FROM plan WHERE hash IS NOT NULL AND state = 'waiting' AND id < ?", (newest or 0,)
+            "SELECT max(id) FROM plan WHERE hash IS NOT NULL AND state = 'waiting_approval' AND id < ?", (newest or 0,)
         ).scalar()
         return older or newest
 

@@ -51,3 +51,10 @@ def test_every_mistake_says_what_it_is(planted: ModuleType) -> None:
 
     assert len(sentences) == len(set(sentences)) >= 35
     assert set(SAMPLE) <= set(planted.BUGS)
+
+
+def test_every_mistake_fits_the_code_as_it_is_now(planted: ModuleType) -> None:
+    """A plant that the code has moved away from would be caught by stumbling, and show nothing."""
+    for name in planted.BUGS:
+        with planted.planted(name):
+            pass
