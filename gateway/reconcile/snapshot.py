@@ -6,7 +6,7 @@ that was ever seen is kept with the moment it was seen (law 16).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -246,8 +246,7 @@ def _mark_gone(
     # A parked record is at the source and can't be understood: that it isn't among the records says nothing.
     parked = {fault.where for fault in read.faults}
     for key, row in known.items():
-        # A cell that holds several records is parked under what their refs have in common.
-        if key in seen or key[1] in parked or key[1].rpartition(":")[0] in parked:
+        if key in seen or _is_parked(key[1], parked):
             continue
         old = Gone(row.gone) if row.gone else None
         if old is None or old in DELETABLE:
@@ -295,6 +294,13 @@ def _mark_gone(
             changes,
         )
     return newly, versions
+
+
+def _is_parked(ref: str, parked: Collection[str]) -> bool:
+    """Whether a record, or what it was made of with others, can't be read: several are parked under what their refs begin with."""
+    while ref and ref not in parked:
+        ref = ref.rpartition(":")[0]
+    return bool(ref)
 
 
 def _whose(kind: Kind, body: bytes) -> tuple[str | None, str | None]:

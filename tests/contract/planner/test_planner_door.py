@@ -29,6 +29,7 @@ from gateway.sandbox.planner import DEFAULT_TOKEN, build_planner_app
 from gateway.sandbox.planner.books import PlannerBooks
 from gateway.sandbox.serve import serve_in_thread
 from gateway.settings import PlannerSettings
+from tests.contract.sources.stands import QUERIES, write_planner_database
 
 NOW = datetime(2026, 11, 23, 15, 50, tzinfo=UTC)
 WANT = Want(from_on=date(2026, 9, 1), to_on=date(2027, 8, 31))
@@ -88,55 +89,13 @@ class Planner:
     def write_database(self) -> str:
         """The same books as tables of a school's own database, moments without a zone."""
         path = self.folder / "planner.sqlite"
-        path.unlink(missing_ok=True)
-        database = sqlite3.connect(path)
-        database.executescript(TABLES)
-        for row in self.rows("people"):
-            fields = ("id", "role", "last_name", "first_name", "class_name", "person_id", "school_id")
-            database.execute("INSERT INTO person VALUES (?,?,?,?,?,?,?)", [row.get(field) for field in fields])
-        for row in self.rows("subjects"):
-            database.execute("INSERT INTO subject VALUES (?,?)", (row["id"], row["name"]))
-        for row in self.rows("groups"):
-            database.execute(
-                "INSERT INTO team VALUES (?,?,?,?)", (row["id"], row["subject"], row["name"], row["class_name"])
-            )
-            for role, people in (("pupil", row["pupils"]), ("teacher", row["teachers"])):
-                database.executemany("INSERT INTO member VALUES (?,?,?)", [(row["id"], one, role) for one in people])
-            for lesson in self.rows("lessons", row["id"]):
-                moscow = datetime.fromisoformat(lesson["starts_at"]).timestamp() + 3 * 3600
-                naive = datetime.fromtimestamp(moscow, UTC).replace(tzinfo=None).isoformat(" ")
-                database.execute(
-                    "INSERT INTO lesson VALUES (?,?,?,?)", (lesson["id"], row["id"], naive, lesson["topic"])
-                )
-            for mark in self.rows("marks", row["id"]):
-                database.execute(
-                    "INSERT INTO mark VALUES (?,?,?,?,?)",
-                    (mark["id"], row["id"], mark["pupil"], mark["lesson"], mark["value"]),
-                )
-        database.commit()
-        database.close()
+        write_planner_database(self.books, path)
         return f"sqlite:///{path}"
 
     def rows(self, book: str, group: str | None = None) -> list[dict[str, Any]]:
         found = self.books.book(book, group)
         assert found is not None
         return found
-
-
-TABLES = """
-CREATE TABLE person (id, role, last_name, first_name, class_name, person_id, school_id);
-CREATE TABLE subject (id, name); CREATE TABLE team (id, subject, name, class_name);
-CREATE TABLE member (team, person, role); CREATE TABLE lesson (id, team, starts_at, topic);
-CREATE TABLE mark (id, team, pupil, lesson, value);
-"""
-QUERIES = {
-    "people": "SELECT * FROM person",
-    "subjects": "SELECT * FROM subject",
-    "groups": "SELECT * FROM team",
-    "members": 'SELECT team AS "group", person, role FROM member',
-    "lessons": "SELECT id, starts_at, topic FROM lesson WHERE team = :group",
-    "marks": "SELECT id, pupil, lesson, value FROM mark WHERE team = :group;",
-}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -32,8 +32,9 @@ class Expanded(msgspec.Struct, frozen=True, kw_only=True):
     """A timetable with dates.
 
     Attributes:
-        lessons: Group ref → its lessons of the whole year, in order.
-        faults: What of the file can't be placed; the rest is.
+        lessons: Group ref → its lessons of the whole year, in order; laid out when they are asked for, one group at a time.
+        lesson_faults: Group ref → what of its lessons can't be placed, parked under what their refs begin with.
+        faults: What of the file is of no group; the rest is placed.
     """
 
     subjects: tuple[Subject, ...]
@@ -41,7 +42,32 @@ class Expanded(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...]
     assignments: Mapping[str, tuple[TeachingAssignment, ...]]
     lessons: Mapping[str, tuple[Lesson, ...]]
+    lesson_faults: Mapping[str, tuple[RecordError, ...]]
     faults: tuple[RecordError, ...]
+
+    @property
+    def faults_count(self) -> int:
+        """Lessons and cards that can't be placed."""
+        return len(
+            {(one.where, one.sentence) for found in (self.faults, *self.lesson_faults.values()) for one in found}
+        )
+
+
+class _Lessons(Mapping[str, tuple[Lesson, ...]]):
+    """Lessons by group, made anew each time: a school's whole year at once would be a hundred thousand records."""
+
+    def __init__(self, keys: Mapping[str, str], lay_out: Callable[[str], tuple[Lesson, ...]]) -> None:
+        self._keys = keys
+        self._lay_out = lay_out
+
+    def __getitem__(self, ref: str) -> tuple[Lesson, ...]:
+        return self._lay_out(self._keys[ref])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 class _Team(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +116,8 @@ class _Expansion:
             cards[card.get("lessonid", "")].append(card)
         teams: dict[str, _Team] = {}
         taught: dict[str, set[str]] = defaultdict(set)
-        placed: dict[str, dict[tuple[datetime, str], int]] = defaultdict(dict)
+        placed: dict[str, list[tuple[Row, Row]]] = defaultdict(list)
+        unplaced: dict[str, list[RecordError]] = defaultdict(list)
         for lesson in self._export.of("lesson"):
             where = self._ref("lesson", lesson.get("id", "?"))
             found = list(self._teams_of(lesson, where))
@@ -102,9 +129,11 @@ class _Expansion:
             for team in found:
                 teams[team.key] = team
                 taught[team.key].update(_listed(lesson.get("teacherids", "")))
-                for starts_at, minutes, ref in self._iter_starts(lesson, cards[lesson["id"]], team, where):
-                    placed[team.key].setdefault((starts_at, ref), minutes)
-        lessons = {self._ref("group", key): self._lessons(key, moments) for key, moments in placed.items()}
+                for card in cards[lesson["id"]]:
+                    if self._is_placed(lesson, card):
+                        placed[team.key].append((lesson, card))
+                    else:
+                        unplaced[team.key].append(_fault(where, "звонка или дня карточки нет в файле"))
         return Expanded(
             subjects=tuple(self._subject(row) for _, row in sorted(self._subjects.items())),
             teachers=tuple(self._teacher(row) for _, row in sorted(self._teachers.items())),
@@ -113,7 +142,10 @@ class _Expansion:
                 self._ref("group", key): tuple(self._assignment(key, teacher) for teacher in sorted(found))
                 for key, found in taught.items()
             },
-            lessons=lessons,
+            lessons=_Lessons(
+                {self._ref("group", key): key for key in placed}, lambda key: self._lessons(teams[key], placed[key])
+            ),
+            lesson_faults={self._ref("group", key): tuple(found) for key, found in unplaced.items()},
             faults=tuple(self._faults),
         )
 
@@ -134,24 +166,19 @@ class _Expansion:
             for row in parts:
                 yield _Team(key=f"{row['id']}-{subject}", subject=subject, class_id=class_id, group=row)
 
-    def _iter_starts(
-        self, lesson: Row, cards: Sequence[Row], team: _Team, where: str
-    ) -> Iterator[tuple[datetime, int, str]]:
-        grade = _grade(self._classes[team.class_id].get("name", ""))
-        length = max(1, int(lesson["periodspercard"])) if lesson.get("periodspercard", "").isdecimal() else 1
-        for card in cards:
-            first = card.get("period", "")
-            masks = [_masks(card.get(name, "")) for name in ("days", "weeks", "terms")]
-            slots = self._bells(first, length)
-            if slots is None or not masks[0]:
-                self._fault(where, "звонка или дня карточки нет в файле")
-                continue
-            for day, weekday in self._school_days(grade):
-                if self._falls(day, weekday, *masks):
-                    for number, slot in enumerate(slots):
-                        local = datetime.combine(day, slot.starts, self._zone)
-                        ref = self._ref("lesson", f"{lesson['id']}:{team.key}:{day:%Y%m%d}:{int(first) + number}")
-                        yield local.astimezone(UTC), slot.minutes, ref
+    def _is_placed(self, lesson: Row, card: Row) -> bool:
+        return self._bells(card.get("period", ""), _length(lesson)) is not None and bool(_masks(card.get("days", "")))
+
+    def _iter_starts(self, lesson: Row, card: Row, team: _Team) -> Iterator[tuple[datetime, int, str]]:
+        first = card.get("period", "")
+        masks = [_masks(card.get(name, "")) for name in ("days", "weeks", "terms")]
+        slots = self._bells(first, _length(lesson)) or []
+        for day, weekday in self._school_days(_grade(self._classes[team.class_id].get("name", ""))):
+            if self._falls(day, weekday, *masks):
+                for number, slot in enumerate(slots):
+                    local = datetime.combine(day, slot.starts, self._zone)
+                    ref = self._ref("lesson", f"{lesson['id']}:{team.key}:{day:%Y%m%d}:{int(first) + number}")
+                    yield local.astimezone(UTC), slot.minutes, ref
 
     def _bells(self, first: str, length: int) -> list[_Slot] | None:
         if not first.isdecimal():
@@ -177,7 +204,11 @@ class _Expansion:
             self._days[grade] = list(self._year.iter_school_days(grade=grade))
         return self._days[grade]
 
-    def _lessons(self, key: str, moments: Mapping[tuple[datetime, str], int]) -> tuple[Lesson, ...]:
+    def _lessons(self, team: _Team, placed: Sequence[tuple[Row, Row]]) -> tuple[Lesson, ...]:
+        moments: dict[tuple[datetime, str], int] = {}
+        for lesson, card in placed:
+            for starts_at, minutes, ref in self._iter_starts(lesson, card, team):
+                moments.setdefault((starts_at, ref), minutes)
         starts: dict[date, set[datetime]] = defaultdict(set)
         for starts_at, _ in moments:
             starts[starts_at.astimezone(self._zone).date()].add(starts_at)
@@ -186,7 +217,7 @@ class _Expansion:
                 ref=ref,
                 origins={"*": f"{self._source}/card"},
                 entry=ENTRY,
-                group=self._ref("group", key),
+                group=self._ref("group", team.key),
                 starts_at=starts_at,
                 duration_min=minutes,
                 ordinal=sorted(starts[starts_at.astimezone(self._zone).date()]).index(starts_at) + 1,
@@ -236,7 +267,16 @@ class _Expansion:
         return {"*": f"{self._source}/{kind}/{row['id']}"}
 
     def _fault(self, where: str, what: str) -> None:
-        self._faults.append(RecordError(f"Расписание: {what}", where=where))
+        self._faults.append(_fault(where, what))
+
+
+def _fault(where: str, what: str) -> RecordError:
+    return RecordError(f"Расписание: {what}", where=where)
+
+
+def _length(lesson: Row) -> int:
+    """Periods that one card of the lesson takes."""
+    return max(1, int(lesson["periodspercard"])) if lesson.get("periodspercard", "").isdecimal() else 1
 
 
 def _slots(export: Export) -> dict[int, _Slot]:

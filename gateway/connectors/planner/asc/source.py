@@ -40,8 +40,9 @@ class AscSource:
             yield CheckLine(subject="planner.timetable", state=CheckState.FAILED, sentence=error.sentence)
             return
         count = sum(len(found) for found in expanded.lessons.values())
-        state = CheckState.WARNING if expanded.faults else CheckState.OK
-        sentence = f"Расписание: групп {len(expanded.groups)}, уроков {count}, не разобрано {len(expanded.faults)}"
+        lost = expanded.faults_count
+        state = CheckState.WARNING if lost else CheckState.OK
+        sentence = f"Расписание: групп {len(expanded.groups)}, уроков {count}, не разобрано {lost}"
         yield CheckLine(subject="planner.timetable", state=state, sentence=sentence)
 
     def iter_scopes(self, want: Want, stored: Stored) -> Iterator[ScopeRead]:
@@ -65,7 +66,8 @@ class AscSource:
                 found = expanded.assignments.get(group.ref, ())
                 yield self._scope(Kind.ASSIGNMENT, (school, group.ref), found)
             if Kind.LESSON in want.kinds:
-                yield self._scope(Kind.LESSON, (school, group.ref), expanded.lessons.get(group.ref, ()))
+                faults = expanded.lesson_faults.get(group.ref, ())
+                yield self._scope(Kind.LESSON, (school, group.ref), expanded.lessons.get(group.ref, ()), faults)
 
     def _scope(
         self, kind: Kind, parts: Sequence[str], records: Sequence[Record], faults: Sequence[RecordError] = ()

@@ -27,7 +27,7 @@ from gateway.connectors.planner.workbook.folder import digest_file
 from gateway.connectors.planner.workbook.names import GroupKey, Names
 from gateway.connectors.planner.workbook.page_ends import PageEnds, to_late_remarks
 from gateway.connectors.planner.workbook.register import Slot
-from gateway.connectors.planner.workbook.scopes import EMPTY, Lost, Scopes, key_of
+from gateway.connectors.planner.workbook.scopes import EMPTY, Lost, Scopes, fault_of, key_of
 from gateway.connectors.planner.workbook.sheets import Caps
 from gateway.connectors.planner.workbook.survey import Sheets, iter_pages
 from gateway.connectors.port import ScopeRead
@@ -45,6 +45,7 @@ class _Page:
         doubtful: Days of which it is not sure which column is which lesson.
         ends: Final marks and remarks.
         is_whole: Whether every column and row could be read, so that absence may mean something.
+        is_alone: Whether something of it hangs on a list or timetable that is in no file that could be read.
     """
 
     ends: PageEnds
@@ -57,6 +58,7 @@ class _Page:
     items: set[str] = field(default_factory=set)
     doubtful: set[date] = field(default_factory=set)
     is_whole: bool = True
+    is_alone: bool = False
 
 
 class Pages:
@@ -67,14 +69,19 @@ class Pages:
         names: Of the source.
         reader: The school year and today.
         caps: What a file may be at most.
+        waiting: A file that is not there yet. What a page does not find may stand in it: then what was read of that page
+            before stands.
     """
 
-    def __init__(self, directories: Directories, names: Names, reader: Reader, caps: Caps) -> None:
+    def __init__(
+        self, directories: Directories, names: Names, reader: Reader, caps: Caps, *, waiting: Sheets | None
+    ) -> None:
         self._pupils = directories.pupils
         self._timetable = directories.timetable
         self._names = names
         self._reader = reader
         self._caps = caps
+        self._waiting = waiting
 
     def iter_scopes(self, one: Sheets, scopes: Scopes) -> Iterator[ScopeRead]:
         """What the pages of a file hold, a group at a time; of a group within a class its members too."""
@@ -91,9 +98,11 @@ class Pages:
                 page = self._read_page(one, key, [*listed.get(key, []), *remarks.get(key, [])])
                 self._require_unchanged(one)
             except CellError as exc:
-                sentence = Place(file=one.file.path.name).fault(exc.code, detail=exc.detail).sentence
-                for kind in (Kind.MARK, Kind.ABSENCE, Kind.COMMENT, Kind.FINAL):
-                    yield from scopes.of_group(one, kind, key, (), problem=sentence)
+                fault = Place(file=one.file.path.name).fault(exc.code, detail=exc.detail)
+                yield from self._unread(one, key, scopes, fault)
+                continue
+            if page.is_alone and self._waiting is not None:
+                yield from self._unread(one, key, scopes, fault_of(self._waiting))
                 continue
             # A row or column that can't be read may be any of the known ones: then nobody has left, nothing is cleared.
             pupils = frozenset(page.pupils) if page.is_whole else EMPTY
@@ -114,6 +123,11 @@ class Pages:
                 own, columns = scopes.first(page.ends.finals()), frozenset(page.ends.items)
                 faults = page.ends.lost_finals.all()
                 yield from scopes.of_group(one, Kind.FINAL, key, own, faults, pupils=pupils, items=columns)
+
+    def _unread(self, one: Sheets, key: GroupKey, scopes: Scopes, fault: Fault) -> Iterator[ScopeRead]:
+        """Nothing is known of a group's pages now: what was read of them before stands."""
+        for kind in (Kind.MARK, Kind.ABSENCE, Kind.COMMENT, Kind.FINAL):
+            yield from scopes.of_group(one, kind, key, (), problem=fault.sentence)
 
     def _require_unchanged(self, one: Sheets) -> None:
         """Refuse what was read of a file that was written meanwhile.
@@ -160,7 +174,7 @@ class Pages:
             pupil = self._pupils.find(key.class_name, item.name)
         except CellError as exc:
             page.lost_marks.add_at(one, place.fault(exc.code, row=item.row, head="ФИО", detail=exc.detail))
-            page.is_whole = False
+            page.is_whole, page.is_alone = False, True
             return None
         page.pupils.add(pupil)
         return pupil
@@ -199,6 +213,7 @@ class Pages:
         try:
             slot = self._timetable.find(key, entry.day, entry.nth, entry.ordinal)
         except CellError as exc:
+            page.is_alone = True
             if entry.content.absence is not None:
                 fault = place.fault(exc.code, row=entry.row, column=entry.column, detail=exc.detail)
                 absence_ref = self._names.cell("absence", pupil, key, entry.day, entry.nth)

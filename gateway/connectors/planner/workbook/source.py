@@ -115,9 +115,10 @@ class WorkbookSource:
         directories = Directories(names, whole, timetable)
         yield from directories.iter_scopes(scopes)
         yield from directories.iter_memberships(scopes)
-        yield from directories.iter_lessons(scopes, next((one for one in unread if one.is_waiting), None))
+        waiting = next((one for one in unread if one.is_waiting), None)
+        yield from directories.iter_lessons(scopes, waiting)
         yield from directories.iter_plans(scopes)
-        pages = Pages(directories, names, reader, self._caps)
+        pages = Pages(directories, names, reader, self._caps, waiting=waiting)
         for one in whole:
             yield from pages.iter_scopes(one, scopes)
             yield from pages.iter_homework(one, scopes)
