@@ -1,4 +1,4 @@
-"""The texts of the reason codes that only the kinds chosen by name, or a city without a token, can carry.
+"""The texts of the reason codes that only the kinds chosen by name, or a city without a token or a call, can carry.
 
 Same rows as in `domain.reason_texts`.
 """
@@ -48,10 +48,10 @@ CHOSEN_TEXTS: tuple[Row, ...] = (
         "NO_CITY_CALL",
         "held",
         "teacher",
-        "Городской журнал не умеет изменить или удалить такую запись по вызову.",
-        "Исправьте её в городском журнале сами: шлюз увидит исправление и успокоится.",
-        "The city's journal has no call that changes or deletes such a record.",
-        "Correct it in the city's journal yourself: the gateway will see the correction and agree.",
+        "Городской журнал не умеет этого (обычно изменить или удалить) с такой записью по вызову.",
+        "Сделайте это в городском журнале сами: шлюз увидит исправление при следующем чтении и успокоится.",
+        "The city's journal has no call for this (mostly a change or a delete) of such a record.",
+        "Do it in the city's journal yourself: the gateway sees it at the next read and agrees.",
     ),
     (
         "DATES_NOT_BUILT",

@@ -147,20 +147,20 @@ def _settle(
     return findings
 
 
-def _load_wanted(conn: Connection, place_id: int, scope: str) -> Mapping[str, bytes]:
+def _load_wanted(conn: Connection, place_id: int, scope: str) -> Mapping[str, tuple[bytes, str]]:
     rows = conn.execute(
-        select(intended.c.ref, intended.c.digest).where(
+        select(intended.c.ref, intended.c.digest, intended.c.object_key).where(
             intended.c.place_id == place_id, intended.c.scope == scope, intended.c.state.in_(COMPARED)
         )
     )
-    return {row.ref: row.digest for row in rows}
+    return {row.ref: (row.digest, row.object_key) for row in rows}
 
 
-def _is_wanted(row: Row[Any], wanted: Mapping[str, bytes]) -> bool:
+def _is_wanted(row: Row[Any], wanted: Mapping[str, tuple[bytes, str]]) -> bool:
     """Whether the list still says what the school means: what was corrected meanwhile is put on it anew by the plan."""
     if row.op == "delete":
         return row.ref not in wanted
-    return bool(wanted.get(row.ref) == row.intent_digest)
+    return wanted.get(row.ref) == (row.intent_digest, row.object_key)
 
 
 def _take_off(conn: Connection, ledger: Ledger, row: Row[Any], now: datetime) -> None:

@@ -128,14 +128,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What some operations of a place stand on right before they are sent.
 
     Attributes:
-        wanted: (kind, record) → state and digest of what should stand.
+        wanted: (kind, record) → state and digest of what should stand, and the key of its place.
         agreed: (kind, record) → digest of the base.
         cells: (kind, object key) → objects there: city id, digest, whether a base has it, when it was first seen so.
         shown: (kind, city id) → digest of what stands, of what is to be changed or deleted.
         undone: (kind, record) → the plan that keeps it undone, whatever ours says.
     """
 
-    wanted: Mapping[tuple[str, str], tuple[str, bytes]]
+    wanted: Mapping[tuple[str, str], tuple[str, bytes, str | None]]
     agreed: Mapping[tuple[str, str], bytes]
     cells: Mapping[tuple[str, str], Sequence[tuple[int, bytes, bool, datetime]]]
     shown: Mapping[tuple[str, int], bytes]
@@ -150,7 +150,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         is_undoing = self.undone.get(key) == row.plan_id
         if row.op == "delete":
             return (is_undoing or wanted is None or wanted[0] == CLEARED) and self._stands(row)
-        if not is_undoing and wanted != (SENDABLE, row.intent_digest):
+        # the same value for another child or another lesson is not this call
+        if not is_undoing and wanted != (SENDABLE, row.intent_digest, row.object_key):
             return False
         return self._stands(row) if row.op == "change" else not self._is_typed_by_hand(row)
 
@@ -178,7 +179,7 @@ def _is_of_kinds(table: Table) -> ColumnElement[bool]:
 
 # built once: putting these together costs more than running them
 _REFS: BindParameter[str] = bindparam("refs", expanding=True)
-_WANTED = select(intended.c.kind, intended.c.ref, intended.c.state, intended.c.digest).where(
+_WANTED = select(intended.c.kind, intended.c.ref, intended.c.state, intended.c.digest, intended.c.object_key).where(
     _is_of_kinds(intended), intended.c.ref.in_(_REFS)
 )
 _AGREED = select(base.c.kind, base.c.ref, base.c.digest).where(_is_of_kinds(base), base.c.ref.in_(_REFS))
@@ -206,7 +207,7 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
         cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None, row[5]))
     shown = conn.execute(_SHOWN, {**which, "city_ids": city_ids}).all() if city_ids else ()
     return Standing(
-        wanted={(row[0], row[1]): (row[2], row[3]) for row in wanted},
+        wanted={(row[0], row[1]): (row[2], row[3], row[4]) for row in wanted},
         agreed={(row[0], row[1]): row[2] for row in agreed},
         cells=cells,
         shown={(row[0], row[1]): row[2] for row in shown},

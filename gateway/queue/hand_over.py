@@ -122,9 +122,7 @@ def _why_not(row: Row[Any]) -> Why | None:
 
 def _as_if_open(standing: Standing) -> Standing:
     """What a closed period holds back is meant all the same."""
-    wanted = {
-        key: (SENDABLE if state in COMPARED else state, digest) for key, (state, digest) in standing.wanted.items()
-    }
+    wanted = {key: (SENDABLE if state in COMPARED else state, *what) for key, (state, *what) in standing.wanted.items()}
     return msgspec.structs.replace(standing, wanted=wanted)
 
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
 from gateway.domain.identifiers import Kind
 from gateway.queue.deeds import Ledger
@@ -77,9 +77,7 @@ def settle_scope(
                     operation.c.place_id == place_id,
                     operation.c.scope == scope,
                     operation.c.kind == kind,
-                    operation.c.state.in_(_ANSWERED),
-                    operation.c.not_before <= read_at,
-                    operation.c.changed_at <= read_at,
+                    _is_judged_by(read_at),
                 )
                 .order_by(operation.c.id)
             )
@@ -144,13 +142,19 @@ class Scene:
         return Seen(city_id, self._digests[city_id], self._owners[city_id] is not None)
 
 
+def _is_judged_by(read_at: datetime) -> ColumnElement[bool]:
+    """Condition: answered or lost before the read began, and settled by then."""
+    return and_(operation.c.state.in_(_ANSWERED), operation.c.not_before <= read_at, operation.c.changed_at <= read_at)
+
+
 def _settle(
     conn: Connection, store: Store, ledger: Ledger, terms: Terms, ids: Sequence[int], read_at: datetime
 ) -> list[Finding]:
-    # Locked, because on PostgreSQL another worker may be judging the same read-back: what it has settled is left out.
+    # Locked, because on PostgreSQL another worker may be judging the same read-back: what it has settled is left out. And
+    # asked anew: while this one stood still another may have judged a row and sent it again, which this read says nothing of.
     rows = conn.execute(
         select(operation)
-        .where(operation.c.id.in_(ids), operation.c.state.in_(_ANSWERED))
+        .where(operation.c.id.in_(ids), _is_judged_by(read_at))
         .order_by(operation.c.id)
         .with_for_update()
     ).all()

@@ -222,7 +222,7 @@ class SimDoor:
             return self._send(change_homework, city_id, homework_body(intent, stored), request_id)
         if isinstance(intent, TopicsIntent):
             return self._put_plan(intent, request_id)
-        raise RejectedError("пропуск не меняют", reason="OP_NOT_ALLOWED", system="city", method="PUT")
+        raise RejectedError("пропуск не меняют", reason="NO_CITY_CALL", system="city", method="PUT")
 
     def _put_plan(self, intent: TopicsIntent, request_id: str, *, is_new: bool = False) -> Accepted:
         """The plan whole, as it stands there but for its content; then its dates, which may fail on their own.
@@ -243,10 +243,10 @@ class SimDoor:
     def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Delete the object; see `CitySink`."""
         if isinstance(intent, HomeworkIntent):
-            raise RejectedError("задание не удаляют", reason="OP_NOT_ALLOWED", system="city", method="DELETE")
+            raise RejectedError("задание не удаляют", reason="NO_CITY_CALL", system="city", method="DELETE")
         command = _DELETES.get(type(intent))
         if command is None:
-            raise RejectedError("такую запись не удаляют", reason="OP_NOT_ALLOWED", system="city", method="DELETE")
+            raise RejectedError("такую запись не удаляют", reason="NO_CITY_CALL", system="city", method="DELETE")
         return self._send(command, city_id, {}, request_id)
 
     def _send(self, command: Callable[[Order], Row], object_id: int | None, body: Row, request_id: str) -> Accepted:

@@ -218,7 +218,7 @@ def test_a_homework_whose_task_was_removed_stays_until_a_person_decides(delivere
 
     assert delivered.city.standing("homeworks") == standing
     parked = [row for row in delivered.operations() if row.state == "parked"]
-    assert {(row.kind, row.reason) for row in parked} == {("homework", "OP_NOT_ALLOWED")}
+    assert {(row.kind, row.reason) for row in parked} == {("homework", "NO_CITY_CALL")}
     assert ended.delivered.parked == 1
 
 

@@ -122,7 +122,7 @@ def test_undo_of_a_full_run_leaves_the_journal_as_it_was_but_for_what_a_person_c
 
     # the city has no call that deletes homework: what is left of it waits for a person, each with its reason
     parked = [row for row in hand.operations() if row.state == "parked"]
-    assert {(row.kind, row.op, row.reason) for row in parked} == {("homework", "delete", "OP_NOT_ALLOWED")}
+    assert {(row.kind, row.op, row.reason) for row in parked} == {("homework", "delete", "NO_CITY_CALL")}
     assert {row.kind for row in hand.operations() if row.state not in ("verified", "parked")} == set()
     remove_homework(hand, parked)
     hand.sync()

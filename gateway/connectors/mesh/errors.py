@@ -29,8 +29,7 @@ from gateway.domain.errors import (
     ThrottledError,
     UnavailableError,
 )
-
-OP_NOT_ALLOWED = "OP_NOT_ALLOWED"
+from gateway.domain.reasons import NO_CITY_CALL
 
 SESSION_ENDED = "предыдущая сессия работы"
 PERIOD_WORDS = ("период", "закрыт")
@@ -224,7 +223,7 @@ def raise_refusal(refusal: Refusal, asked: Asked, answer: Answer, now: datetime)
 def _raise_write_refusal(refusal: Refusal, asked: Asked) -> Never:
     where = asked.where(refusal.code)
     if refusal.code == 405 or _is_method_missing(refusal):
-        raise RejectedError(f"Журнал не умеет такую операцию ({asked.method})", reason=OP_NOT_ALLOWED, **where)
+        raise RejectedError(f"Журнал не умеет такую операцию ({asked.method})", reason=NO_CITY_CALL, **where)
     if refusal.code == 409:
         raise StaleError("Журнал: запись с тех пор изменена другим человеком", **where)
     if refusal.code == 404 and asked.is_change:

@@ -17,7 +17,6 @@ from gateway.connectors.mesh.answers import read_tree
 from gateway.connectors.mesh.auth import Profile
 from gateway.connectors.mesh.client import CORE, LEGACY_CORE, PLAN, MeshClient, Query
 from gateway.connectors.mesh.errors import (
-    OP_NOT_ALLOWED,
     Asked,
     Refusal,
     is_absence_there,
@@ -40,7 +39,7 @@ from gateway.domain.city import (
 )
 from gateway.domain.errors import ConfigurationError, ConnectorError, RejectedError, StaleError
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import DATES_NOT_BUILT
+from gateway.domain.reasons import DATES_NOT_BUILT, NO_CITY_CALL
 
 IsConfirmed = Callable[[str, str], bool]
 
@@ -81,7 +80,7 @@ class MeshSink:
     def change(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
         """Replace the object's attributes; the stored object is read first and what we do not own is kept of it.
 
-        See `CitySink`. Absences, remarks and final marks have no attested change: `OP_NOT_ALLOWED`.
+        See `CitySink`. Absences, remarks and final marks have no attested change: `NO_CITY_CALL`.
         """
         if isinstance(intent, MarkIntent):
             return self._send("PUT", "marks", intent, request_id, city_id=city_id)
@@ -92,7 +91,7 @@ class MeshSink:
         raise self._no_call("PUT", request_id)
 
     def delete(self, city_id: int, intent: Intent, *, request_id: str) -> Accepted:
-        """Delete the object; see `CitySink`. Remarks and lesson plans have no attested delete: `OP_NOT_ALLOWED`."""
+        """Delete the object; see `CitySink`. Remarks and lesson plans have no attested delete: `NO_CITY_CALL`."""
         resource = _DELETED.get(type(intent))
         if resource is None:
             raise self._no_call("DELETE", request_id)
@@ -101,7 +100,7 @@ class MeshSink:
     def _no_call(self, method: str, request_id: str) -> RejectedError:
         return RejectedError(
             "Журнал не умеет этого с такой записью: исправить может только человек",
-            reason=OP_NOT_ALLOWED,
+            reason=NO_CITY_CALL,
             system=SYSTEM,
             method=method,
             request_id=request_id,

@@ -163,7 +163,7 @@ def test_what_the_city_has_no_call_for_is_refused_and_nothing_is_sent(city: Any,
     for call in asked:
         with pytest.raises(RejectedError) as told:
             call()
-        assert told.value.reason_code == "OP_NOT_ALLOWED"
+        assert told.value.reason_code == "NO_CITY_CALL"
     assert city.ledger() == []
 
 

@@ -198,9 +198,9 @@ def test_a_wait_asked_for_is_carried_within_bounds(journal: respx.MockRouter, bu
 @pytest.mark.parametrize(
     ("status", "body", "reason"),
     [
-        (405, refusal(405), "OP_NOT_ALLOWED"),
-        (404, refusal(404, "method does not exist"), "OP_NOT_ALLOWED"),
-        (404, "Not Found", "OP_NOT_ALLOWED"),
+        (405, refusal(405), "NO_CITY_CALL"),
+        (404, refusal(404, "method does not exist"), "NO_CITY_CALL"),
+        (404, "Not Found", "NO_CITY_CALL"),
         (400, refusal(400), "REJECTED_TARGET"),
     ],
 )

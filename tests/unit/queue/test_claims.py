@@ -265,6 +265,32 @@ def test_an_unanswered_call_is_sent_again_only_after_it_was_looked_for(desk: Any
     assert len(desk.sink.asked) == 2
 
 
+@pytest.mark.row("A22", "B4")
+def test_a_reader_that_stood_still_does_not_judge_a_call_made_after_its_read(
+    desk: Any, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen between the choice of its rows and their judgement; another reader and another call came in between."""
+    desk.sink.answers = [OutcomeUnknownError("нет ответа"), OutcomeUnknownError("нет ответа")]
+    operation_id = desk.queue_create()
+    desk.delivery().deliver(operation_id)
+    clock.advance(desk.terms.deadline_s + desk.terms.settle_s)
+    write = desk.store.write
+
+    def stand_still() -> Any:
+        monkeypatch.setattr(desk.store, "write", write)
+        clock.advance(1)
+        assert desk.settle().resent == 1
+        assert desk.delivery().deliver(operation_id) is State.UNKNOWN
+        return write()
+
+    monkeypatch.setattr(desk.store, "write", stand_still)
+    late = desk.settle()
+
+    assert (late.resent, desk.states()) == (0, [State.UNKNOWN])
+    assert desk.delivery().deliver(operation_id) is None
+    assert len(desk.sink.asked) == 2
+
+
 @pytest.mark.row("A3")
 def test_an_unanswered_call_that_was_carried_out_is_proven_and_not_repeated(desk: Any, clock: VirtualClock) -> None:
     desk.sink.answers = [OutcomeUnknownError("нет ответа")]
@@ -305,6 +331,25 @@ def test_a_change_is_not_sent_over_what_a_person_did_since_it_was_queued(desk: A
     state = desk.delivery().deliver(operation_id)
 
     assert state == State.SUPERSEDED
+    assert desk.rows()[0].reason == "BASE_MOVED"
+    assert desk.sink.asked == []
+
+
+@pytest.mark.parametrize("elsewhere", [{"lesson": 2}, {"pupil": 2}], ids=["another lesson", "another child"])
+@pytest.mark.parametrize("op", ["create", "change"])
+def test_what_belongs_elsewhere_since_it_was_queued_is_not_sent_to_where_it_belonged(
+    desk: Any, op: Any, elsewhere: dict[str, int]
+) -> None:
+    desk.want("item:1", "5")
+    if op == "create":
+        operation_id = desk.queue("item:1", "create", ours="5")
+    else:
+        desk.agree("item:1", 7, "3")
+        desk.show(7, "3")
+        operation_id = desk.queue("item:1", "change", ours="5", base_value="3", theirs="3", city_id=7)
+    desk.want("item:1", "5", **elsewhere)
+
+    assert desk.delivery().deliver(operation_id) == State.SUPERSEDED
     assert desk.rows()[0].reason == "BASE_MOVED"
     assert desk.sink.asked == []
 

@@ -43,6 +43,23 @@ def test_what_is_on_the_list_is_claimed_by_nobody_and_what_is_claimed_is_refused
     assert desk.sink.asked == [("create", None)]
 
 
+def test_what_belongs_elsewhere_by_now_comes_off_the_list(desk: Any) -> None:
+    """A teacher would type it to the wrong child, or a second time beside what the next plan puts where it belongs."""
+    stays, moved = desk.queue_create("item:1"), desk.queue_create("item:2", pupil=2)
+    put(desk, stays, moved)
+    desk.want("item:2", "5", pupil=3)
+
+    settled = settle_by_hand(
+        desk.store, desk.ledger, place_id=desk.place_id, scope=desk.rows()[0].scope, exported_at=None
+    )
+
+    assert (settled.superseded, settled.waiting) == (1, 1)
+    assert [(row.state, row.reason) for row in desk.rows()] == [
+        (State.BY_HAND, "ENTER_BY_HAND"),
+        (State.SUPERSEDED, "BASE_MOVED"),
+    ]
+
+
 def test_only_what_surely_does_not_stand_in_the_city_is_typed(desk: Any) -> None:
     cases = (
         ({"state": State.SENDING.value}, "on_the_way"),
