@@ -90,6 +90,8 @@ def release(
     while True:
         with store.write() as conn:
             stand_beside(conn, place_id)
+            # one at a time: an approval and a delivery that begins meanwhile would both let the same items out
+            conn.execute(select(plan.c.id).where(plan.c.id == plan_id).with_for_update(key_share=True))
             now = store.now(conn)
             rows = conn.execute(
                 select(decision)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.audit.deed import Actor
+from gateway.audit.log import AuditLog
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
 from gateway.queue.approval import approve
+from gateway.queue.outbox import release
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.reconcile.plan import PlanState, retire_older
 from gateway.store.epoch import bump_epoch
+from gateway.store.transaction import Store
 
 
 def test_an_item_becomes_one_operation_however_often_it_is_released(desk: Any) -> None:
@@ -25,6 +30,37 @@ def test_an_item_becomes_one_operation_however_often_it_is_released(desk: Any) -
     assert (first.queued, second.queued) == (1, 0)
     assert desk.states() == [State.READY]
     assert desk.outcomes(sealed) == ["queued"]
+
+
+def test_two_that_let_a_plan_out_at_once_let_each_item_out_once_and_say_so_once(
+    desk: Any, open_store: Callable[[], Store]
+) -> None:
+    stores = [open_store() for _ in range(2)]
+    for turn in range(5):
+        names = [f"item:{turn}-{number}" for number in range(20)]
+        for number, name in enumerate(names):
+            desk.want(name, "5", pupil=turn * 20 + number)
+        sealed = desk.seal(
+            *(desk.item(name, "create", ours="5", pupil=turn * 20 + number) for number, name in enumerate(names))
+        )
+        barrier = threading.Barrier(len(stores))
+        queued: list[int] = []
+
+        def let_out(store: Store, plan_id: int = sealed.id, start: Any = barrier, told: list[int] = queued) -> None:
+            start.wait(10)
+            audit = AuditLog(store, environment="test", code_version="0.1.0")
+            actor = Actor("service", "test")
+            told.append(release(store, audit, desk.place, plan_id, lane="nightly", actor=actor).queued)
+
+        threads = [threading.Thread(target=let_out, args=(store,)) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+        assert sorted(queued) == [0, len(names)]
+        assert desk.outcomes(sealed) == ["queued"] * len(names)
+    assert desk.states() == [State.READY] * 100
 
 
 def test_an_item_whose_wanted_value_moved_is_dropped(desk: Any) -> None:
