@@ -27,7 +27,7 @@ from gateway.flows.tables import schedule_slot, schedule_state
 from gateway.flows.turns import ASKED, find_whole_run, store_wish, take_turn, to_want
 from gateway.reconcile.tables import run
 from gateway.telemetry import get_logger
-from gateway.worker.wants import Mode, build_rule, build_want, describe_rule, load_named
+from gateway.worker.wants import Mode, build_rule, build_want, describe_rule, is_of_expression, load_named
 
 LOG = get_logger(__name__)
 MAX_TRIES = 3
@@ -76,16 +76,23 @@ def claim_next(gateway: Gateway, now: datetime) -> Claim | None:
 
 
 def adjust_states(conn: Connection, gateway: Gateway, place_id: int, now: datetime) -> None:
-    """Give each schedule of the settings its row: a new or changed one waits for its next slot from now."""
+    """Give each schedule of the settings its row: a new or changed one waits for its next slot from now.
+
+    A slot that is due already outlives another edition of the calendar: nobody asked for the run to be left out.
+    """
     calendar = load_calendar(gateway, conn)
     named = load_named(gateway.settings)
-    stored = {row.name: row.rule for row in load_states(conn, place_id)}
+    stored = {row.name: row for row in load_states(conn, place_id)}
     for name, schedule in named.items():
         rule = describe_rule(schedule, calendar)
-        if stored.get(name) == rule:
+        row = stored.get(name)
+        if row is not None and row.rule == rule:
+            continue
+        if row is not None and row.next_at is not None and row.next_at <= now and is_of_expression(row.rule, schedule):
+            conn.execute(update(schedule_state).where(_key(place_id, name)).values(rule=rule))
             continue
         values = {"rule": rule, "next_at": next_slot(build_rule(schedule), calendar, now), "passed_count": 0}
-        if name in stored:
+        if row is not None:
             conn.execute(update(schedule_state).where(_key(place_id, name)).values(**values))
         else:
             conn.execute(insert(schedule_state).values(place_id=place_id, name=name, want=None, **values))

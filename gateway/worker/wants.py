@@ -40,7 +40,17 @@ def describe_rule(schedule: NamedSchedule, calendar: SchoolCalendar) -> str:
         for span in (*calendar.silent, *(calendar.holidays if schedule.school_days_only else ()))
     ]
     weekdays = "".join(str(day) for day in sorted(calendar.weekdays)) if schedule.school_days_only else "any"
-    return "|".join([*schedule.cron, schedule.window, calendar.zone, weekdays, *days])
+    moved = [f"+{day}" for day in sorted(calendar.extra)] if schedule.school_days_only else []
+    return "|".join([_describe_expression(schedule), calendar.zone, weekdays, *days, *moved])
+
+
+def is_of_expression(rule: str, schedule: NamedSchedule) -> bool:
+    """Whether a stored text is of these crons and hours, whatever it says of the calendar's days."""
+    return rule.startswith(f"{_describe_expression(schedule)}|")
+
+
+def _describe_expression(schedule: NamedSchedule) -> str:
+    return "|".join([*schedule.cron, schedule.window])
 
 
 def build_want(schedule: NamedSchedule, calendar: SchoolCalendar, now: datetime) -> Want:

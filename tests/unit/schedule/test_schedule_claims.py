@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +16,11 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.connectors.port import Want
+from gateway.domain.calendar import DayRange
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import AlreadyRunningError, ConfigurationError
 from gateway.domain.identifiers import Kind
+from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
 from gateway.flows.held import HELD
 from gateway.flows.holder import describe_holder, is_gone
@@ -27,6 +29,7 @@ from gateway.flows.tables import schedule_slot, schedule_state
 from gateway.flows.turns import ASKED, Beating, ask_run, begin_run, forget_asked, run_lease, store_wish, to_want
 from gateway.reconcile.tables import run
 from gateway.store.transaction import Store
+from gateway.worker import claims
 from gateway.worker.claims import MAX_TRIES, Claim, begin_by_hand, claim_next, give_back
 
 Make = Callable[..., Gateway]
@@ -210,6 +213,42 @@ def test_a_changed_expression_counts_from_now_and_a_removed_schedule_is_forgotte
     assert claim_next(make_gateway(), now) is None
     with gateway.store.read() as conn:
         assert conn.execute(select(schedule_state)).all() == []
+
+
+def import_edition(monkeypatch: pytest.MonkeyPatch, gateway: Gateway, **changes: Any) -> None:
+    """Let another edition of the school's calendar be in use."""
+    edition = msgspec.structs.replace(load_calendar(gateway), **changes)
+    monkeypatch.setattr(claims, "load_calendar", lambda *_: edition)
+
+
+def test_a_slot_that_is_due_outlives_another_edition_of_the_calendar(
+    make_gateway: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = make_gateway(**NIGHT)
+    claim_next(gateway, gateway.now())
+    now = go_to(gateway, "2026-11-24 04:00")
+    import_edition(monkeypatch, gateway, silent=(DayRange(date(2027, 1, 1), date(2027, 1, 8)),))
+
+    claim = end(gateway, claim_next(gateway, now))
+
+    assert claim.slot_at == at("2026-11-24 02:00")
+    assert next_at(gateway, "everything") == at("2026-11-25 02:00")
+
+
+def test_a_school_day_moved_onto_a_saturday_has_its_slots_from_the_moment_it_is_known(
+    make_gateway: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = make_gateway(homework={"cron": "0 18 * * *", "mode": "automatic", "school_days_only": True})
+    claim_next(gateway, gateway.now())
+    end(gateway, claim_next(gateway, go_to(gateway, "2026-11-27 18:00:03")))
+    assert next_at(gateway, "homework") == at("2026-11-30 18:00")
+    import_edition(monkeypatch, gateway, extra=frozenset({date(2026, 11, 28)}))
+    claim_next(gateway, go_to(gateway, "2026-11-28 08:00"))
+
+    claim = claim_next(gateway, go_to(gateway, "2026-11-28 18:00:03"))
+
+    assert claim is not None
+    assert claim.slot_at == at("2026-11-28 18:00")
 
 
 def race(url: str, compose: Make, start_at: datetime, barrier: Any, found: Any) -> None:
