@@ -28,28 +28,37 @@ START_AT = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
 MATRIX = "fault_matrix"
+READY_SCHEMA = "ready_schema"
 FIGURE = "figure"
 
 
-def load_fault_matrix() -> ModuleType:
-    """The module beside this one; tests are no package, so it is loaded by its path."""
-    if MATRIX not in sys.modules:
-        spec = importlib.util.spec_from_file_location(MATRIX, Path(__file__).parent / f"{MATRIX}.py")
+def load_beside(name: str) -> ModuleType:
+    """A module beside this one; tests are no package, so it is loaded by its path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
-        sys.modules[MATRIX] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[MATRIX])
-    return sys.modules[MATRIX]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
 def fault_matrix() -> ModuleType:
-    return load_fault_matrix()
+    return load_beside(MATRIX)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ready_schema() -> Iterator[ModuleType]:
+    """Stores that this process opens on an empty database are filled and not migrated; see the module."""
+    module = load_beside(READY_SCHEMA)
+    with module.in_place_of_migrations():
+        yield module
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each report carry the rows of the fault matrix that its test shows; a row that is none stops the run."""
-    matrix = load_fault_matrix()
+    matrix = load_beside(MATRIX)
     _, rows = matrix.load_rows()
     for item in items:
         for mark in item.iter_markers(matrix.MARKER):
@@ -153,7 +162,7 @@ def _print_figures(reporter: pytest.TerminalReporter) -> None:
 
 def _print_matrix(reporter: pytest.TerminalReporter) -> None:
     """Print the fault matrix as this run has shown it: whole after a whole run, else only the rows that were met."""
-    matrix = load_fault_matrix()
+    matrix = load_beside(MATRIX)
     parts, rows = matrix.load_rows()
     counts: dict[str, Counter[str]] = {name: Counter() for name in rows}
     for outcome in ("passed", "failed", "error", "skipped"):

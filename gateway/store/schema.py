@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import cast
 
 from alembic import command
@@ -32,8 +33,9 @@ def make_config(**attributes: object) -> Config:
     return config
 
 
+@cache
 def head_revision() -> str:
-    """The newest schema that this code knows.
+    """The newest schema that this code knows; looked up once, because every opening of a store asks.
 
     Raises:
         ConfigurationError: The package was installed without its migrations.
