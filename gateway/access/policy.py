@@ -36,6 +36,10 @@ class Action(StrEnum):
     RUNS_READ = "runs.read"
     RUNS_UNDO = "runs.undo"  # a plan that takes a run back; it goes out by approval like any other
     SYNC_START = "sync.start"
+    SCHEDULES_READ = "schedules.read"  # what runs by itself, the calendar, the sources: no record
+    SCHEDULES_RUN = "schedules.run"  # one schedule now; a look for emptied journals
+    SOURCES_COMPARE = "sources.compare"  # where the words of sources differ: refs of records
+    EMPTINESS_CONFIRM = "emptiness.confirm"  # people have deleted there all that is known
     PLANS_READ = "plans.read"  # counters, guards, state
     PLANS_IMPACT = "plans.impact"  # averages of classes before and after
     ITEMS_READ = "items.read"  # lines of a plan
@@ -44,6 +48,12 @@ class Action(StrEnum):
     DECISIONS_READ = "decisions.read"  # what is not sent, why, and whose move it is
     DISCREPANCIES_READ = "discrepancies.read"
     DISCREPANCIES_CHOOSE = "discrepancies.choose"  # whose value stands; a dispute too
+    DISCREPANCIES_ASSIGN = "discrepancies.assign"  # to an account, or to wait for somebody outside of the school
+    TASKS_READ = "tasks.read"  # what was chosen on a teacher's behalf and is to be corrected at the portal
+    TASKS_DONE = "tasks.done"  # his word that it is
+    HOLDS_READ = "holds.read"
+    HOLDS_CHANGE = "holds.change"  # keep from being sent, and let go
+    GUARDS_TRY = "guards.try"  # what other limits would have held; changes nothing
     LINKS_READ = "links.read"  # who waits for a link, who may be meant, what speaks against a link
     LINKS_DECIDE = "links.decide"  # confirm or refuse one; ask that a wrong one be set right
     PRECEDENTS_READ = "precedents.read"  # patterns and counts; no record
@@ -62,12 +72,14 @@ class Action(StrEnum):
     SENDING_ALLOW = "sending.allow"
 
     MAPPING_READ = "mapping.read"  # versions, texts and counts; no record
+    MAPPING_PREVIEW = "mapping.preview"  # what a version makes of records, with their values
     MAPPING_PROPOSE = "mapping.propose"  # draft, map a value, propose, back-test
     MAPPING_ACTIVATE = "mapping.activate"  # let a version count, and take it back
 
     PLANNER_PUSH = "planner.push"  # a book of the planner, by a token for this action alone
 
     AUDIT_READ = "audit.read"
+    AUDIT_VERIFY = "audit.verify"  # whether the chains are whole; no entry
     GLASS_BREAK = "glass.break"
     ALERTS_READ = "alerts.read"
     ACCOUNTS_READ = "accounts.read"
@@ -142,6 +154,11 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.RUNS_UNDO, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
     Row(action=Action.SYNC_START, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+    Row(action=Action.SCHEDULES_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL,
+        auditor=SCHOOL),
+    Row(action=Action.SCHEDULES_RUN, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL),
+    Row(action=Action.SOURCES_COMPARE, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS),
+    Row(action=Action.EMPTINESS_CONFIRM, operator=True, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.PLANS_READ, operator=True, teacher=ANYONE, class_teacher=ANYONE, curator=ANYONE,
         methodist=ANYONE, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL, inspector=SCHOOL),
     Row(action=Action.PLANS_IMPACT, operator=True, deputy_head=SCHOOL, director=SCHOOL, auditor=SCHOOL,
@@ -156,6 +173,14 @@ ROWS: tuple[Row, ...] = (
         deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
     Row(action=Action.DISCREPANCIES_CHOOSE, operator=True, teacher=GROUP, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.DISCREPANCIES_ASSIGN, operator=True, curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.TASKS_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.TASKS_DONE, operator=True, teacher=GROUP, curator=PROGRAMME, deputy_head=SCHOOL,
+        director=SCHOOL),
+    Row(action=Action.HOLDS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS),
+    Row(action=Action.HOLDS_CHANGE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.GUARDS_TRY, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.LINKS_READ, operator=True, class_teacher=CLASS, curator=PROGRAMME,
         deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.LINKS_DECIDE, operator=True, curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL),
@@ -181,6 +206,7 @@ ROWS: tuple[Row, ...] = (
 
     Row(action=Action.MAPPING_READ, operator=True, curator=ANYONE, methodist=ANYONE, deputy_head=SCHOOL,
         director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
+    Row(action=Action.MAPPING_PREVIEW, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS),
     Row(action=Action.MAPPING_PROPOSE, operator=True, curator=ANYONE, methodist=ANYONE, deputy_head=SCHOOL,
         director=SCHOOL, admin=SCHOOL),
     Row(action=Action.MAPPING_ACTIVATE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
@@ -189,6 +215,7 @@ ROWS: tuple[Row, ...] = (
 
     Row(action=Action.AUDIT_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=PSEUDONYMS,
         auditor=PSEUDONYMS),
+    Row(action=Action.AUDIT_VERIFY, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),
     Row(action=Action.GLASS_BREAK, admin=ANYONE),
     Row(action=Action.ALERTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, auditor=SCHOOL),
     Row(action=Action.ACCOUNTS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL, auditor=SCHOOL),

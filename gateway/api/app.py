@@ -19,7 +19,9 @@ from gateway.api import (
     accounts,
     audit,
     discrepancies,
+    guards,
     hand_list,
+    holds,
     links,
     mapping,
     passport,
@@ -31,7 +33,9 @@ from gateway.api import (
     queue,
     relinks,
     runs,
+    schedules,
     sessions,
+    tasks,
 )
 from gateway.api.caps import Caps
 from gateway.api.desk import Ask, AskNobody, Desk
@@ -46,9 +50,13 @@ ROUTE_MODULES = (
     links,
     relinks,
     runs,
+    schedules,
     plans,
+    guards,
     discrepancies,
+    tasks,
     precedents,
+    holds,
     mapping,
     periods,
     hand_list,

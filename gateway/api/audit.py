@@ -14,7 +14,8 @@ from gateway.access.roles import Role
 from gateway.api.bodies import LARGEST, After, AfterNumber, Limit, Reason
 from gateway.api.desk import Ask, Asked
 from gateway.api.shapes import page_of, send, send_page, shape_of
-from gateway.audit.read import AuditEntry, EntryFilter, iter_entries
+from gateway.audit.deed import Stream
+from gateway.audit.read import AuditEntry, EntryFilter, VerifyReport, iter_entries, verify
 
 routes = APIRouter(tags=["аудит"])
 
@@ -51,6 +52,12 @@ def list_entries(
     )
     found = list(iter_entries(asked.gateway.store, where))
     return send_page(found, found[-1].seq if len(found) == limit else None)
+
+
+@routes.get("/audit/verification", response_model=shape_of(VerifyReport))
+def verify_chain(asked: Annotated[Asked, Depends(Ask(Action.AUDIT_VERIFY))], stream: Stream = "deeds") -> Response:
+    """Цела ли цепочка: пройдена от первой записи, первое нарушенное звено названо."""
+    return send(verify(asked.gateway.store, stream))
 
 
 @routes.post("/glass", status_code=201, response_model=shape_of(GlassBroken))

@@ -9,7 +9,7 @@ from fastapi import Header, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from gateway.access.roles import Role, Tie
-from gateway.domain.discrepancies import Choice
+from gateway.domain.discrepancies import Choice, Outside
 from gateway.domain.identifiers import Kind
 
 T = TypeVar("T")
@@ -78,12 +78,45 @@ class StartSync(Body):
         return self
 
 
+Discrepancies = Annotated[list[Annotated[int, Field(ge=1, le=LARGEST)]], Field(min_length=1, max_length=5000)]
+
+
 class Settle(Reason):
-    ids: Annotated[list[Annotated[int, Field(ge=1, le=LARGEST)]], Field(min_length=1, max_length=5000)]
+    ids: Discrepancies
     choice: Choice
     own_value: Annotated[str, StringConstraints(max_length=3, pattern=r"^[0-9]+$")] | None = None
     until: AwareDatetime | None = None
     preview: bool = False
+
+
+class Assign(Reason):
+    ids: Discrepancies
+    assignee: Word
+
+
+class WaitOutside(Reason):
+    ids: Discrepancies
+    whom: Outside
+    until: AwareDatetime
+
+
+class LookForEmptied(Body):
+    kinds: Annotated[list[Kind], Field(max_length=20)] = []
+    classes: Annotated[list[Word], Field(max_length=100)] = []
+
+
+class BelieveEmptied(Reason):
+    kinds: Annotated[list[Kind], Field(max_length=20)] = []
+    classes: Annotated[list[Word], Field(max_length=100)] = []
+
+
+class HoldBack(Reason):
+    until: AwareDatetime
+    kind: Kind | None = None
+    op: Literal["create", "change", "delete"] | None = None
+    ref: Word | None = None
+    pupil: Word | None = None
+    class_name: Word | None = None
 
 
 Login = Annotated[str, Path(min_length=2, max_length=80, pattern=_CLEAN)]
@@ -256,6 +289,15 @@ class Merged(BaseModel):
 
 class Noted(BaseModel):
     noted: bool
+
+
+class Lifted(BaseModel):
+    lifted: int
+
+
+class Moved(BaseModel):
+    taken: list[int]
+    left_out: list[int]
 
 
 class Health(BaseModel):

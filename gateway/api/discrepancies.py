@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway.access.policy import Action
-from gateway.api.bodies import AfterNumber, IdempotencyKey, Limit, Number, Reason, Settle
+from gateway.api.bodies import AfterNumber, Assign, IdempotencyKey, Limit, Moved, Number, Reason, Settle, WaitOutside
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
 from gateway.domain.discrepancies import LIVE, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import NotVisibleError
 from gateway.flows.discrepancies import Settlement, choose, dispute
+from gateway.flows.outside import assign_to, wait_outside
 from gateway.reconcile.choose import Excluded
 from gateway.report.discrepancies import Group, Line, Sieve
 from gateway.report.seen_discrepancies import Card, get_seen_card, load_seen_groups, load_seen_ids, load_seen_lines
@@ -46,6 +48,7 @@ def _sieve(
 Sifted = Annotated[Sieve, Depends(_sieve)]
 Read = Annotated[Asked, Depends(Ask(Action.DISCREPANCIES_READ))]
 Choose = Annotated[Asked, Depends(Ask(Action.DISCREPANCIES_CHOOSE))]
+Give = Annotated[Asked, Depends(Ask(Action.DISCREPANCIES_ASSIGN))]
 
 
 @routes.get("/discrepancies", response_model=page_of(Line))
@@ -81,10 +84,7 @@ def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -
     """Решить: наше, их, своё значение, отложить. Ничего не отправляет: остальное предложит следующий план."""
 
     def work() -> Response:
-        with asked.gateway.store.read() as conn:
-            mine = load_seen_ids(conn, asked.scope, asked.place_id, sorted(set(body.ids)))
-        if not mine:
-            raise NotVisibleError("Такой записи нет")
+        mine = _require_own(asked, body.ids)
         done = choose(
             asked.gateway,
             mine,
@@ -108,6 +108,28 @@ def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -
     return do_once(asked, request, key, body, work)
 
 
+@routes.post("/discrepancies/assignments", response_model=Moved)
+def give(body: Assign, request: Request, key: IdempotencyKey, asked: Give) -> Response:
+    """Поручить человеку по логину или коду учётной записи; решённое не поручают."""
+
+    def work() -> Response:
+        mine = _require_own(asked, body.ids)
+        return _moved(body.ids, assign_to(asked.gateway, mine, body.assignee, reason=body.reason))
+
+    return do_once(asked, request, key, body, work)
+
+
+@routes.post("/discrepancies/waiting", response_model=Moved)
+def wait(body: WaitOutside, request: Request, key: IdempotencyKey, asked: Give) -> Response:
+    """Ждать человека вне школы до названного дня; в этот день открывается само."""
+
+    def work() -> Response:
+        mine = _require_own(asked, body.ids)
+        return _moved(body.ids, wait_outside(asked.gateway, mine, body.whom, until=body.until, reason=body.reason))
+
+    return do_once(asked, request, key, body, work)
+
+
 @routes.post("/discrepancies/{number}/dispute", status_code=204)
 def dispute_choice(number: Number, body: Reason, request: Request, key: IdempotencyKey, asked: Choose) -> Response:
     """Возразить против решения, принятого за вас: расхождение открывается снова."""
@@ -120,3 +142,16 @@ def dispute_choice(number: Number, body: Reason, request: Request, key: Idempote
         return Response(status_code=204)
 
     return do_once(asked, request, key, body, work)
+
+
+def _require_own(asked: Asked, ids: Sequence[int]) -> list[int]:
+    """Those of these numbers that the scope sees; none is nobody's business to know of."""
+    with asked.gateway.store.read() as conn:
+        mine = load_seen_ids(conn, asked.scope, asked.place_id, sorted(set(ids)))
+    if not mine:
+        raise NotVisibleError("Такой записи нет")
+    return mine
+
+
+def _moved(ids: Sequence[int], taken: list[int]) -> Response:
+    return send({"taken": taken, "left_out": sorted(set(ids) - set(taken))})

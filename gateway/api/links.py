@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from gateway.access.policy import Action
-from gateway.api.bodies import AfterRef, Confirmed, IdempotencyKey, Limit, Pair, Ref, RefusedPair
+from gateway.api.bodies import AfterRef, Confirmed, IdempotencyKey, Limit, Pair, Reason, Ref, RefusedPair
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, reject_link
+from gateway.flows.unlink import Unlinked, drop_link
 from gateway.mapping.links import load_links
 from gateway.report.links import Asking, LinkCard, get_card, load_asking, shown_pupils
 from gateway.report.pupils import require_pupil
@@ -70,6 +71,17 @@ def reject(pupil: Ref, body: RefusedPair, request: Request, key: IdempotencyKey,
         _require(asked, pupil)
         reject_link(asked.gateway, pupil, body.city_id, reason=body.reason)
         return Response(status_code=204)
+
+    return do_once(asked, request, key, body, work)
+
+
+@routes.post("/links/{pupil}/removal", response_model=shape_of(Unlinked))
+def drop(pupil: Ref, body: Reason, request: Request, key: IdempotencyKey, asked: Decide) -> Response:
+    """Убрать неверную связь, по которой ещё ничего не ушло; ушло — её разбирают вдвоём."""
+
+    def work() -> Response:
+        _require(asked, pupil)
+        return send(drop_link(asked.gateway, pupil, reason=body.reason))
 
     return do_once(asked, request, key, body, work)
 

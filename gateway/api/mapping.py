@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway.access.policy import Action
 from gateway.api.bodies import (
@@ -31,11 +31,13 @@ from gateway.flows.mapping_life import (
     map_value,
     propose_version,
     roll_back,
+    withdraw_version,
 )
-from gateway.flows.mapping_trial import backtest_version
+from gateway.flows.mapping_trial import Preview, backtest_version, preview_version
 from gateway.mapping.unmapped import UnmappedValue, load_unmapped
 from gateway.mapping.versions import Version, get_source, get_version, load_versions
 from gateway.report.mapping import Difference, load_correction, load_differences
+from gateway.report.whose import load_pupils_of
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -43,6 +45,7 @@ routes = APIRouter(tags=["правила"])
 
 Read = Annotated[Asked, Depends(Ask(Action.MAPPING_READ))]
 Propose = Annotated[Asked, Depends(Ask(Action.MAPPING_PROPOSE))]
+Look = Annotated[Asked, Depends(Ask(Action.MAPPING_PREVIEW))]
 Activate = Annotated[Asked, Depends(Ask(Action.MAPPING_ACTIVATE))]
 
 
@@ -53,6 +56,13 @@ class CorrectionCounts(msgspec.Struct, frozen=True, kw_only=True):
     left: int
     pupils: int
     edited: int
+
+
+class Previewed(msgspec.Struct, frozen=True, kw_only=True):
+    """One record under the rules that count and under those of a version, and whether it comes out otherwise."""
+
+    is_different: bool
+    record: Preview
 
 
 @routes.get("/mapping/versions", response_model=page_of(Version))
@@ -82,6 +92,22 @@ def list_differences(number: Number, asked: Read) -> Response:
     found = _get(asked, number)
     with asked.gateway.store.read() as conn:
         return send_page(load_differences(conn, found.id), None)
+
+
+@routes.get("/mapping/versions/{number}/preview", response_model=page_of(Previewed))
+def preview(
+    number: Number,
+    asked: Look,
+    ref: Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")] = None,
+    sample: Annotated[int, Query(ge=1, le=200, description="Сколько записей взять.")] = 10,
+    different: Annotated[bool, Query(description="Только те, где выйдет иначе.")] = False,
+) -> Response:
+    """Что выйдет из одной записи или из выборки: вход, шаги, выход и приговор, по действующим правилам и по версии."""
+    _get(asked, number)
+    found = preview_version(asked.gateway, number, ref=ref, sample=sample, only_different=different)
+    with asked.gateway.store.write() as conn:
+        asked.note_looks(conn, set(load_pupils_of(conn, asked.place_id, [one.ref for one in found]).values()), "record")
+    return send_page([Previewed(is_different=one.is_different, record=one) for one in found], None)
 
 
 @routes.get("/mapping/unmapped", response_model=page_of(UnmappedValue))
@@ -132,6 +158,17 @@ def propose(number: Number, body: Reason, request: Request, key: IdempotencyKey,
     def work() -> Response:
         _get(asked, number)
         return send(propose_version(asked.gateway, number, reason=body.reason))
+
+    return do_once(asked, request, key, body, work)
+
+
+@routes.post("/mapping/versions/{number}/withdrawal", response_model=shape_of(Version))
+def withdraw(number: Number, body: Reason, request: Request, key: IdempotencyKey, asked: Propose) -> Response:
+    """Снять черновик или предложение, которое включать не будут."""
+
+    def work() -> Response:
+        _get(asked, number)
+        return send(withdraw_version(asked.gateway, number, reason=body.reason))
 
     return do_once(asked, request, key, body, work)
 

@@ -38,6 +38,7 @@ from gateway.cli.simulate import simulate_command
 from gateway.cli.sources import sources_app
 from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
+from gateway.cli.tasks import tasks_app
 from gateway.cli.users import users_app
 from gateway.cli.worker import worker_command
 from gateway.telemetry import UnblockedStream, configure_logging
@@ -96,6 +97,7 @@ app.command("worker")(worker_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(queue_app, name="queue")
 app.add_typer(discrepancies_app, name="discrepancies")
+app.add_typer(tasks_app, name="tasks")
 app.add_typer(holds_app, name="holds")
 app.add_typer(periods_app, name="periods")
 app.add_typer(schedule_app, name="schedule")

@@ -10,12 +10,13 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.outside import assign_command, wait_command
 from gateway.cli.precedents import precedents_app
 from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.reasons import REASONS
-from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, assign, choose, dispute
+from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, choose, dispute
 from gateway.flows.gateway import Gateway
 from gateway.flows.sync import Exit
 from gateway.report.discrepancies import (
@@ -31,6 +32,8 @@ from gateway.report.discrepancies import (
 
 discrepancies_app = typer.Typer(help="Расхождения: что ждёт решения человека.", invoke_without_command=True)
 discrepancies_app.add_typer(precedents_app, name="precedents")
+discrepancies_app.command("assign")(assign_command)
+discrepancies_app.command("wait")(wait_command)
 TYPE_WORDS = {
     "fields_differ": "значения разные",
     "only_here": "в городе пропало",
@@ -57,6 +60,8 @@ STEP_WORDS = {
     "moved": "одна из сторон изменилась",
     "reopened": "снова открыто",
     "assigned": "назначено",
+    "waiting": "ждёт человека вне школы",
+    "said_done": "учитель говорит, что исправил на портале",
     "chosen": "решение",
     "proven": "подтверждено чтением города",
     "vanished": "разошлось само",
@@ -234,25 +239,6 @@ def choose_command(
         else:
             _print_settlement(settled)
         if settled.excluded:
-            raise typer.Exit(Exit.REMARKS)
-
-
-@discrepancies_app.command("assign")
-def assign_command(
-    assignee: Annotated[str, typer.Argument(help="Код учётной записи того, кому поручено.")],
-    numbers: Annotated[list[int], typer.Argument(help="Номера расхождений.")],
-    reason: ReasonOption,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Поручить человеку."""
-    with opened(config) as gateway:
-        given = assign(gateway, numbers, assignee, reason=reason)
-        if as_json:
-            print_json({"assigned": given})
-        else:
-            OUT.print(f"Поручено: {len(given)} из {len(set(numbers))}")
-        if len(given) < len(set(numbers)):
             raise typer.Exit(Exit.REMARKS)
 
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from heapq import merge
-from itertools import islice
 from typing import Annotated
 
-import msgspec
 import typer
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.flows import report
 from gateway.cli.runs import STATE_WORDS
 from gateway.cli.words import KIND_WORDS, dense_table
-from gateway.domain.errors import AlreadyRunningError, ConfigurationError
-from gateway.domain.slots import iter_slots
+from gateway.domain.errors import AlreadyRunningError
 from gateway.flows.calendar import build_calendar, load_calendar
 from gateway.flows.gateway import Gateway
 from gateway.flows.held import HELD
 from gateway.flows.sync import Exit
 from gateway.flows.turns import ASKED
-from gateway.worker.claims import adjust_states, begin_by_hand, iter_last_slots, load_states
+from gateway.worker.claims import begin_by_hand
+from gateway.worker.lines import ScheduleLine, build_lines, build_next
 from gateway.worker.schedule import run_claim
-from gateway.worker.wants import build_rule, build_want, load_named
 
 schedule_app = typer.Typer(help="Расписания: список, ближайшие запуски, запуск одного сейчас.", no_args_is_help=True)
 MODE_WORDS = {
@@ -33,30 +29,6 @@ MODE_WORDS = {
     "off": "выключено",
 }
 OWN_WORDS = {HELD: "удержанное решается заново", ASKED: "попрошено рядом с идущим запуском"}
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One schedule as it stands.
-
-    Attributes:
-        next_at: Aware UTC; None = never, or off.
-        last_slot_at: Its newest slot that was begun; with the run, how it ended and how many slots melted into it.
-        problem: Why it can't run as it is written.
-    """
-
-    name: str
-    cron: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    window: str = ""
-    school_days_only: bool = False
-    mode: str = ""
-    next_at: datetime | None = None
-    last_slot_at: datetime | None = None
-    last_run: int | None = None
-    last_state: str | None = None
-    last_passed_count: int | None = None
-    problem: str | None = None
 
 
 @schedule_app.command("list")
@@ -96,21 +68,15 @@ def next_command(
     """Ближайшие запуски по порядку, с учётом тихих дней, учебных дней и часов."""
     with opened(config, is_quiet=as_json) as gateway:
         calendar = load_calendar(gateway)
-        now = gateway.now()
-        named = load_named(gateway.settings)
-        streams = [
-            [(slot, name) for slot in islice(iter_slots(build_rule(one), calendar, now), count)]
-            for name, one in named.items()
-        ]
-        slots = list(islice(merge(*streams), count))
+        slots = build_next(gateway, count=count)
         if as_json:
-            print_json({"next": [{"at": at, "name": name} for at, name in slots]})
+            print_json({"next": slots})
             return
         table = dense_table(title=f"Ближайшие запуски, {calendar.zone}")
         table.add_column("когда")
         table.add_column("расписание")
-        for at, name in slots:
-            table.add_row(_local(gateway, at), name)
+        for one in slots:
+            table.add_row(_local(gateway, one.at), one.name)
         OUT.print(table)
 
 
@@ -133,57 +99,12 @@ def run_command(
         raise typer.Exit(ran.synced.exit_code)
 
 
-def build_lines(gateway: Gateway) -> list[Line]:
-    """The schedules of the settings, then the scheduler's own two where they wait for something."""
-    calendar = load_calendar(gateway)
-    with gateway.store.write() as conn:
-        now = gateway.store.now(conn)
-        place_id = gateway.place_id(conn)
-        adjust_states(conn, gateway, place_id, now)
-        states = {row.name: row for row in load_states(conn, place_id)}
-        last = dict(iter_last_slots(conn, place_id))
-    lines: list[Line] = []
-    for name, schedule in load_named(gateway.settings, with_off=True).items():
-        problem = None
-        try:
-            build_want(schedule, calendar, now)
-        except ConfigurationError as error:
-            problem = error.sentence
-        lines.append(
-            Line(
-                name=name,
-                cron=schedule.cron,
-                kinds=schedule.kinds,
-                classes=schedule.classes,
-                window=schedule.window,
-                school_days_only=schedule.school_days_only,
-                mode=schedule.mode,
-                next_at=states[name].next_at if name in states else None,
-                problem=problem,
-            )
-        )
-    own = [states[name] for name in (HELD, ASKED) if name in states]
-    lines += [Line(name=row.name, mode=row.rule, next_at=row.next_at) for row in own if row.next_at is not None]
-    return [
-        msgspec.structs.replace(
-            line,
-            last_slot_at=last[line.name].slot_at,
-            last_run=last[line.name].run_id,
-            last_state=last[line.name].run_state,
-            last_passed_count=last[line.name].passed_count,
-        )
-        if line.name in last
-        else line
-        for line in lines
-    ]
-
-
-def _times(line: Line) -> str:
+def _times(line: ScheduleLine) -> str:
     parts = [*line.cron, line.window, "учебные дни" if line.school_days_only else ""]
     return "\n".join(part for part in parts if part) or "само"
 
 
-def _reach(line: Line) -> str:
+def _reach(line: ScheduleLine) -> str:
     if line.name in OWN_WORDS:
         return OWN_WORDS[line.name]
     kinds = ", ".join(KIND_WORDS.get(kind, kind) for kind in line.kinds) or "всё"
@@ -194,7 +115,7 @@ def _local(gateway: Gateway, moment: datetime | None) -> str:
     return "—" if moment is None else f"{build_calendar(gateway.settings).local(moment):%d.%m.%Y %H:%M}"
 
 
-def _last(gateway: Gateway, line: Line) -> str:
+def _last(gateway: Gateway, line: ScheduleLine) -> str:
     if line.last_run is None:
         return "—"
     passed = line.last_passed_count or 1

@@ -41,6 +41,15 @@ class DiscrepancyState(StrEnum):
     RESOLVED = "resolved"
 
 
+class Outside(StrEnum):
+    """Whom outside of the school a discrepancy may wait for; a word, because a name would be personal data."""
+
+    CITY_HELPDESK = "city_helpdesk"
+    PORTAL_SUPPORT = "portal_support"
+    OTHER_SCHOOL = "other_school"
+    FAMILY = "family"
+
+
 LIVE = (DiscrepancyState.OPEN, DiscrepancyState.ASSIGNED)
 """States in which somebody has to do something."""
 

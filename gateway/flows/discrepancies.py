@@ -189,7 +189,7 @@ def assign(gateway: Gateway, ids: Sequence[int], assignee: str, *, reason: str) 
     """
     if not reason.strip() or not assignee.strip():
         raise PlanRefusedError("Назначение без имени учётной записи или причины не принимается")
-    return _move(
+    return move(
         gateway,
         ids,
         step="assigned",
@@ -214,7 +214,7 @@ def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
     if not reason.strip():
         raise PlanRefusedError("Возражение без причины не принимается: --reason")
     return bool(
-        _move(
+        move(
             gateway,
             [number],
             step="disputed",
@@ -230,7 +230,7 @@ def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
     )
 
 
-def _move(
+def move(
     gateway: Gateway,
     ids: Sequence[int],
     *,
@@ -239,6 +239,15 @@ def _move(
     values: dict[str, object],
     reason: str,
 ) -> list[int]:
+    """Move discrepancies in their life without choosing a value: one step each, one audit entry `discrepancy.<step>`.
+
+    Args:
+        states: Only those in one of these.
+        values: Columns of the discrepancy.
+
+    Returns:
+        Numbers of those that were moved.
+    """
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         moved = conn.execute(
@@ -273,8 +282,7 @@ def _move(
         numbers = sorted(row.id for row in moved)
         if step == "disputed":
             take_back(conn, gateway.place_id(conn), numbers, now)
-        action = "discrepancy.assigned" if step == "assigned" else "discrepancy.disputed"
-        _write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
+        _write_deed(conn, gateway, numbers, note, action=f"discrepancy.{step}", counts={"taken": len(numbers)})
     return numbers
 
 

@@ -58,8 +58,15 @@ def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     assert [step["step"] for step in steps] == ["opened", "chosen", "proven"]
     assert steps[1]["note"] == "ошибка в городе"
     school.run("discrepancies", "dispute", str(number), "--reason", "всё-таки нет")
+    school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс", expect=2)
+    school.run("users", "add", "curator.1", "--no-password")
     school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс")
-    assert school.json("discrepancies", *DIFFER)["discrepancies"][0]["assignee"] == "curator.1"
+    assert school.json("discrepancies", *DIFFER)["discrepancies"][0]["assignee"] == "account:1"
+    words = ("wait", "city_helpdesk", str(number), "--until", "2026-12-10", "--reason", "обращение подано")
+    assert school.json("discrepancies", *words) == {"waiting": [number]}
+    school.run("discrepancies", *words, expect=3)
+    assert school.json("discrepancies", "--state", "waiting_outside")["discrepancies"][0]["id"] == number
+    _tasks(school)
     school.run("discrepancies", "show", "99999", expect=4)
     precedents = school.json("discrepancies", "precedents")
     assert precedents == {"offers": [], "rules": []}  # three choices are fewer than five
@@ -68,3 +75,16 @@ def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     school.run("discrepancies", "precedents", *words, expect=4)
     school.run("discrepancies", "precedents", "backtest", "1", expect=2)
     assert school.json("audit", "verify")["chain_ok"] is True
+
+
+def _tasks(school: School) -> None:
+    """What was settled as «theirs» is to be corrected at the portal, until the portal says so."""
+    tasks = school.json("tasks")["tasks"]
+    assert len(tasks) == 2
+    assert {(one["wanted"]["отметка"], one["choice"], one["state"]) for one in tasks} == {("2", "theirs", "open")}
+    assert all(one["portal"]["отметка"] != "2" for one in tasks)
+    assert "ведут там" in " ".join(school.run("tasks").stdout.split())
+    first = tasks[0]["number"]
+    assert school.json("tasks", "done", str(first)) == {"said_done": first}
+    assert {one["number"]: one["state"] for one in school.json("tasks")["tasks"]}[first] == "said_done"
+    school.run("tasks", "done", "99999", expect=2)
