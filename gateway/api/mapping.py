@@ -22,8 +22,9 @@ from gateway.api.bodies import (
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
-from gateway.domain.errors import ConfigurationError, GatewayError, NotVisibleError
+from gateway.domain.errors import ConfigurationError, GatewayError, NotVisibleError, PlanRefusedError
 from gateway.flows.approval import refuse_own_proposal
+from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.mapping_life import (
     Activated,
     activate_version,
@@ -104,6 +105,10 @@ def preview(
 ) -> Response:
     """Что выйдет из одной записи или из выборки: вход, шаги, выход и приговор, по действующим правилам и по версии."""
     _get(asked, number)
+    with asked.gateway.store.read() as conn:
+        if find_whole_directory(conn, asked.place_id) is None:
+            # a page does not begin the first read of a city
+            raise PlanRefusedError("Справочник города не прочитан: сначала постройте план")
     found = preview_version(asked.gateway, number, ref=ref, sample=sample, only_different=different)
     with asked.gateway.store.write() as conn:
         asked.note_looks(conn, set(load_pupils_of(conn, asked.place_id, [one.ref for one in found]).values()), "record")

@@ -83,7 +83,8 @@ def _tasks(school: School) -> None:
     assert len(tasks) == 2
     assert {(one["wanted"]["отметка"], one["choice"], one["state"]) for one in tasks} == {("2", "theirs", "open")}
     assert all(one["portal"]["отметка"] != "2" for one in tasks)
-    assert "ведут там" in " ".join(school.run("tasks").stdout.split())
+    assert {one["reason"] for one in tasks} == {"ведут там"}
+    assert "gateway tasks done" in school.run("tasks").stdout
     first = tasks[0]["number"]
     assert school.json("tasks", "done", str(first)) == {"said_done": first}
     assert {one["number"]: one["state"] for one in school.json("tasks")["tasks"]}[first] == "said_done"

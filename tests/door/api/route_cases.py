@@ -9,10 +9,12 @@ from sqlalchemy import delete, insert, select, update
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityYear
+from gateway.domain.identifiers import Kind
 from gateway.domain.records import to_body
 from gateway.domain.school_year import SchoolYear
 from gateway.flows.holds import place_hold
 from gateway.mapping.calendars import save_year
+from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.holds import load_holds
 from gateway.reconcile.tables import city_directory, correction, discrepancy, hold, plan, run
 
@@ -22,19 +24,20 @@ WHY = "проверка таблицы прав"
 def find_body(school: Any, method: str, path: str, name: str) -> dict[str, Any] | None:
     """The body that is right for a route of this module; None = it has none."""
     until = (school.clock.now() + timedelta(days=5)).isoformat()
+    if path.endswith("/removal"):
+        linked(school)
     if path.endswith("/preview") or path.startswith("/emptied"):
         store_directory(school)
     if path == "/calendar":
         store_calendar(school)
     if method != "POST":
         return None
-    bodies: dict[str, dict[str, Any] | None] = {
-        "/discrepancies/assignments": {"ids": [int(name or 1)], "assignee": "spare", "reason": WHY},
-        "/discrepancies/waiting": {"ids": [int(name or 1)], "whom": "city_helpdesk", "until": until, "reason": WHY},
-        "/holds": {"kind": "mark", "class_name": "7А", "until": until, "reason": WHY},
-    }
-    if path in bodies:
-        return bodies[path]
+    if path.startswith("/discrepancies/"):
+        ids = {"ids": [int(name)], "reason": WHY}
+        more = {"assignee": "spare"} if path.endswith("/assignments") else {"whom": "city_helpdesk", "until": until}
+        return {**ids, **more}
+    if path == "/holds":
+        return {"kind": "mark", "class_name": "7А", "until": until, "reason": WHY}
     if path.endswith(("/lifting", "/removal", "/emptied/confirmation")):
         return {"reason": WHY}
     if path == "/emptied":
@@ -64,6 +67,14 @@ def find_objects(school: Any, is_whole: bool, kind: str) -> tuple[str, str, str]
     return None
 
 
+def set_back(school: Any) -> None:
+    """What these routes leave behind: the next test begins where this one did."""
+    linked(school)
+    with school.gateway.store.write() as conn:
+        conn.execute(delete(city_directory))
+        conn.execute(delete(correction))
+
+
 def held(school: Any, place_id: int) -> int:
     """Number of a hold that is in force; a new one where the last was lifted."""
     now = school.clock.now()
@@ -75,7 +86,17 @@ def held(school: Any, place_id: int) -> int:
             values = {"place_id": place_id, "kind": "mark", "owner": "x", "placed_at": now}
             added = conn.execute(insert(hold).values(until=now + timedelta(days=5), **values).returning(hold.c.id))
             return int(added.scalar_one())
+    linked(school)
     return place_hold(school.gateway, reason=WHY, until=now + timedelta(days=5), ref="mark:1:user:1", pupil="user:1").id
+
+
+def linked(school: Any) -> None:
+    """Link user:1 where an earlier call has taken his link away."""
+    place_id = school.place_ids[0]
+    with school.gateway.store.write() as conn:
+        if "user:1" not in load_links(conn, place_id, Kind.PERSON):
+            now = school.clock.now()
+            confirm(conn, place_id, Kind.PERSON, "user:1", 1001, actor="office", how="roster", evidence={}, now=now)
 
 
 def undone(school: Any, place_id: int, number: int) -> int:

@@ -31,6 +31,7 @@ from gateway.mapping.versions import load_versions
 from gateway.queue.tables import operation
 from gateway.reconcile.precedents import add_rule, load_rules
 from gateway.reconcile.tables import discrepancy, run
+from tests.door.api import route_cases
 from tests.door.api.route_cases import find_body, find_objects, is_known
 
 ROWS = list(csv.DictReader(Path(__file__).with_name("access_policy.csv").read_text(encoding="utf-8").splitlines()))
@@ -292,6 +293,7 @@ def settle_all(school: Any) -> None:
 
 def set_back(school: Any) -> None:
     """Runs that were begun are ended and the glass is whole again: the next test begins where this one did."""
+    route_cases.set_back(school)
     with school.gateway.store.write() as conn:
         conn.execute(delete(broken_glass))
         conn.execute(update(discrepancy).values(state="open"))
