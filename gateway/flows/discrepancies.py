@@ -193,6 +193,7 @@ def assign(gateway: Gateway, ids: Sequence[int], assignee: str, *, reason: str) 
         gateway,
         ids,
         step="assigned",
+        action="discrepancy.assigned",
         states=LIVE,
         values={"state": DiscrepancyState.ASSIGNED.value, "assignee": assignee},
         reason=reason,
@@ -218,6 +219,7 @@ def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
             gateway,
             [number],
             step="disputed",
+            action="discrepancy.disputed",
             states=(
                 DiscrepancyState.WAITING_PROOF,
                 DiscrepancyState.RESOLVED,
@@ -235,11 +237,12 @@ def move(
     ids: Sequence[int],
     *,
     step: str,
+    action: str,
     states: Sequence[DiscrepancyState],
     values: dict[str, object],
     reason: str,
 ) -> list[int]:
-    """Move discrepancies in their life without choosing a value: one step each, one audit entry `discrepancy.<step>`.
+    """Move discrepancies in their life without choosing a value: one step each, one audit entry `action`.
 
     Args:
         states: Only those in one of these.
@@ -282,7 +285,7 @@ def move(
         numbers = sorted(row.id for row in moved)
         if step == "disputed":
             take_back(conn, gateway.place_id(conn), numbers, now)
-        _write_deed(conn, gateway, numbers, note, action=f"discrepancy.{step}", counts={"taken": len(numbers)})
+        _write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
     return numbers
 
 

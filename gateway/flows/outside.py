@@ -66,6 +66,7 @@ def wait_outside(gateway: Gateway, ids: Sequence[int], whom: Outside, *, until: 
         gateway,
         ids,
         step="waiting",
+        action="discrepancy.waiting",
         states=LIVE,
         values={"state": DiscrepancyState.WAITING_OUTSIDE.value, "until": until, "assignee": f"outside:{whom.value}"},
         reason=reason,
