@@ -145,7 +145,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float:
     """Read the header `Retry-After`.
 
     Args:
-        value: Seconds or an HTTP date; None or anything unreadable counts as absent.
+        value: Seconds or an HTTP date; the longest where a proxy has added its own; None or anything unreadable counts as absent.
         now: Aware moment against which a date is measured.
 
     Returns:
@@ -153,7 +153,9 @@ def parse_retry_after(value: str | None, now: datetime) -> float:
 
     Source: RFC 9110 §10.2.3; bounds by reliability.md A12.
     """
-    wait_s = _read_wait_s((value or "").strip(), now)
+    told = [one.strip() for one in (value or "").split(",")]
+    is_list = all(one.isascii() and one.isdigit() for one in told)
+    wait_s = max(_read_wait_s(one, now) for one in (told if is_list else [(value or "").strip()]))
     return min(RETRY_AFTER_MAX_S, max(RETRY_AFTER_MIN_S, wait_s))
 
 

@@ -145,9 +145,9 @@ DELIVERY_TEXTS: tuple[Row, ...] = (
         "delivery",
         "admin",
         "Отправка остановлена человеком командой stop-sending.",
-        "Когда причина устранена, разрешите отправку: gateway stop-sending --lift.",
+        "Когда причина устранена, разрешите отправку: gateway stop-sending --lift --reason ПОЧЕМУ.",
         "A person stopped sending with stop-sending.",
-        "When the cause is removed, allow it again: gateway stop-sending --lift.",
+        "When the cause is removed, allow it again: gateway stop-sending --lift --reason WHY.",
     ),
     (
         "EPOCH_UNREAD",

@@ -203,7 +203,7 @@ def judge(gateway: Gateway, result: Synced) -> tuple[RunState, Exit, str]:
         return (
             RunState.PAUSED,
             Exit.PAUSED,
-            f"Отправка остановлена человеком, в очереди {delivered.open_count}; разрешить: gateway stop-sending --lift",
+            f"Отправка остановлена человеком, в очереди {delivered.open_count}; разрешить: gateway stop-sending --lift --reason ПОЧЕМУ",
         )
     if delivered is not None and delivered.paused:
         return (

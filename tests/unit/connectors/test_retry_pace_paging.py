@@ -137,6 +137,8 @@ def test_a_short_wait_asked_for_is_kept_and_a_long_one_goes_up() -> None:
         ("Mon, 23 Nov 2020 05:02:00 GMT", 1.0),
         ("Mon, 23 Nov 2099 05:02:00 GMT", 3600.0),
         ("Mon, 99 Nov 2026 05:02:00 GMT", 5.0),
+        ("120, 120", 120.0),
+        ("5, 120", 120.0),
     ],
 )
 def test_every_form_of_retry_after_becomes_a_wait_within_bounds(value: str | None, expected_s: float) -> None:
