@@ -29,7 +29,9 @@ class Action(StrEnum):
     ATTENDANCE_READ = "attendance.read"
     HOMEWORK_READ = "homework.read"
     PROTOCOLS_READ = "protocols.read"  # of tests: question, answer, result, points, time
-    ACTIVITY_READ = "activity.read"  # at the portal: when and of what kind
+    ACTIVITY_READ = "activity.read"  # of pupils at the portal: when and of what kind
+    STAFF_ACTIVITY_READ = "staff_activity.read"  # of teachers there
+    ACTIVITY_KINDS_READ = "activity_kinds.read"  # how much of which kind is kept; nobody is named
     PASSPORT_READ = "passport.read"  # of a record: what became of it, and what stood at a moment
     LOOKS_READ = "looks.read"  # who looked at this child
 
@@ -75,6 +77,9 @@ class Action(StrEnum):
     MAPPING_PREVIEW = "mapping.preview"  # what a version makes of records, with their values
     MAPPING_PROPOSE = "mapping.propose"  # draft, map a value, propose, back-test
     MAPPING_ACTIVATE = "mapping.activate"  # let a version count, and take it back
+
+    JOURNAL_READ = "journal.read"  # what was typed into the gateway itself, by whom, for whom
+    JOURNAL_CHANGE = "journal.change"  # type a mark or an absence, take one back
 
     PLANNER_PUSH = "planner.push"  # a book of the planner, by a token for this action alone
 
@@ -144,6 +149,9 @@ ROWS: tuple[Row, ...] = (
         curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
     Row(action=Action.ACTIVITY_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
         curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS),
+    Row(action=Action.STAFF_ACTIVITY_READ, operator=True, teacher=DEEDS, deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.ACTIVITY_KINDS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL,
+        auditor=SCHOOL),
     # no pseudonyms: whoever asks by a record's ref knows whose it is
     Row(action=Action.PASSPORT_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
         curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
@@ -210,6 +218,11 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.MAPPING_PROPOSE, operator=True, curator=ANYONE, methodist=ANYONE, deputy_head=SCHOOL,
         director=SCHOOL, admin=SCHOOL),
     Row(action=Action.MAPPING_ACTIVATE, operator=True, deputy_head=SCHOOL, director=SCHOOL),
+
+    Row(action=Action.JOURNAL_READ, operator=True, teacher=GROUP, class_teacher=CLASS, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL),
+    Row(action=Action.JOURNAL_CHANGE, operator=True, teacher=GROUP, curator=PROGRAMME,
+        deputy_head=SCHOOL, director=SCHOOL),
 
     Row(action=Action.PLANNER_PUSH, deputy_head=SCHOOL, director=SCHOOL),
 

@@ -17,11 +17,13 @@ from gateway import __version__
 from gateway.access.policy import POLICY, Action
 from gateway.api import (
     accounts,
+    activity,
     audit,
     discrepancies,
     guards,
     hand_list,
     holds,
+    journal,
     links,
     mapping,
     passport,
@@ -46,6 +48,7 @@ PREFIX = "/api/v1"
 ROUTE_MODULES = (
     sessions,
     pupils,
+    activity,
     passport,
     links,
     relinks,
@@ -62,6 +65,7 @@ ROUTE_MODULES = (
     hand_list,
     queue,
     audit,
+    journal,
     planner,
     accounts,
 )

@@ -194,6 +194,20 @@ class MakePrecedent(Reason):
     until: AwareDatetime
 
 
+class TypedEntry(Body):
+    """A mark or an absence, typed by the account for whom it says."""
+
+    pupil: Word
+    group: Word
+    lesson_at: AwareDatetime
+    value: Annotated[int, Field(ge=1, le=5)] | None = None
+    work: Annotated[str, StringConstraints(max_length=200, pattern=_CLEAN)] = ""
+    form: Literal["absent", "excused", "late"] | None = None
+    on_behalf_of: Annotated[str, StringConstraints(max_length=200, pattern=_CLEAN)] = ""
+    answers: Annotated[str, StringConstraints(max_length=200, pattern=_CLEAN)] = ""
+    again: bool = False
+
+
 class SwitchPrecedentOn(Reason):
     with_others: bool = False
 

@@ -24,11 +24,13 @@ from gateway.domain.errors import (
     AmbiguousMatchError,
     ConfigurationError,
     ConnectorError,
+    EntryRefusedError,
     GatewayError,
     LogInRefusedError,
     NotVisibleError,
     PlanRefusedError,
 )
+from gateway.domain.faults_ru import say_fault
 from gateway.domain.reasons import REASONS
 from gateway.domain.storable import storable_text
 from gateway.telemetry import get_logger
@@ -109,6 +111,9 @@ def tell_gateway_error(request: Request, error: Exception) -> JSONResponse:
         return build_problem(401, error.reason_code, error.sentence, headers={"WWW-Authenticate": "Bearer"})
     if isinstance(error, PlanRefusedError | AlreadyRunningError | AmbiguousMatchError):
         return build_problem(409, error.reason_code, error.sentence)
+    if isinstance(error, EntryRefusedError):
+        faults = [Fault(pointer=f"/body/{field}", detail=sentence) for field, sentence in error.faults]
+        return build_problem(422, error.reason_code, error.sentence, errors=faults)
     if isinstance(error, ConfigurationError):
         return build_problem(422, error.reason_code, error.sentence)
     if isinstance(error, ConnectorError):
@@ -133,7 +138,7 @@ def tell_http_error(_request: Request, error: Exception) -> JSONResponse:
 def tell_faults(_request: Request, error: Exception) -> JSONResponse:
     """All faults of a request at once; what was sent is not repeated, because it may be a password."""
     found: Sequence[dict[str, Any]] = error.errors() if isinstance(error, RequestValidationError) else ()
-    faults = [Fault(pointer=_pointer(one["loc"]), detail=str(one["msg"])) for one in found]
+    faults = [Fault(pointer=_pointer(one["loc"]), detail=say_fault(one)) for one in found]
     return build_problem(422, "REQUEST_INVALID", "Запрос не принят: исправьте перечисленное", errors=faults)
 
 

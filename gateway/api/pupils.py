@@ -11,7 +11,6 @@ from gateway.access.policy import Action
 from gateway.api.bodies import After, AfterRef, Limit, Ref
 from gateway.api.desk import Ask, Asked
 from gateway.api.shapes import page_of, send, send_page, shape_of
-from gateway.report.activity import ActivityView, load_activity
 from gateway.report.protocols import ProtocolView, WholeProtocol, get_protocol, load_protocols
 from gateway.report.pupils import (
     AbsenceView,
@@ -102,17 +101,6 @@ def show_protocol(attempt: Ref, asked: Annotated[Asked, Depends(Ask(Action.PROTO
         found = get_protocol(conn, asked.scope, asked.place_id, attempt)
         asked.note_looks(conn, {found.protocol.pupil}, "protocol")
     return send(found)
-
-
-@routes.get("/pupils/{pupil}/activity", response_model=page_of(ActivityView))
-def list_pupil_activity(
-    pupil: Ref, asked: Annotated[Asked, Depends(Ask(Action.ACTIVITY_READ))], after: AfterRef = "", limit: Limit = 100
-) -> Response:
-    """Что ученик делал на портале, новейшее сверху: когда, какого вида и в каком курсе."""
-    with asked.gateway.store.write() as conn:
-        found = load_activity(conn, asked.scope, asked.place_id, pupil_ref=pupil, after=after, limit=limit)
-        asked.note_looks(conn, {pupil}, "activity")
-    return send_page(found, found[-1].mark if len(found) == limit else None)
 
 
 @routes.get("/pupils/{pupil}/looks", response_model=page_of(Look))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind
 from gateway.flows.emptied import believe_emptied, find_emptied
@@ -46,7 +46,9 @@ def emptied_command(
         elif not found.groups:
             OUT.print("Нет групп, где город не показывал бы ничего из известного")
         else:
-            table = Table("Вид", "Группа города", "Было известно", "Видно другого")
+            table = dense_table(title="Ничего из известного не видно")
+            for head in ("вид", "группа города", "было известно", "видно другого"):
+                table.add_column(head)
             for one in found.groups:
                 table.add_row(one.kind.value, one.group, str(one.known), str(one.shown))
             OUT.print(table)

@@ -10,13 +10,23 @@ from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import dense_table
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import ConfigurationError, EntryRefusedError
 from gateway.flows.journal import AbsenceForm, Typed, add_entry, load_entries, withdraw_entry
 
 journal_app = typer.Typer(
     help="Записи, внесённые в сам шлюз: свой источник с объявленным старшинством и тем же планом.", no_args_is_help=True
 )
 FORMS: dict[str, AbsenceForm] = {"н": "absent", "у": "excused", "о": "late"}
+OPTIONS = {
+    "pupil": "--pupil",
+    "group": "--group",
+    "lesson_at": "--lesson",
+    "value": "--mark",
+    "form": "--absence",
+    "work": "--work",
+    "on_behalf_of": "--for",
+    "answers": "--answers",
+}
 FORM_WORDS = {"absent": "пропуск (н)", "excused": "уважительный пропуск (у)", "late": "опоздание (о)"}
 
 
@@ -51,7 +61,11 @@ def add_command(
             answers=answers,
             is_again=again,
         )
-        number = add_entry(gateway, typed)
+        try:
+            number = add_entry(gateway, typed)
+        except EntryRefusedError as exc:
+            named = [f"{OPTIONS[field]}: {sentence}" for field, sentence in exc.faults]
+            raise ConfigurationError("; ".join(named)) from exc
         if as_json:
             print_json({"id": number})
         else:

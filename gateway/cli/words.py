@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -104,9 +106,17 @@ PLAN_STATES = {
 }
 
 
+class _Whole(Table):
+    """A table whose long words are folded: an ellipsis would hide the end of a code, which is what tells two of them apart."""
+
+    def add_column(self, header: RenderableType = "", *args: Any, **more: Any) -> None:
+        """Add a column whose cells are folded where nothing else is asked for."""
+        super().add_column(header, *args, **({"overflow": "fold"} | more))
+
+
 def dense_table(title: str) -> Table:
-    """A dense table: little frame, title on the left."""
-    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", min_width=44)
+    """A dense table: little frame, title on the left; on a narrow terminal cells grow taller, and nothing is cut off."""
+    return _Whole(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", min_width=44)
 
 
 def sentence(text: str | None) -> str:
@@ -122,7 +132,7 @@ def pull_table(pulled: Pulled) -> Table:
 
 def pull_counts_table(kinds: Mapping[str, Mapping[str, int]]) -> Table:
     """As `pull_table`, of a run's stored counters."""
-    table = dense_table(title="Портал")
+    table = dense_table(title="Прочитано у школы")
     table.add_column("вид")
     for word in PULL_WORDS.values():
         table.add_column(word, justify="right")

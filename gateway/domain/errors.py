@@ -6,6 +6,7 @@ carry ids, never names, marks or bodies, because they end in logs and audit entr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
@@ -44,6 +45,20 @@ class ConfigurationError(GatewayError):
 
     recovery = Recovery.STOP
     reason = "CONFIGURATION"
+
+
+class EntryRefusedError(ConfigurationError):
+    """What somebody typed can't be stored; nothing of it was.
+
+    Args:
+        faults: (field, sentence) of everything that is wrong with it.
+    """
+
+    reason = "REQUEST_INVALID"
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(sentence for _, sentence in faults))
+        self.faults = tuple(faults)
 
 
 class ConnectorError(GatewayError):

@@ -19,6 +19,7 @@ from gateway.domain.errors import ConfigurationError, ConnectorError, LogBegunAn
 from gateway.flows.gateway import Gateway
 from gateway.flows.protocols import note_shown
 from gateway.report.activity import (
+    ActivityFilter,
     ActivityView,
     UnmappedView,
     count_kinds,
@@ -276,7 +277,8 @@ def show_activity(
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-        found = load_of_person(conn, place_id, person, kind=kind, from_at=from_at, to_at=to_at, limit=limit)
+        wanted = ActivityFilter(kind=kind, from_at=from_at, to_at=to_at)
+        found = load_of_person(conn, place_id, person, wanted=wanted, limit=limit)
         note_shown(gateway, conn, {person} if found else set(), "activity")
     return found
 

@@ -18,21 +18,21 @@ from gateway.audit.deed import Deed
 from gateway.audit.originator import originators_of
 from gateway.audit.subjects import pseudonym_of
 from gateway.connectors.port import CheckLine, CheckState, ScopeRead, Stored, Want
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import ConfigurationError, EntryRefusedError
 from gateway.domain.identifiers import Kind, scope_key, sourced
 from gateway.domain.records import Absence, Entry, Group, Lesson, Mark, Person, Record, Scale
 from gateway.flows.gateway import Gateway
 from gateway.flows.journal_checks import (
+    find_unknown_work,
     load_standing,
-    lock_place,
     refuse_second_absence,
     refuse_second_mark,
-    refuse_unknown_work,
     work_key,
 )
 from gateway.flows.tables import journal_entry
-from gateway.mapping.links import load_links
+from gateway.mapping.links import load_links, lock_place
 from gateway.mapping.record_links import load_pairs
+from gateway.mapping.rules import Rules
 from gateway.mapping.sources import JOURNAL
 from gateway.mapping.versions import load_counting_rules
 from gateway.reconcile.snapshot import load_records
@@ -134,27 +134,24 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
         Its number.
 
     Raises:
-        ConfigurationError: No such pupil, group, lesson, work or value, or it stands already or contradicts what does;
-            nothing is stored.
+        EntryRefusedError: No such pupil, group, lesson, work or value, with all that is wrong; or it stands already or
+            contradicts what does. Nothing is stored.
     """
-    if (typed.value is None) is (typed.form is None):
-        raise ConfigurationError("Нужна либо отметка, либо пропуск")
-    if typed.value is not None and not LOWEST <= typed.value <= HIGHEST:
-        raise ConfigurationError("Отметка от 1 до 5")
-    if typed.lesson_at.tzinfo is None:
-        raise ConfigurationError("У начала урока нужен часовой пояс, например 2026-11-10T09:00+03:00")
+    faults = _find_faults_of_form(typed)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         lock_place(conn, place_id)
-        people = {one.ref: one for one in load_records(conn, place_id, Person)}
-        if typed.pupil not in people or people[typed.pupil].role != "pupil":
-            raise ConfigurationError("Ученика с таким кодом нет: gateway links list --waiting, коды вида user:3")
-        for ref in filter(None, (typed.on_behalf_of, typed.answers)):
-            if ref not in people:
-                raise ConfigurationError("Человека, за которого вносится запись, среди людей школы нет")
+        faults += _find_unknown_people(conn, place_id, typed)
         lesson = _find_lesson(conn, place_id, typed)
+        if isinstance(lesson, tuple):
+            faults.append(lesson)
+        rules = load_counting_rules(conn, place_id, gateway.rules)
+        if typed.value is not None and (unknown := find_unknown_work(rules, _mark_of(typed, ""))):
+            faults.append(("work", unknown))
+        if faults or isinstance(lesson, tuple):
+            raise EntryRefusedError(faults)
         kind = Kind.MARK if typed.value is not None else Kind.ABSENCE
-        _refuse_standing(gateway, conn, place_id, typed, lesson)
+        _refuse_standing(conn, place_id, rules, typed, lesson)
         number = conn.execute(
             insert(journal_entry)
             .values(
@@ -204,24 +201,26 @@ def load_entries(gateway: Gateway) -> list[EntryLine]:
     """Load all entries of the place, the newest first."""
     with gateway.store.write() as conn:
         rows = _load_rows(conn, gateway.place_id(conn))
-    return [
-        EntryLine(
-            id=row.id,
-            kind=Kind(row.kind),
-            pupil=row.pupil,
-            group=row.group_ref,
-            lesson_at=row.lesson_at,
-            value=row.value,
-            form=row.form,
-            work=row.work,
-            typed_by=row.typed_by,
-            on_behalf_of=row.on_behalf_of,
-            answers=row.answers,
-            entered_at=row.entered_at,
-            withdrawn_at=row.withdrawn_at,
-        )
-        for row in reversed(rows)
-    ]
+    return [to_line(row) for row in reversed(rows)]
+
+
+def to_line(row: Row[Any]) -> EntryLine:
+    """A row of `journal_entry` as it is shown."""
+    return EntryLine(
+        id=row.id,
+        kind=Kind(row.kind),
+        pupil=row.pupil,
+        group=row.group_ref,
+        lesson_at=row.lesson_at,
+        value=row.value,
+        form=row.form,
+        work=row.work,
+        typed_by=row.typed_by,
+        on_behalf_of=row.on_behalf_of,
+        answers=row.answers,
+        entered_at=row.entered_at,
+        withdrawn_at=row.withdrawn_at,
+    )
 
 
 def _load_rows(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
@@ -229,33 +228,60 @@ def _load_rows(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
     return conn.execute(query).all()
 
 
-def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson:
+def _find_faults_of_form(typed: Typed) -> list[tuple[str, str]]:
+    """What is wrong with an entry by itself: field and sentence."""
+    faults: list[tuple[str, str]] = []
+    if (typed.value is None) is (typed.form is None):
+        faults.append(("value", "Нужна либо отметка, либо пропуск"))
+    if typed.value is not None and not LOWEST <= typed.value <= HIGHEST:
+        faults.append(("value", "Отметка от 1 до 5"))
+    return faults
+
+
+def _find_unknown_people(conn: Connection, place_id: int, typed: Typed) -> list[tuple[str, str]]:
+    people = {one.ref: one for one in load_records(conn, place_id, Person)}
+    faults: list[tuple[str, str]] = []
+    if typed.pupil not in people or people[typed.pupil].role != "pupil":
+        faults.append(("pupil", "Ученика с таким кодом нет: gateway links list --waiting, коды вида user:3"))
+    for field in ("on_behalf_of", "answers"):
+        ref = getattr(typed, field)
+        if ref and ref not in people:
+            faults.append((field, "Человека, за которого вносится запись, среди людей школы нет"))
+    return faults
+
+
+def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson | tuple[str, str]:
+    """The lesson that an entry names, or the field and sentence of why there is none."""
+    if typed.lesson_at.tzinfo is None:
+        return "lesson_at", "У начала урока нужен часовой пояс, например 2026-11-10T09:00+03:00"
     groups = {one.ref for one in load_records(conn, place_id, Group)}
     if typed.group not in groups:
-        raise ConfigurationError("Группы с таким кодом нет, коды вида group:1")
+        return "group", "Группы с таким кодом нет, коды вида group:1"
     same = {typed.group, *(ref for ref, own in load_pairs(conn, place_id, Kind.GROUP).items() if own == typed.group)}
     lessons = [
         one for one in load_records(conn, place_id, Lesson) if one.group in same and one.starts_at == typed.lesson_at
     ]
     if not lessons:
-        raise ConfigurationError("Урока этой группы, который начинается в это время, нет")
+        return "lesson_at", "Урока этой группы, который начинается в это время, нет"
     return min(lessons, key=lambda one: (one.group != typed.group, one.ref))
 
 
-def _refuse_standing(gateway: Gateway, conn: Connection, place_id: int, typed: Typed, lesson: Lesson) -> None:
+def _refuse_standing(conn: Connection, place_id: int, rules: Rules, typed: Typed, lesson: Lesson) -> None:
     kind = Kind.ABSENCE if typed.value is None else Kind.MARK
     where = {"pupil": typed.pupil, "group": typed.group, "lesson": lesson.ref}
     standing = load_standing(conn, place_id, kind, **where, lesson_at=lesson.starts_at)
     if typed.value is None:
         refuse_second_absence(standing, typed.form)
         return
-    rules = load_counting_rules(conn, place_id, gateway.rules)
-    mark = _to_mark(**where, lesson_at=lesson.starts_at, value=typed.value, work=typed.work[:WORK_LENGTH])
-    refuse_unknown_work(rules, mark)
     if not typed.is_again:
+        mark = _mark_of(typed, lesson.ref)
         key = work_key(rules, mark)
         same = [row for row in standing if work_key(rules, msgspec.structs.replace(mark, item_name=row.work)) == key]
         refuse_second_mark(same, typed.value)
+
+
+def _mark_of(typed: Typed, lesson: str) -> Mark:
+    return _to_mark(typed.pupil, typed.group, lesson, typed.lesson_at, typed.value or LOWEST, typed.work[:WORK_LENGTH])
 
 
 def _to_mark(pupil: str, group: str, lesson: str, lesson_at: datetime, value: int, work: str) -> Mark:
@@ -328,4 +354,4 @@ def _note(
     )
 
 
-__all__ = ["EntryLine", "JournalSource", "Typed", "add_entry", "load_entries", "withdraw_entry"]
+__all__ = ["EntryLine", "JournalSource", "Typed", "add_entry", "load_entries", "to_line", "withdraw_entry"]

@@ -12,40 +12,34 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, or_, select
 
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import EntryRefusedError
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Mark
 from gateway.flows.tables import journal_entry
 from gateway.mapping.normalise import normal_text
 from gateway.mapping.record_links import load_pairs
 from gateway.mapping.rules import Rules
-from gateway.mapping.tables import place
 
 
-def refuse_unknown_work(rules: Rules, mark: Mark) -> None:
-    """Refuse a named work that no rule knows by its name: it would go out under the form of any work at all. Pure.
+def find_unknown_work(rules: Rules, mark: Mark) -> str:
+    """Say what is wrong with a named work that no rule knows by its name: it would go out under the form of any work. Pure.
 
     Args:
         mark: The entry as a record; a work without a name is no matter of the dictionary.
 
-    Raises:
-        ConfigurationError: With the works that are known.
+    Returns:
+        A sentence with the works that are known; empty where nothing is wrong.
     """
     if not mark.item_name or _knows(rules, mark):
-        return
+        return ""
     known = ", ".join(f"«{name}»" for name in _known_works(rules, mark)) or "ни одной"
-    raise ConfigurationError(f"--work: такой работы правила школы не знают. Известны: {known}")
+    return f"Такой работы правила школы не знают. Известны: {known}"
 
 
 def work_key(rules: Rules, mark: Mark) -> str:
     """Comparable form of a mark's work; one without a name is the work that the rules make of it. Pure."""
     rule = None if mark.item_name else rules.find_item_rule(mark)
     return normal_text(mark.item_name if rule is None else rules.form_name(rule))
-
-
-def lock_place(conn: Connection, place_id: int) -> None:
-    """Let one transaction at a time look what stands and add to it; on SQLite a write transaction is alone anyway."""
-    conn.execute(select(place.c.id).where(place.c.id == place_id).with_for_update(key_share=True))
 
 
 def load_standing(
@@ -69,14 +63,15 @@ def refuse_second_absence(standing: Sequence[Row[Any]], form: str | None) -> Non
     """Refuse an absence where one stands: the same is there already, another one contradicts it.
 
     Raises:
-        ConfigurationError: Names the standing entry and what to do about it.
+        EntryRefusedError: Names the standing entry and what to do about it.
     """
     for row in standing:
         if row.form == form:
-            raise ConfigurationError(f"Этот пропуск уже внесён: запись {row.id}. Отозвать: {_withdraw(row)}")
-        raise ConfigurationError(
+            raise _refused("form", f"Этот пропуск уже внесён: запись {row.id}. Отозвать: {_withdraw(row)}")
+        raise _refused(
+            "form",
             f"На этом уроке у ученика уже стоит другой пропуск: запись {row.id}. Исправить: {_withdraw(row)}, "
-            "потом внести заново"
+            "потом внести заново",
         )
 
 
@@ -84,14 +79,19 @@ def refuse_second_mark(standing: Sequence[Row[Any]], value: int | None) -> None:
     """Refuse a mark where one of the same work stands.
 
     Raises:
-        ConfigurationError: Names the standing entry and what to do about it.
+        EntryRefusedError: Names the standing entry and what to do about it.
     """
     for row in standing:
         found = "Эта отметка уже внесена" if row.value == value else "За эту работу на этом уроке отметка уже внесена"
-        raise ConfigurationError(
+        raise _refused(
+            "value",
             f"{found}: запись {row.id}. Исправить: {_withdraw(row)}, потом внести заново; "
-            "если это вторая отметка за ту же работу — повторить с --again"
+            "если это вторая отметка за ту же работу — повторить с --again",
         )
+
+
+def _refused(field: str, sentence: str) -> EntryRefusedError:
+    return EntryRefusedError([(field, sentence)])
 
 
 def _withdraw(row: Row[Any]) -> str:
@@ -119,10 +119,9 @@ def _same(pairs: Mapping[str, str], ref: str) -> set[str]:
 
 
 __all__ = [
+    "find_unknown_work",
     "load_standing",
-    "lock_place",
     "refuse_second_absence",
     "refuse_second_mark",
-    "refuse_unknown_work",
     "work_key",
 ]

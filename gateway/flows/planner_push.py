@@ -17,6 +17,7 @@ from gateway.domain.reasons import PLANNER_INVALID
 from gateway.domain.records import RECORD_TYPES, Record
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import park_unstorable, store_faults
+from gateway.mapping.links import lock_place
 from gateway.reconcile.snapshot import load_records, store_scope
 from gateway.store.watermark import find_watermark, set_watermark
 
@@ -60,6 +61,8 @@ def receive_planner_batch(gateway: Gateway, body: bytes, *, sender: Actor) -> Re
         raise ConfigurationError("Пакеты планировщика не принимаются: planner.accepts_push = false")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
+        # of two pushes at once the later one has to see the revision of the earlier
+        lock_place(conn, place_id)
         now = gateway.store.now(conn)
 
         def load_scope(scope: str) -> Sequence[Record]:

@@ -48,6 +48,11 @@ def get_place_id(conn: Connection, where: Place) -> int:
     return int(found)
 
 
+def lock_place(conn: Connection, place_id: int) -> None:
+    """Let one transaction at a time look what stands at a place and add to it; on SQLite a write transaction is alone anyway."""
+    conn.execute(select(place.c.id).where(place.c.id == place_id).with_for_update(key_share=True))
+
+
 def load_links(conn: Connection, place_id: int, kind: Kind) -> dict[str, int]:
     """Return local ref → city id."""
     rows = conn.execute(_LINKS, {"place_id": place_id, "kind": kind.value})

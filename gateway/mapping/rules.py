@@ -23,6 +23,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway.domain.errors import ConfigurationError
+from gateway.domain.faults_ru import say_fault
 from gateway.domain.identifiers import CHOSEN_KINDS, SENT_KINDS, Kind
 from gateway.domain.records import Mark
 from gateway.mapping.normalise import class_key, normal_text
@@ -80,16 +81,16 @@ class PercentStep(_Frozen):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.edges:
-            raise ValueError("edges: at least one mark must have an edge")
+            raise ValueError("edges: хотя бы у одной отметки нужна граница")
         last = None
         for mark in sorted(self.edges):
             percent = self.edges[mark]
             if not self.below < mark <= 5:
-                raise ValueError(f"edges.{mark}: a mark must stand above `below` and not above 5")
+                raise ValueError(f"edges.{mark}: отметка должна быть выше «below» и не выше 5")
             if not 0 <= percent <= 100:
-                raise ValueError(f"edges.{mark}: a percent stands between 0 and 100")
+                raise ValueError(f"edges.{mark}: процент от 0 до 100")
             if last is not None and percent <= last:
-                raise ValueError(f"edges.{mark}: must lie above the edge of the lower mark")
+                raise ValueError(f"edges.{mark}: должна быть выше границы меньшей отметки")
             last = percent
         return self
 
@@ -150,13 +151,13 @@ class ItemRule(_Frozen):
         try:
             re.compile(value)
         except re.error as exc:
-            raise ValueError(f"not a regular expression: {exc}") from exc
+            raise ValueError("это не регулярное выражение") from exc
         return value
 
     @model_validator(mode="after")
     def _form_where_sent(self) -> Self:
         if self.send and not self.form:
-            raise ValueError("form: an item that is sent needs a control form")
+            raise ValueError("form: тому, что уходит, нужен вид работы")
         return self
 
     def matches(self, mark: Mark) -> bool:
@@ -231,7 +232,7 @@ class Rules(_Frozen):
     def _marks(cls, value: dict[str, str]) -> dict[str, str]:
         wrong = sorted(word for word, mark in value.items() if mark not in {"1", "2", "3", "4", "5"})
         if wrong:
-            raise ValueError(f"not a mark from 1 to 5 at entry {list(value).index(wrong[0]) + 1}")
+            raise ValueError(f"не отметка от 1 до 5 на месте {list(value).index(wrong[0]) + 1}")
         return value
 
     @field_validator("passes")
@@ -239,7 +240,7 @@ class Rules(_Frozen):
     def _passes(cls, value: dict[str, str]) -> dict[str, str]:
         for number, passed in enumerate(value.values(), start=1):
             if passed not in {"0", "1"}:
-                raise ValueError(f"neither 1 (passed) nor 0 at entry {number}")
+                raise ValueError(f"ни 1 (зачтено), ни 0 на месте {number}")
         return value
 
     @field_validator("scope")
@@ -248,7 +249,7 @@ class Rules(_Frozen):
         seen: dict[tuple[str, str, str], int] = {}
         for number, row in enumerate(value, start=1):
             if row.selector in seen:
-                raise ValueError(f"rows {seen[row.selector]} and {number} speak of the same records")
+                raise ValueError(f"строки {seen[row.selector]} и {number} говорят об одних и тех же записях")
             seen[row.selector] = number
         return value
 
@@ -256,9 +257,9 @@ class Rules(_Frozen):
     @classmethod
     def _single_days(cls, value: tuple[PercentStep, ...]) -> tuple[PercentStep, ...]:
         if not value:
-            raise ValueError("at least one row is needed")
+            raise ValueError("нужна хотя бы одна строка")
         if len({step.from_on for step in value}) != len(value):
-            raise ValueError("two rows begin on the same day")
+            raise ValueError("две строки начинаются в один день")
         return tuple(sorted(value, key=lambda step: step.from_on))
 
     @model_validator(mode="after")
@@ -266,9 +267,9 @@ class Rules(_Frozen):
         # A declaration that nothing carries out would be a silent lie, so what can't be kept is refused.
         for name in ("mark.weight", "mark.form"):
             if self.field(name).strength == "only_if_empty":
-                raise ValueError(f"fields.{name}.strength: only_if_empty is possible for mark.value only")
+                raise ValueError(f"fields.{name}.strength: only_if_empty бывает только у mark.value")
         if self.field("mark.form").owner == "city":
-            raise ValueError("fields.mark.form.owner: a mark can't be written without its form")
+            raise ValueError("fields.mark.form.owner: отметку нельзя записать без её вида работы")
         return self
 
     def field(self, name: FieldName) -> FieldRule:
@@ -376,7 +377,7 @@ def build_rules(tree: dict[str, Any]) -> Rules:
     try:
         return Rules.model_validate(tree)
     except ValidationError as exc:
-        places = "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in exc.errors())
+        places = "; ".join(f"{_place(error['loc'])}: {say_fault(error)}" for error in exc.errors())
         raise ConfigurationError(f"Правила не приняты: {places}") from exc
 
 

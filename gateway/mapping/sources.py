@@ -61,7 +61,7 @@ class SourceRules(_Frozen):
     def _known_fields(cls, value: dict[str, FieldPrecedence]) -> dict[str, FieldPrecedence]:
         unknown = sorted(set(value) - KNOWN_FIELDS)
         if unknown:
-            raise ValueError(f"{unknown[0]}: no such field; known are {', '.join(sorted(KNOWN_FIELDS))}")
+            raise ValueError(f"{unknown[0]}: такого поля нет, а есть {', '.join(sorted(KNOWN_FIELDS))}")
         return value
 
     def of(self, field: str) -> FieldPrecedence:

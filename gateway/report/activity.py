@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.access.roles import Reach
 from gateway.access.scope import Scope
 from gateway.domain.activity import ActivityKind, Cursor, LogEvent
 from gateway.domain.errors import NotVisibleError
@@ -18,7 +19,7 @@ from gateway.domain.identifiers import Kind, Place
 from gateway.reconcile.tables import record
 from gateway.report.pupils import require_pupil
 from gateway.report.tables import activity_event, activity_taken, activity_unmapped
-from gateway.report.visible import Seen
+from gateway.report.visible import Seen, body_field
 from gateway.store.metadata import watermark
 from gateway.store.transaction import upsert
 from gateway.store.watermark import find_watermark, set_watermark
@@ -44,6 +45,26 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
     module: int | None
     component: str
     mark: str
+
+
+class ActivityFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deeds are asked for; None = all. `from_at` is included, `to_at` is not (aware UTC)."""
+
+    kind: ActivityKind | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As conditions of `activity_event`."""
+        table = activity_event.c
+        found: list[ColumnElement[bool]] = []
+        if self.kind is not None:
+            found.append(table.kind == self.kind.value)
+        if self.from_at is not None:
+            found.append(table.at >= self.from_at)
+        if self.to_at is not None:
+            found.append(table.at < self.to_at)
+        return found
 
 
 class UnmappedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,7 +244,7 @@ def purge_activity(conn: Connection, *, before: datetime, limit: int) -> int:
 
 
 def load_activity(
-    conn: Connection, scope: Scope, place_id: int, *, pupil_ref: str, after: str, limit: int
+    conn: Connection, scope: Scope, place_id: int, *, pupil_ref: str, wanted: ActivityFilter, after: str, limit: int
 ) -> list[ActivityView]:
     """Load what a pupil did that a scope sees, the newest first.
 
@@ -236,7 +257,31 @@ def load_activity(
     require_pupil(conn, scope, place_id, pupil_ref)
     table = activity_event.c
     seen = Seen(conn, scope, place_id).covers_columns(pupil=table.person, group=None, programme=table.programme)
-    return _load(conn, place_id, [table.person == pupil_ref, seen], after=after, limit=limit)
+    return _load(conn, place_id, [table.person == pupil_ref, seen, *wanted.conditions()], after=after, limit=limit)
+
+
+def load_staff_activity(
+    conn: Connection, scope: Scope, place_id: int, *, person: str, wanted: ActivityFilter, after: str, limit: int
+) -> list[ActivityView]:
+    """Load what a teacher did that a scope sees, the newest first: a teacher sees himself, the heads see everybody.
+
+    Raises:
+        NotVisibleError: No such teacher, or not the scope's own.
+    """
+    if not (scope.is_whole or (scope.reach is Reach.OWN_DEEDS and scope.principal.person_ref == person)):
+        raise NotVisibleError("Такой записи нет")
+    known = conn.execute(
+        select(record.c.ref).where(
+            record.c.place_id == place_id,
+            record.c.kind == Kind.PERSON.value,
+            record.c.ref == person,
+            body_field(record.c.body, "role") == "teacher",
+        )
+    ).first()
+    if known is None:
+        raise NotVisibleError("Такой записи нет")
+    where = [activity_event.c.person == person, *wanted.conditions()]
+    return _load(conn, place_id, where, after=after, limit=limit)
 
 
 def load_of_person(
@@ -244,20 +289,11 @@ def load_of_person(
     place_id: int,
     person: str,
     *,
-    kind: ActivityKind | None,
-    from_at: datetime | None,
-    to_at: datetime | None,
+    wanted: ActivityFilter,
     limit: int,
 ) -> list[ActivityView]:
     """Load what a pupil or teacher did, for the operator of the machine; the newest first."""
-    table = activity_event.c
-    where: list[ColumnElement[bool]] = [table.person == person]
-    if kind is not None:
-        where.append(table.kind == kind.value)
-    if from_at is not None:
-        where.append(table.at >= from_at)
-    if to_at is not None:
-        where.append(table.at < to_at)
+    where = [activity_event.c.person == person, *wanted.conditions()]
     return _load(conn, place_id, where, after="", limit=limit)
 
 

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from gateway.domain.errors import ConfigurationError
+from gateway.domain.faults_ru import say_fault
 from gateway.settings.schedule import DEFAULT_SCHEDULES, RESERVED_SCHEDULES, NamedSchedule, ScheduleSettings
 from gateway.settings.school import DaySpan, SchoolSettings
 from gateway.settings.service import AccessSettings, AuditSettings, DatabaseSettings, QueueSettings, WebSettings
@@ -79,7 +80,7 @@ class GatewaySettings(BaseSettings):
     @model_validator(mode="after")
     def _single_profile(self) -> GatewaySettings:
         if self.mesh.profiles and (self.mesh.token or self.mesh.profile_id):
-            raise ValueError("mesh: either one profile (token, profile_id) or [mesh.profiles.NAME], not both")
+            raise ValueError("mesh: либо один профиль (token, profile_id), либо [mesh.profiles.ИМЯ], не оба")
         return self
 
 
@@ -111,7 +112,7 @@ def load_settings(config: Path | None = None, **overrides: Any) -> GatewaySettin
     except SettingsError as exc:
         raise ConfigurationError(f"{SECRETS_DIR}: папка с секретами не читается") from exc
     except ValidationError as exc:
-        places = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in exc.errors())
+        places = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {say_fault(e)}" for e in exc.errors())
         raise ConfigurationError(f"Настройки не приняты: {places}") from exc
 
 

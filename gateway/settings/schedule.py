@@ -104,7 +104,7 @@ class ScheduleSettings(Group):
     def _known_names(self) -> ScheduleSettings:
         wrong = [name for name in self.named if name in RESERVED_SCHEDULES or not _NAME.fullmatch(name)]
         if wrong:
-            raise ValueError("a schedule's name is a word of a-z, 0-9, _ and -, up to 40, and not `held` or `asked`")
+            raise ValueError("имя расписания — до 40 знаков a-z, 0-9, _ и -, кроме «held» и «asked»")
         return self
 
     @property
@@ -118,7 +118,7 @@ def _listed(value: object) -> object:
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as exc:
-        raise ValueError("a list is spelled as JSON here") from exc
+        raise ValueError("список здесь пишется как JSON") from exc
 
 
 def _table(value: object) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class DaySpan(Group):
     @model_validator(mode="after")
     def _in_order(self) -> DaySpan:
         if self.to_on < self.from_on:
-            raise ValueError("`to` is before `from`")
+            raise ValueError("«to» раньше, чем «from»")
         return self
 
 
@@ -100,7 +100,7 @@ class SchoolSettings(Group):
         for one in value:
             first, dots, last = one.partition("..")
             if not dots:
-                raise ValueError("days are written MM-DD..MM-DD")
+                raise ValueError("дни пишутся MM-DD..MM-DD")
             for day in (first, last):
                 date.fromisoformat(f"2024-{day}")
         return value
@@ -110,8 +110,8 @@ class SchoolSettings(Group):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as exc:
-            raise ValueError(f"unknown time zone {value!r}") from exc
+        except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+            raise ValueError("такого часового пояса нет, а есть, например, Europe/Moscow") from exc
         return value
 
 

@@ -48,13 +48,13 @@ class FinalItem(Group):
         try:
             re.compile(value)
         except re.error as exc:
-            raise ValueError(f"not a regular expression: {exc}") from exc
+            raise ValueError("это не регулярное выражение") from exc
         return value
 
     @model_validator(mode="after")
     def _period_where_needed(self) -> FinalItem:
         if (self.form == "period") != bool(self.period.strip()):
-            raise ValueError("period: needed with form = period, and only there")
+            raise ValueError("period: нужен там, где form = period, и только там")
         return self
 
 

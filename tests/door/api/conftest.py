@@ -109,7 +109,10 @@ def build_records(surnames: dict[str, str]) -> dict[Kind, list[Record]]:
             Person(ref=ref, role="pupil", last_name=surnames[ref], first_name="Имя", class_name=homed[ref])
             for ref in pupils
         ]
-        + [Person(ref="user:50", role="teacher", last_name="Учителев", first_name="Имя")],
+        + [
+            Person(ref=f"user:{number}", role="teacher", last_name="Учителев", first_name="Имя")
+            for number in (50, 51 if surnames is SURNAMES else 150)
+        ],
         Kind.SUBJECT: [Subject(ref=ref, name=ref.partition(":")[2]) for ref in SUBJECTS.values()],
         Kind.GROUP: [
             Group(ref=ref, programme=course, subject=SUBJECTS[course], name=ref, class_name=class_name)
@@ -271,7 +274,7 @@ def store_signature(conn: Connection, place_id: int, number: int) -> None:
 
 def store_activity(conn: Connection, place_id: int, surnames: dict[str, str]) -> None:
     """Each pupil has entered the portal, and looked at the course of each of his groups."""
-    deeds = [(pupil, None) for pupil in surnames] + [
+    deeds: list[tuple[str, str | None]] = [(pupil, None) for pupil in surnames] + [
         (pupil, course) for course, _, inside in GROUPS.values() for pupil in inside if pupil in surnames
     ]
     events = [
@@ -283,6 +286,16 @@ def store_activity(conn: Connection, place_id: int, surnames: dict[str, str]) ->
             ActivityKind.ENTERED if course is None else ActivityKind.VIEWED,
         )
         for number, (pupil, course) in enumerate(deeds, 1)
+    ]  # fmt: skip
+    events += [
+        (
+            LogEvent(
+                id=number, at=NOW - timedelta(days=number), component="mod_assign", action="graded", target="",
+                person=teacher, about="user:1", programme="course:1",
+            ),
+            ActivityKind.MARKED,
+        )
+        for number, teacher in ((101, "user:50"), (102, "user:51"))
     ]  # fmt: skip
     store_events(conn, place_id, 1, events)
 
@@ -354,8 +367,15 @@ class School:
     def call(self, login: str, role: Role | None = None) -> Caller:
         return Caller(self.client, login, role)
 
-    def account(self, login: str, role: Role, *ties: tuple[Tie, str], ends_on: date | None = None) -> None:
-        add_account(self.office, login, password=PASSWORD)
+    def account(
+        self,
+        login: str,
+        role: Role,
+        *ties: tuple[Tie, str],
+        ends_on: date | None = None,
+        person_ref: str | None = None,
+    ) -> None:
+        add_account(self.office, login, password=PASSWORD, person_ref=person_ref)
         give_role(self.office, login, role, ends_on=ends_on)
         for tie, ref in ties:
             give_relation(self.office, login, tie, ref)
@@ -433,7 +453,7 @@ def admit_everybody(school: School) -> None:
     """An account of every role, each tied to the same corner of the school."""
     school.account("director", Role.DIRECTOR)
     school.account("deputy", Role.DEPUTY_HEAD)
-    school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
+    school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"), person_ref="user:50")
     school.account("leader", Role.CLASS_TEACHER, (Tie.LEADS, "7А"))
     school.account("curator", Role.CURATOR, (Tie.CURATES, "course:1"))
     school.account("methodist", Role.METHODIST, (Tie.CURATES, "course:1"))

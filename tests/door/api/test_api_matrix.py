@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from gateway.access.accounts import give_role, load_accounts
 from gateway.access.policy import OPEN_TO_ALL, POLICY
@@ -26,6 +26,7 @@ from gateway.audit.notes import write_note
 from gateway.domain.discrepancies import Choice
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.mapping_life import draft_version
+from gateway.flows.tables import journal_entry
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.mapping.versions import load_versions
 from gateway.queue.tables import operation
@@ -90,9 +91,13 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         return ruled(school), "998", "999"
     if kind == "version":
         return drafted(school), "998", "999"
+    if kind == "entry":
+        return typed_entries(school, role)
     return {
         "pupil": ("user:1", "user:101" if role in WHOLE else "user:5", "user:999"),
         "group": ("group:1", "group:99" if role in WHOLE else "group:3", "group:999"),
+        # the other school has a teacher of the same ref, and one more
+        "teacher": ("user:50", "user:150" if role in WHOLE else "user:51", "user:999"),
         "attempt": ("attempt:1", "attempt:101" if role in WHOLE else "attempt:3", "attempt:999"),
         "record": (
             "mark:1:user:1",
@@ -131,6 +136,26 @@ def ruled(school: Any) -> str:
             words = {"until": until, "actor": "office", "note_id": note.id, "now": now}
             found = [add_rule(conn, school.place_ids[0], "a/b/mark/value/1", Choice.THEIRS, **words)]
     return str(found[0].id)
+
+
+def typed_entries(school: Any, role: Role) -> tuple[str, str, str]:
+    """Numbers of entries that stand: one of group:1, one of another group or of the other school, and none."""
+    mine, theirs = school.place_ids
+    foreign = (theirs, "user:1", "group:1") if role in WHOLE else (mine, "user:5", "group:3")
+    with school.gateway.store.write() as conn:
+        own, strange = (
+            conn.execute(
+                insert(journal_entry)
+                .values(
+                    place_id=place_id, kind="mark", group_ref=group, pupil=pupil, lesson="lesson:1",
+                    lesson_at=school.clock.now(), value=4, work="", typed_by="account:9", on_behalf_of="", answers="",
+                    entered_at=school.clock.now(),
+                )
+                .returning(journal_entry.c.id)
+            ).scalar_one()
+            for place_id, pupil, group in ((mine, "user:1", "group:1"), foreign)
+        )  # fmt: skip
+    return str(own), str(strange), "99999"
 
 
 def drafted(school: Any) -> str:
@@ -222,6 +247,9 @@ def send(caller: Any, school: Any, row: dict[str, str], name: str, role: Role) -
         body = {"name": "words", "local": f"слово {role.value}", "city": "5", "reason": "проверка таблицы прав"}
     elif path.startswith("/mapping/") and row["method"] == "POST" and not path.endswith("/backtest"):
         body = {"reason": "проверка таблицы прав"}
+    elif path == "/journal/entries" and row["method"] == "POST":
+        at = school.clock.now().isoformat()
+        body = {"pupil": "user:1", "group": name, "lesson_at": at, "value": 4, "again": True}
     elif path == "/planner/books":
         body = {"book": "people", "revision": 1, "total": 0, "rows": []}
     elif path == "/session/role":

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.domain.errors import ConfigurationError
+from gateway.domain.faults_ru import say_fault
 
 HEAD_ROWS_COUNT = 25
 """Rows of a sheet among which its heads are looked for: titles above a journal's page take five or six."""
@@ -181,8 +182,8 @@ def load_layout(path: Path | None) -> Layout:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigurationError(f"mesh.layout_file не читается: {path.name}") from exc
     except ValidationError as exc:
-        place = ".".join(str(part) for part in exc.errors()[0]["loc"])
-        raise ConfigurationError(f"mesh.layout_file: {place}: {exc.errors()[0]['msg']}") from exc
+        places = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {say_fault(one)}" for one in exc.errors())
+        raise ConfigurationError(f"mesh.layout_file: {places}") from exc
 
 
 def plain(text: str) -> str:
