@@ -29,7 +29,10 @@ START_AT = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 MATRIX = "fault_matrix"
 READY_SCHEMA = "ready_schema"
+SHARED_STATEMENTS = "shared_statements"
 FIGURE = "figure"
+LONGEST = "simulation"
+"""The folder whose files take minutes."""
 
 
 def load_beside(name: str) -> ModuleType:
@@ -50,14 +53,29 @@ def fault_matrix() -> ModuleType:
 
 @pytest.fixture(scope="session", autouse=True)
 def ready_schema() -> Iterator[ModuleType]:
-    """Stores that this process opens on an empty database are filled and not migrated; see the module."""
+    """Stores that this process opens on an empty database are filled and not migrated, and share statements; see both
+    modules."""
     module = load_beside(READY_SCHEMA)
-    with module.in_place_of_migrations():
+    with module.in_place_of_migrations(), load_beside(SHARED_STATEMENTS).between_engines():
         yield module
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hand files out to the workers in our order, and not those with the most tests first.
+
+    The longest files have the fewest tests; handed out last, they leave a core idle while the other one plays worlds.
+    """
+    if hasattr(config.option, "loadscopereorder"):  # only where tests are distributed at all
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each report carry the rows of the fault matrix that its test shows; a row that is none stops the run."""
+    """Put the longest first; and let each report carry the rows of the fault matrix that its test shows.
+
+    Raises:
+        pytest.UsageError: A row that is none.
+    """
+    items.sort(key=lambda item: item.path.parent.name != LONGEST)
     matrix = load_beside(MATRIX)
     _, rows = matrix.load_rows()
     for item in items:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -102,8 +103,7 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
         redoc_url=None,
     )
     app.state.desk = desk
-    for module in ROUTE_MODULES:
-        app.include_router(module.routes, prefix=PREFIX, responses=_PROBLEMS)
+    app.router.routes.extend(_gather_routes())
     app.add_exception_handler(GatewayError, tell_gateway_error)
     app.add_exception_handler(RequestValidationError, tell_faults)
     app.add_exception_handler(HTTPException, tell_http_error)
@@ -112,6 +112,15 @@ def build_api(desk: Desk, *, new_request_id: Callable[[], str] = lambda: uuid.uu
     app.add_middleware(Caps, body_bytes=settings.body_bytes, new_request_id=new_request_id)
     require_policy(app.routes)
     return app
+
+
+@cache
+def _gather_routes() -> tuple[BaseRoute, ...]:
+    """All routes with what every one may answer; once a process, because working their models out takes half a second."""
+    gathered = APIRouter()
+    for module in ROUTE_MODULES:
+        gathered.include_router(module.routes, prefix=PREFIX, responses=_PROBLEMS)
+    return tuple(gathered.routes)
 
 
 def require_policy(routes: list[BaseRoute]) -> dict[str, Action]:

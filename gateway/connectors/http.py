@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Never, Self
@@ -314,6 +315,12 @@ class _Fault:
         ) from None
 
 
+@cache
+def _default_trust() -> ssl.SSLContext:
+    """The default roots, read once: a command that opens the portal and the city should not read them twice."""
+    return httpx.create_ssl_context(verify=True, trust_env=False)
+
+
 class _Transport(httpx.HTTPTransport):
     """The library's transport over sockets that know the call's deadline.
 
@@ -322,7 +329,7 @@ class _Transport(httpx.HTTPTransport):
     """
 
     def __init__(self, parallel: int, ssl_context: ssl.SSLContext | None) -> None:
-        trust = ssl_context or httpx.create_ssl_context(verify=True, trust_env=False)
+        trust = ssl_context or _default_trust()
         super().__init__(verify=trust, trust_env=False)
         self._pool = httpcore.ConnectionPool(
             ssl_context=trust,
