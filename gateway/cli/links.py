@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from gateway.access.policy import Action
+from gateway.cli.acting import AsOption, PasswordOption, act_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
 from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import dense_table
@@ -81,11 +83,21 @@ def confirm_command(
         ),
     ] = False,
     reason: Annotated[str, typer.Option("--reason", help="Почему это тот же ребёнок вопреки данным.")] = "",
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Подтвердить одну связь; существующая другая не перезаписывается."""
     with opened(config, is_quiet=as_json) as gateway:
-        made = confirm_link(gateway, local_ref, city_id, despite_evidence=despite_evidence, reason=reason)
+        acting = act_as(gateway, login, Action.LINKS_DECIDE, from_stdin=password_stdin)
+        made = confirm_link(
+            acting.gateway,
+            local_ref,
+            city_id,
+            despite_evidence=despite_evidence,
+            reason=reason,
+            principal=acting.principal,
+        )
         if as_json:
             print_json({"confirmed": bool(made)})
             return
@@ -181,11 +193,14 @@ def split_command(
     config: ConfigOption = None,
     to: Annotated[int | None, typer.Option("--to", help="Номер верного ученика; без него связь только снимут.")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="Двоих перепутали: тот получит прежний номер этого.")] = False,
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Исправить неверную связь: убрать записи у неверного ребёнка, создать у верного; утверждает другой человек."""
     with opened(config, is_quiet=as_json) as gateway:
-        made = propose_relink(gateway, local_ref, to, reason=reason, is_swap=swap)
+        acting = act_as(gateway, login, Action.LINKS_DECIDE, from_stdin=password_stdin)
+        made = propose_relink(acting.gateway, local_ref, to, reason=reason, is_swap=swap, principal=acting.principal)
         if as_json:
             print_json(made)
             return
@@ -196,7 +211,9 @@ def split_command(
         )
         if made.incident is not None:
             OUT.print(f"Открыт инцидент {made.incident}: уведомить в 24 часа, результаты в 72: gateway incidents show")
-        OUT.print(f"Утвердить: gateway relinks approve {made.number} {made.hash[:12]} --reason ПОЧЕМУ")
+        OUT.print(f"Утвердить: gateway relinks approve {made.number} {made.hash[:12]} --as ЛОГИН --reason ПОЧЕМУ")
+        if acting.principal is None and counts["delete"]:
+            OUT.print("Предложено без учётной записи: чтобы утвердить удаления, предложите заново с --as ЛОГИН")
 
 
 @links_app.command("merge")

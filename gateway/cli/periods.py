@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.markup import escape
 
+from gateway.access.policy import Action
 from gateway.audit.notes import get_note
+from gateway.cli.acting import LoginOption, PasswordOption, act_as_account
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.gateway import Gateway
-from gateway.flows.period_approval import LockedAsked, approve_locked_here
+from gateway.flows.period_approval import LockedAsked, approve_locked, propose_locked
 from gateway.flows.periods import load_signed, reopen_period, sign_period
 from gateway.queue.signed import Signature
 from gateway.reconcile.plan import find_plan_id, load_plan
@@ -98,17 +100,19 @@ def reopen_command(
         )
 
 
-@periods_app.command("approve")
-def approve_command(
+@periods_app.command("propose")
+def propose_command(
     plan_hash: Annotated[str, typer.Argument(help="Хеш плана или его начало, от 6 знаков.")],
     pupils: Annotated[list[str], typer.Option("--pupil", help="Ученик: код портала, user:3; можно несколько раз.")],
+    login: LoginOption,
     reason: ReasonOption,
     config: ConfigOption = None,
-    with_deletes: Annotated[bool, typer.Option("--with-deletes", help="Разрешить и удаления.")] = False,
+    with_deletes: Annotated[bool, typer.Option("--with-deletes", help="И удаления.")] = False,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Разрешить один раз записи названных учеников в подписанном периоде. Отправит gateway deliver или следующий sync."""
-    with opened(config) as gateway:
+    """Предложить разовое разрешение: записи названных учеников в подписанном периоде. Утвердит другой человек."""
+    with opened(config, is_quiet=as_json) as gateway:
         if len(plan_hash) < HASH_LENGTH:
             raise PlanRefusedError(f"Начало хеша короче {HASH_LENGTH} знаков: план не назван однозначно")
         with gateway.store.write() as conn:
@@ -119,13 +123,37 @@ def approve_command(
         asked = LockedAsked(
             plan_id=plan_id, plan_hash=whole, pupils=frozenset(pupils), reason=reason, with_deletes=with_deletes
         )
-        done = approve_locked_here(gateway, asked)
+        acting, principal = act_as_account(gateway, login, Action.PLANS_PROPOSE, from_stdin=password_stdin)
+        made = propose_locked(acting, principal, asked)
+        if as_json:
+            print_json(made)
+            return
+        OUT.print(
+            f"Разрешение {made.id} предложено ({escape(login)}): записей {made.items}. "
+            f"Утвердит другой человек: gateway periods approve {made.id} --as ЛОГИН --reason ПОЧЕМУ",
+            highlight=False,
+        )
+
+
+@periods_app.command("approve")
+def approve_command(
+    number: Annotated[int, typer.Argument(help="Номер разрешения: его назвал gateway periods propose.")],
+    login: LoginOption,
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    password_stdin: PasswordOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Утвердить разовое разрешение, предложенное другим человеком. Отправит gateway deliver или следующий sync."""
+    with opened(config, is_quiet=as_json) as gateway:
+        acting, principal = act_as_account(gateway, login, Action.PLANS_APPROVE, from_stdin=password_stdin)
+        done = approve_locked(acting, principal, number, reason=reason)
         if as_json:
             print_json(done)
             return
         zone = ZoneInfo(gateway.settings.school.timezone)
         OUT.print(
-            f"Разрешение {done.id} ({escape(gateway.actor.name)}, без проверки личности): записей {done.items}, "
+            f"Разрешение {done.id} утверждено ({escape(login)}): записей {done.items}, "
             f"до {done.expires_at.astimezone(zone):%d.%m %H:%M}; в очередь {done.released.queued}, "
             f"выпало {done.released.dropped}. Дальше: gateway deliver",
             highlight=False,

@@ -9,7 +9,9 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
+from gateway.access.policy import Action
 from gateway.bootstrap import build_lane_limits
+from gateway.cli.acting import AsOption, LoginOption, PasswordOption, act_as, act_as_account
 from gateway.cli.context import (
     OUT,
     ClassOption,
@@ -27,15 +29,13 @@ from gateway.cli.context import (
 from gateway.cli.words import guard_table, plan_table, problem_table, reason_table
 from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
 from gateway.domain.reasons import REASONS
-from gateway.flows.chosen_lines import build_choose
-from gateway.flows.freshen import freshen
+from gateway.flows.approval import Asked, approve_here, approve_plan, propose_plan
 from gateway.flows.gateway import Gateway
 from gateway.flows.plan import make_plan
 from gateway.flows.runs import RunState, finish_run
 from gateway.flows.sync import Exit
 from gateway.flows.turns import begin_run
-from gateway.queue.approval import Choose, approve
-from gateway.queue.outbox import release
+from gateway.queue.outbox import Released
 from gateway.reconcile.compare import Category
 from gateway.reconcile.plan import PlanState, SealedPlan, find_plan_id, load_plan
 from gateway.report.guards import load_plan_impact
@@ -46,6 +46,9 @@ DROPPED = "dropped"
 plan_app = typer.Typer(help="План: построить, показать, утвердить.", invoke_without_command=True)
 HASH_LENGTH = 6
 """Shortest beginning of a hash that is taken for it."""
+ReasonOption = Annotated[str, typer.Option("--reason", help="Почему; хранится рядом с журналом аудита.")]
+DeletesOption = Annotated[bool, typer.Option("--with-deletes", help="И удаления: утверждают двое.")]
+HeldOption = Annotated[bool, typer.Option("--with-held", help="И удержанное защитой: утверждают двое.")]
 MOST_LINES = 5_000
 """Lines named by their numbers at once: more than that is a class or a kind."""
 
@@ -122,39 +125,71 @@ def show_command(
             OUT.print(f"Утвердить: gateway plan approve {plan.hash[:12]} --reason «почему»")
 
 
+@plan_app.command("propose")
+def propose_command(
+    plan_hash: Annotated[str, typer.Argument(help="Хеш плана или его начало, от 6 знаков.")],
+    login: LoginOption,
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    with_deletes: DeletesOption = False,
+    with_held: HeldOption = False,
+    password_stdin: PasswordOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Предложить план: удаления и удержанное защитой утверждает другой человек. Ничего не отправляется."""
+    with opened(config, is_quiet=as_json) as gateway:
+        plan = _find(gateway, plan_hash)
+        acting, principal = act_as_account(gateway, login, Action.PLANS_PROPOSE, from_stdin=password_stdin)
+        wish = Asked(
+            plan_id=plan.id, plan_hash=plan.hash, reason=reason, with_deletes=with_deletes, with_held=with_held
+        )
+        made = propose_plan(acting, principal, wish)
+        if as_json:
+            print_json(made)
+            return
+        words = (
+            "другой человек" if made.alone_from is None else f"он же не раньше {gateway.local(made.alone_from):%H:%M}"
+        )
+        OUT.print(
+            f"План {plan.hash[:12]} предложен ({escape(login)}). Утвердит {words}: gateway plan approve --as ЛОГИН"
+        )
+
+
 @plan_app.command("approve")
 def approve_command(
     plan_hash: Annotated[str, typer.Argument(help="Хеш плана или его начало, от 6 знаков.")],
-    reason: Annotated[str, typer.Option("--reason", help="Почему; хранится рядом с журналом аудита.")],
+    reason: ReasonOption,
     config: ConfigOption = None,
-    with_deletes: Annotated[bool, typer.Option("--with-deletes", help="Разрешить и удаления.")] = False,
-    with_held: Annotated[bool, typer.Option("--with-held", help="Разрешить и удержанное защитой.")] = False,
+    with_deletes: DeletesOption = False,
+    with_held: HeldOption = False,
     items: Annotated[str | None, typer.Option("--items", help="Только эти строки, по номерам: 3,5,8-12.")] = None,
     classes: ClassOption = None,
     pupils: PupilOption = None,
     kinds: Annotated[list[str] | None, typer.Option("--kind", help="Только этот вид: mark, absence, homework…")] = None,
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Утвердить план или выбранные строки: один раз, с причиной. Остальное решит следующий план."""
-    with opened(config) as gateway:
+    """Утвердить план или выбранные строки: один раз, с причиной. Удаления и удержанное защитой утверждают двое (--as)."""
+    with opened(config, is_quiet=as_json) as gateway:
         plan = _find(gateway, plan_hash)
-        choose = build_choose(
-            gateway,
-            plan.id,
-            items=_numbers(items),
-            classes=classes or (),
-            pupils=pupils or (),
-            kinds=kinds or (),
-        )
-        approve_plan(
-            gateway,
-            plan,
+        acting = act_as(gateway, login, Action.PLANS_APPROVE, from_stdin=password_stdin)
+        wish = Asked(
+            plan_id=plan.id,
+            plan_hash=plan.hash,
             reason=reason,
             with_deletes=with_deletes,
             with_held=with_held,
-            choose=choose,
-            as_json=as_json,
+            items=tuple(_numbers(items)),
+            classes=tuple(classes or ()),
+            pupils=tuple(pupils or ()),
+            kinds=tuple(kinds or ()),
         )
+        if acting.principal is not None:
+            released = approve_plan(acting.gateway, acting.principal, wish).released
+        else:
+            released = approve_here(gateway, wish)
+        _tell_released(gateway, plan, released, who=acting.who, as_json=as_json)
 
 
 def _numbers(text: str | None) -> list[int]:
@@ -172,35 +207,13 @@ def _numbers(text: str | None) -> list[int]:
     return found
 
 
-def approve_plan(
-    gateway: Gateway,
-    plan: SealedPlan,
-    *,
-    reason: str,
-    with_deletes: bool,
-    with_held: bool,
-    choose: Choose | None = None,
-    as_json: bool = False,
-) -> None:
-    """Approve and release a plan, or chosen lines of it, and say what became of its items."""
-    approve(
-        gateway.store,
-        gateway.audit,
-        gateway.place,
-        plan.id,
-        reason=reason,
-        with_deletes=with_deletes,
-        with_held=with_held,
-        actor=gateway.actor,
-        choose=choose,
-    )
-    freshen(gateway, plan.id)
-    released = release(gateway.store, gateway.audit, gateway.place, plan.id, lane="demand", actor=gateway.actor)
+def _tell_released(gateway: Gateway, plan: SealedPlan, released: Released, *, who: str, as_json: bool) -> None:
+    """Say what became of an approved plan's items."""
     if as_json:
         print_json({"plan_hash": plan.hash, "released": released})
         return
     OUT.print(
-        f"План {plan.hash[:12]} утверждён ({escape(gateway.actor.name)}, без проверки личности): "
+        f"План {plan.hash[:12]} утверждён ({escape(who)}): "
         f"в очередь {released.queued}, связано {released.adopted}, выпало {released.dropped}"
         f"{f', в подписанном периоде {released.locked}' if released.locked else ''}. "
         "Дальше: gateway deliver"

@@ -11,6 +11,8 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from gateway.access.policy import Action
+from gateway.cli.acting import AsOption, PasswordOption, act_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.flows.gateway import Gateway
@@ -88,11 +90,14 @@ def approve_command(
     unit: Annotated[str, typer.Argument(help="Начало хеша, который был показан.")],
     reason: ReasonOption,
     config: ConfigOption = None,
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Утвердить: связь переходит сразу, удаления уходят в очередь, создания следуют за ними."""
     with opened(config, is_quiet=as_json) as gateway:
-        done = approve_relink(gateway, number, unit, reason=reason)
+        acting = act_as(gateway, login, Action.LINKS_MOVE, from_stdin=password_stdin)
+        done = approve_relink(acting.gateway, number, unit, reason=reason, principal=acting.principal)
         if as_json:
             print_json(done)
             return

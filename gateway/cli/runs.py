@@ -126,6 +126,10 @@ def _print_undo(made: Undo) -> None:
     needs = " --with-deletes" if made.plan.counters.get("delete") else ""
     needs += " --with-held" if made.plan.by_reason.get(GUARD_HOLD) else ""
     OUT.print(made.sentence + (f"{needs} --reason «почему»" if made.count else ""))
+    if needs:
+        OUT.print(
+            f"Решают двое: сначала gateway plan propose {made.plan.hash[:12]}{needs} --as ЛОГИН --reason «почему»"
+        )
 
 
 def _print_run(gateway: Gateway, row: RunRow) -> None:

@@ -22,6 +22,7 @@ from gateway.flows.chosen_lines import build_choose
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.tables import plan_proposal
+from gateway.flows.vouched import NEEDS_ACCOUNTS, say_alone_from
 from gateway.queue.approval import approve
 from gateway.queue.outbox import Released, refuse_elsewhere, refuse_unusable, release
 from gateway.reconcile.plan import SealedPlan, load_plan
@@ -143,25 +144,41 @@ def approve_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Approv
         if asked.needs_two:
             proposed_by, is_alone = _find_first(conn, gateway, principal, asked, now)
     acting = replace(gateway, actor=principal.actor)
+    released = _let_out(acting, asked, originator=proposed_by or principal.originator, is_alone=is_alone)
+    return Approved(plan_hash=found.hash, proposed_by=proposed_by, is_alone=is_alone, released=released)
+
+
+def approve_here(gateway: Gateway, asked: Asked) -> Released:
+    """Approve by the user of the operating system, who is vouched for by nobody: only what one person may let out.
+
+    Raises:
+        SecondPersonError: It asks for two persons, and his word is none.
+        PlanRefusedError: No reason, another hash, approved already, stale, expired, or a dry run.
+    """
+    if asked.needs_two:
+        raise SecondPersonError(NEEDS_ACCOUNTS)
+    return _let_out(gateway, asked, originator=None, is_alone=False)
+
+
+def _let_out(acting: Gateway, asked: Asked, *, originator: str | None, is_alone: bool) -> Released:
     choose = build_choose(
-        acting, found.id, items=asked.items, classes=asked.classes, pupils=asked.pupils, kinds=asked.kinds
+        acting, asked.plan_id, items=asked.items, classes=asked.classes, pupils=asked.pupils, kinds=asked.kinds
     )
     approve(
         acting.store,
         acting.audit,
         acting.place,
-        found.id,
+        asked.plan_id,
         reason=asked.reason,
         with_deletes=asked.with_deletes,
         with_held=asked.with_held,
-        actor=principal.actor,
-        originator=proposed_by or principal.originator,
+        actor=acting.actor,
+        originator=originator,
         is_alone=is_alone,
         choose=choose,
     )
-    freshen(acting, found.id)
-    released = release(acting.store, acting.audit, acting.place, found.id, lane="demand", actor=principal.actor)
-    return Approved(plan_hash=found.hash, proposed_by=proposed_by, is_alone=is_alone, released=released)
+    freshen(acting, asked.plan_id)
+    return release(acting.store, acting.audit, acting.place, asked.plan_id, lane="demand", actor=acting.actor)
 
 
 def _get_shown(conn: Connection, gateway: Gateway, asked: Asked) -> SealedPlan:
@@ -222,10 +239,7 @@ def _find_first(
         may_from = own.proposed_at + alone_after(gateway)
         proved_at = principal.proved_at
         if now < may_from or proved_at is None or proved_at < may_from:
-            raise SecondPersonError(
-                "Единственный утверждающий подтверждает своё предложение позже, введя пароль заново: не раньше "
-                + f"{gateway.local(may_from):%d.%m.%Y %H:%M}"
-            )
+            raise SecondPersonError(say_alone_from(gateway.local(may_from)))
         return account_code(own.account_id), True
     raise SecondPersonError("Удаления и удержанное защитой утверждают двое: сначала план предлагает другой человек")
 

@@ -17,7 +17,18 @@ from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind, source_of
 from gateway.domain.reasons import LINK_DOUBTED, RELINKING
 from gateway.flows.gateway import Gateway
-from gateway.mapping.doubts import AGAINST, AGAINST_PERSON, Code, Doubt, doubt_against, settled_field
+from gateway.flows.vouched import is_vouched, require_vouched, say_alone_from
+from gateway.mapping.doubts import (
+    AGAINST,
+    AGAINST_AT,
+    AGAINST_PERSON,
+    KEPT,
+    SETTLED,
+    Code,
+    Doubt,
+    doubt_against,
+    settled_field,
+)
 from gateway.mapping.likeness import contradictions, tell
 from gateway.mapping.link_doubts import StoredDoubt
 from gateway.mapping.links import MACHINE, load_links
@@ -75,13 +86,15 @@ def judge_pair(
 
     Raises:
         PlanRefusedError: It contradicts the evidence, and that was not said, or not why.
-        SecondPersonError: This person has confirmed it against the evidence already.
+        SecondPersonError: This person has confirmed it against the evidence already, or nobody vouches for him.
     """
     found = contradictions(evidence)
     before: Mapping[str, str] = {} if standing is None else standing._mapping["evidence"]
     is_open = AGAINST in before and settled_field(Code.AGAINST) not in before
-    if standing is not None and not is_open and (doubts or standing._mapping["actor"] != MACHINE):
-        # nothing new, or later evidence at which a person has looked
+    is_later = standing is not None and bool(doubts)  # evidence that came up against a link which stands
+    is_told = standing is not None and (is_later or standing._mapping["actor"] != MACHINE)
+    if is_told and not is_open and not (is_later and found):
+        # nothing new, or later evidence that both sides have come to agree about
         return Judged(kept={}, contradictions={}, is_against=False)
     if found and not (despite_evidence and reason.strip()):
         raise PlanRefusedError(
@@ -89,15 +102,19 @@ def judge_pair(
             "Если это точно он: --despite-evidence --reason ПОЧЕМУ; записи ученика подождут слова второго человека",
             reason=LINK_DOUBTED,
         )
-    if is_open and standing is not None:
+    if found or is_open:
+        require_vouched(gateway.actor)
+    if is_open and standing is not None and is_vouched(before[AGAINST]):
         is_alone = _judge_person(gateway, before, standing._mapping["decided_at"], principal, now)
-        kept = {field: before[field] for field in (AGAINST, AGAINST_PERSON) if field in before}
+        # what the first person has looked at besides stays looked at
+        kept = {name: value for name, value in before.items() if name.startswith(KEPT) and name.endswith(SETTLED)}
+        kept |= {field: before[field] for field in (AGAINST, AGAINST_AT, AGAINST_PERSON) if field in before}
         settled = doubt_against(standing._mapping["local_ref"], int(standing._mapping["city_id"]), before[AGAINST])
         kept[settled_field(Code.AGAINST)] = settled.fingerprint.hex()
         return Judged(kept=kept, contradictions=found, is_against=False, is_alone=is_alone)
     if not found:
         return Judged(kept={}, contradictions={}, is_against=False)
-    kept = {AGAINST: gateway.actor.name}
+    kept = {AGAINST: gateway.actor.name, AGAINST_AT: now.isoformat()}
     if principal is not None and principal.person_ref is not None:
         kept[AGAINST_PERSON] = principal.person_ref
     return Judged(kept=kept, contradictions=found, is_against=True)
@@ -152,12 +169,14 @@ def _judge_person(
     stands_in = principal is not None and principal.originator == by
     if gateway.actor.name != by and not same_person and not stands_in:
         return False
-    may_from = decided_at + timedelta(minutes=gateway.settings.access.alone_after_minutes)
-    if not gateway.settings.school.single_approver or now < may_from:
+    said_at = datetime.fromisoformat(before[AGAINST_AT]) if AGAINST_AT in before else decided_at
+    may_from = said_at + timedelta(minutes=gateway.settings.access.alone_after_minutes)
+    is_stale = principal is not None and (principal.proved_at is None or principal.proved_at < may_from)
+    if not gateway.settings.school.single_approver or now < may_from or is_stale:
         raise SecondPersonError(
             "Связь вопреки данным подтверждают двое: первым был этот же человек"
             if not gateway.settings.school.single_approver
-            else f"Единственный утверждающий подтверждает позже: не раньше {may_from.isoformat(timespec='minutes')}"
+            else say_alone_from(gateway.local(may_from))
         )
     return True
 

@@ -24,6 +24,7 @@ from gateway.domain.identifiers import Kind
 from gateway.flows.approval import alone_after, is_same_person, require_fresh
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
+from gateway.flows.vouched import say_alone_from
 from gateway.mapping.links import load_links
 from gateway.queue.outbox import Released, refuse_elsewhere, refuse_unusable, release
 from gateway.queue.signed import stand_beside
@@ -81,7 +82,7 @@ def propose_locked(gateway: Gateway, principal: Principal, asked: LockedAsked) -
         ConfigurationError: A pupil who is not linked.
     """
     with gateway.store.write() as conn:
-        number, count, now = _store(conn, gateway, asked, principal.actor, principal.account_id, principal.originator)
+        number, count, now = _store(conn, gateway, principal, asked)
     return LockedProposal(
         id=number,
         plan_id=asked.plan_id,
@@ -111,29 +112,7 @@ def approve_locked(gateway: Gateway, principal: Principal, number: int, *, reaso
     return _let_out(replace(gateway, actor=principal.actor), row.plan_id, approved)
 
 
-def approve_locked_here(gateway: Gateway, asked: LockedAsked) -> LockedApproved:
-    """Propose and approve by the user of the operating system, who is vouched for by nobody; the audit says so.
-
-    Raises:
-        PlanRefusedError: As for a proposal.
-        ConfigurationError: A pupil who is not linked.
-    """
-    with gateway.store.write() as conn:
-        stand_beside(conn, gateway.place_id(conn))
-        number, _, now = _store(conn, gateway, asked, gateway.actor, None, None)
-        row = _get(conn, gateway, number)
-        approved = _approve(conn, gateway, row, gateway.actor, asked.reason, now, is_alone=True, address=None)
-    return _let_out(gateway, asked.plan_id, approved)
-
-
-def _store(
-    conn: Connection,
-    gateway: Gateway,
-    asked: LockedAsked,
-    actor: Actor,
-    account_id: int | None,
-    originator: str | None,
-) -> tuple[int, int, datetime]:
+def _store(conn: Connection, gateway: Gateway, principal: Principal, asked: LockedAsked) -> tuple[int, int, datetime]:
     if not asked.reason.strip():
         raise PlanRefusedError("Разрешение без причины не принимается: --reason")
     if not asked.pupils:
@@ -158,15 +137,25 @@ def _store(
                 plan_hash=found.hash,
                 pupils=pupils,
                 with_deletes=asked.with_deletes,
-                account_id=account_id,
-                proposed_by=actor.name,
+                account_id=principal.account_id,
+                proposed_by=principal.actor.name,
                 proposed_at=now,
                 note_id=note.id,
             )
             .returning(period_approval.c.id)
         ).scalar_one()
     )
-    _write(conn, gateway, number, found, actor, note, count, action="period.approval_proposed", originator=originator)
+    _write(
+        conn,
+        gateway,
+        number,
+        found,
+        principal.actor,
+        note,
+        count,
+        action="period.approval_proposed",
+        originator=principal.originator,
+    )
     return number, count, now
 
 
@@ -197,7 +186,7 @@ def _get_plan(conn: Connection, gateway: Gateway, plan_id: int, plan_hash: str, 
 def _judge_second(conn: Connection, gateway: Gateway, principal: Principal, row: Row[Any], now: datetime) -> bool:
     """Whether the only approver confirms his own proposal; another person's is confirmed at once."""
     if row.account_id is None:
-        return False
+        raise SecondPersonError("Разрешение предложено без учётной записи, а решают двое: предложите заново")
     person = conn.execute(select(account.c.person_ref).where(account.c.id == row.account_id)).scalar_one()
     if not is_same_person(principal, row.account_id, person):
         return False
@@ -205,10 +194,7 @@ def _judge_second(conn: Connection, gateway: Gateway, principal: Principal, row:
         raise SecondPersonError("Записи подписанного периода разрешают двое: утверждает не тот, кто предложил")
     may_from = row.proposed_at + alone_after(gateway)
     if now < may_from or principal.proved_at is None or principal.proved_at < may_from:
-        raise SecondPersonError(
-            "Единственный утверждающий подтверждает своё предложение позже, введя пароль заново: не раньше "
-            + f"{gateway.local(may_from):%d.%m.%Y %H:%M}"
-        )
+        raise SecondPersonError(say_alone_from(gateway.local(may_from)))
     return True
 
 
@@ -337,6 +323,5 @@ __all__ = [
     "LockedAsked",
     "LockedProposal",
     "approve_locked",
-    "approve_locked_here",
     "propose_locked",
 ]

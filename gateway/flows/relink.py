@@ -26,6 +26,7 @@ from gateway.flows.incidents import open_incident
 from gateway.flows.links import evidence_now
 from gateway.flows.relink_links import find_moves, get_directory, move_links, refuse_in_flight, take_out
 from gateway.flows.relink_unit import build_items, count_items, put_apart, store_items, store_plan
+from gateway.flows.vouched import is_vouched, require_vouched, say_alone_from
 from gateway.mapping.likeness import contradictions
 from gateway.queue.outbox import Released, release
 from gateway.reconcile.relinks import (
@@ -259,6 +260,11 @@ def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, 
     Raises:
         SecondPersonError: It is, and he may not.
     """
+    require_vouched(gateway.actor)
+    if not is_vouched(row.proposed_by):
+        raise SecondPersonError(
+            "Исправление предложено без учётной записи, а утверждают двое: предложите заново, gateway links split --as ЛОГИН"
+        )
     same_person = principal is not None and row.person_ref is not None and principal.person_ref == row.person_ref
     stands_in = principal is not None and principal.originator == row.proposed_by
     if gateway.actor.name != row.proposed_by and not same_person and not stands_in:
@@ -268,7 +274,7 @@ def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, 
         raise SecondPersonError(
             "Исправление утверждают двое, а предложил его этот же человек"
             if not gateway.settings.school.single_approver
-            else f"Единственный утверждающий подтверждает позже: не раньше {may_from.isoformat(timespec='minutes')}"
+            else say_alone_from(gateway.local(may_from))
         )
     return True
 

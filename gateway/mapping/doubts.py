@@ -22,8 +22,12 @@ DAYS_OF_ANOTHER_CLASS = 14
 """A transfer reaches the two systems days apart; after two weeks it is no delay any more."""
 KEPT = "kept."
 """How fields of a link's evidence begin that hold what a person saw, as fingerprints."""
+SETTLED = "_settled"
+"""How those of them end that say which doubt a person has settled."""
 AGAINST = f"{KEPT}against"
 """Who confirmed a link against its evidence, as the audit names him; another person has to settle it."""
+AGAINST_AT = f"{KEPT}against_at"
+"""When he did, as ISO text; the link itself may be much older."""
 AGAINST_PERSON = f"{KEPT}against_person"
 """His person ref, where the account has one: two accounts of one person are not two."""
 
@@ -133,7 +137,7 @@ def find_doubts(
 
 def settled_field(code: Code) -> str:
     """Where a link keeps the fingerprint of a doubt that a person has settled."""
-    return f"{KEPT}{code.value}_settled"
+    return f"{KEPT}{code.value}{SETTLED}"
 
 
 def _about(link: Standing, person: Person, there: CityPupil) -> list[Doubt]:

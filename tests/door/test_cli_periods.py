@@ -79,5 +79,6 @@ def test_a_period_is_signed_shown_opened_and_asked_for_by_name(run: Any) -> None
     assert shown["periods"][0]["open_until"] == "2026-11-23T07:30:00Z"
     assert shown["notes"] == {str(number): "сдана"}
     run("periods", "reopen", str(number), "--until", "потом", "--reason", "когда-нибудь", code=2)
-    run("periods", "approve", planned["plan_hash"], "--pupil", "user:1", "--reason", "никого", code=4)
-    run("periods", "approve", "abc", "--pupil", "user:1", "--reason", "коротко", code=4)
+    words = ("--pupil", "user:1", "--as", "zavuch", "--reason", "никого")
+    run("periods", "propose", planned["plan_hash"], *words, code=4)  # there is no such account
+    run("periods", "propose", "abc", *words, code=4)

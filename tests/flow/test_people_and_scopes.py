@@ -472,7 +472,8 @@ def test_two_persons_who_confirm_the_changed_name_let_the_marks_go_on(small: Any
 
         with pytest.raises(PlanRefusedError, match="фамилия другая"):
             hand.confirm(f"user:{user}")
-        assert hand.confirm(f"user:{user}", **says) is True
+        one = Actor(kind="person", name="account:6", role="deputy_head", is_authenticated=True)
+        assert hand.confirm(f"user:{user}", actor=one, **says) is True
         assert reasons(hand.sync())["LINK_DOUBTED"] > 0
         other = Actor(kind="person", name="account:7", role="deputy_head", is_authenticated=True)
         assert hand.confirm(f"user:{user}", actor=other, **says) is True

@@ -5,13 +5,11 @@ Each ends as a candidate or as a discrepancy with an owner, and the city's ledge
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from gateway.audit.deed import Actor
 from gateway.domain.discrepancies import LIVE
 from gateway.domain.errors import AmbiguousMatchError, ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind
@@ -20,6 +18,7 @@ from gateway.mapping.doubts import DAYS_OF_ANOTHER_CLASS
 from gateway.mapping.links import load_candidates
 from gateway.reconcile.tables import discrepancy
 from gateway.report.links import get_card, load_asking
+from tests.flow.persons import as_account
 
 COURSE = 2
 FIRST, NAMESAKE = 1000, 1003
@@ -109,13 +108,16 @@ def test_a_pair_of_other_names_is_refused_in_words_and_then_held_until_a_second_
         hand.sync()
         for despite, reason in ((False, ""), (False, "это он"), (True, " ")):
             with pytest.raises(PlanRefusedError) as refused:
-                confirm_link(hand.gateway, ref, stranger, despite_evidence=despite, reason=reason)
+                confirm_link(as_account(hand.gateway, 6), ref, stranger, despite_evidence=despite, reason=reason)
             assert "фамилия другая, имя другое" in refused.value.sentence
             assert "Яшина" not in refused.value.sentence
         hand.through()
         assert standing_of(strangers, stranger) == 0
 
-        assert confirm_link(hand.gateway, ref, stranger, despite_evidence=True, reason="сменил имя") is True
+        with pytest.raises(SecondPersonError, match="--as"):
+            confirm_link(hand.gateway, ref, stranger, despite_evidence=True, reason="сменил имя")
+        first = as_account(hand.gateway, 6)
+        assert confirm_link(first, ref, stranger, despite_evidence=True, reason="сменил имя") is True
         (doubt,) = [row for row in open_ones(hand) if row.type == "link_doubt"]
         assert (doubt.ref, doubt.owner, doubt.reason) == (ref, "curator", "LINK_DOUBTED")
         deed = [one for one in hand.actions() if one.action == "link.confirmed"][-1]
@@ -126,11 +128,11 @@ def test_a_pair_of_other_names_is_refused_in_words_and_then_held_until_a_second_
         assert standing_of(strangers, stranger) == 0, "one person's word sends nothing"
         assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref]
         with pytest.raises(SecondPersonError):
-            confirm_link(hand.gateway, ref, stranger, despite_evidence=True, reason="это он")
+            confirm_link(first, ref, stranger, despite_evidence=True, reason="это он")
+        with pytest.raises(SecondPersonError, match="--as"):
+            confirm_link(hand.gateway, ref, stranger, despite_evidence=True, reason="и машина тоже")
 
-        second = replace(
-            hand.gateway, actor=Actor(kind="person", name="account:7", role="deputy_head", is_authenticated=True)
-        )
+        second = as_account(hand.gateway, 7)
         with pytest.raises(PlanRefusedError):
             confirm_link(second, ref, stranger)
         assert confirm_link(second, ref, stranger, despite_evidence=True, reason="видел личное дело") is True
@@ -284,8 +286,8 @@ def test_a_new_profile_number_in_the_city_is_a_candidate_and_never_linked_by_its
         assert {row.reason for row in open_ones(hand) if row.ref.endswith(f":{KNOWN}")} == {"LINK_LOST"}
 
 
-def test_a_name_that_changes_in_the_city_holds_the_pupil_until_a_person_has_looked(small: Any) -> None:
-    """The profile may have been given to another child; a confirmed link is doubted, never moved."""
+def test_a_name_that_changes_in_the_city_holds_the_pupil_until_two_persons_have_looked(small: Any) -> None:
+    """The profile may have been given to another child; a confirmed link is doubted, never moved, and two say it is right."""
     ref, there = f"user:{FIRST}", profile_of(small, FIRST)
     with small.open() as hand:
         hand.sync()
@@ -301,12 +303,40 @@ def test_a_name_that_changes_in_the_city_holds_the_pupil_until_a_person_has_look
         assert asked_of(hand, ref).doubts == ["имя ученика в городском журнале сменилось после подтверждения связи"]
         assert cells(small) == ledger
 
-        assert confirm_link(hand.gateway, ref, there["id"]) is True
-        assert confirm_link(hand.gateway, ref, there["id"]) is False
+        seen = {"despite_evidence": True, "reason": "сменила фамилию"}
+        first, second = as_account(hand.gateway, 6), as_account(hand.gateway, 7)
+        with pytest.raises(PlanRefusedError, match="фамилия другая"):
+            confirm_link(first, ref, there["id"])
+        assert confirm_link(first, ref, there["id"], **seen) is True
+        hand.through()
+        assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref], "one word is not enough"
+        assert cells(small) == ledger
+        with pytest.raises(SecondPersonError):
+            confirm_link(first, ref, there["id"], **seen)
+        assert confirm_link(second, ref, there["id"], **seen) is True
+        assert confirm_link(second, ref, there["id"]) is False
         hand.through()
         assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
         assert len(cells(small)) > len(ledger)
         hand.assert_sound()
+
+
+def test_a_name_that_has_changed_on_both_sides_is_confirmed_by_one(small: Any) -> None:
+    """Nothing contradicts any more: the two sides say the same, and a person has looked."""
+    ref, there = f"user:{FIRST}", profile_of(small, FIRST)
+    with small.open() as hand:
+        hand.sync()
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        there["last_name"] = "Совсемдругая"
+        hand.sync()
+        assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref]
+        small.portal.edit("set_name", userid=FIRST, lastname="Совсемдругая")
+        hand.sync()
+
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
 
 
 def test_what_waits_in_the_queue_for_a_doubted_pupil_is_not_sent(small: Any) -> None:

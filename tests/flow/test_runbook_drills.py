@@ -22,6 +22,7 @@ from gateway.mapping.rules_template import DEFAULT_MAPPING_TOML
 from gateway.sandbox.portal.app import DEFAULT_TOKEN
 
 PAGES = Path(__file__).parents[2] / "docs" / "operations" / "runbook"
+PASSWORD = "correct horse 7"
 DONE, FAULT, REMARKS, PERSON, PAUSED = 0, 1, 3, 4, 5
 
 
@@ -34,13 +35,18 @@ class Desk:
         self._done: set[str] = set()
 
     def do(self, command: str, *, expect: int | tuple[int, ...] = DONE, **words: object) -> Result:
-        """Type one of the page's commands, its words in capitals filled in."""
+        """Type one of the page's commands, its words in capitals filled in, and the password where it is asked for."""
         assert command in self._wanted, f"the page has no «{command}»"
         self._done.add(command)
         return self.type([str(words.get(word, word)) for word in shlex.split(command)[1:]], expect=expect)
 
+    def admit(self, *logins: str) -> None:
+        """Accounts of deputy heads, for what two persons decide."""
+        for login in logins:
+            self.type(["users", "add", login, "--role", "deputy_head", "--password-stdin"])
+
     def type(self, words: list[str], *, expect: int | tuple[int, ...] = DONE) -> Result:
-        result = CliRunner().invoke(app, words)
+        result = CliRunner().invoke(app, words, input=f"{PASSWORD}\n")
         wanted = expect if isinstance(expect, tuple) else (expect,)
         assert result.exit_code in wanted, f"{words}: {result.exit_code} {result.stdout} {result.stderr}"
         return result
@@ -190,7 +196,11 @@ def test_wrong_mapping(open_desk: Callable[[str], Desk]) -> None:
     desk.do("gateway sync", expect=(DONE, REMARKS, PERSON))
     assert "GUARD_HOLD" in desk.type(["plan", "show"]).stdout
     words = {"HASH": desk.waiting_plan(), "WHY": "исправление веса"}
-    desk.do("gateway plan approve HASH --reason WHY --with-held", **words)
+    desk.admit("zavuch", "director")
+    desk.do("gateway plan propose HASH --as LOGIN --reason WHY --with-held", LOGIN="zavuch", **words)
+    approve = "gateway plan approve HASH --as LOGIN --reason WHY --with-held"
+    desk.do(approve, LOGIN="zavuch", expect=PERSON, **words)
+    desk.do(approve, LOGIN="director", **words)
     desk.do("gateway deliver")
 
     desk.finish()
@@ -204,8 +214,7 @@ def test_wrong_mapping(open_desk: Callable[[str], Desk]) -> None:
 def test_wrong_child(open_desk: Callable[[str], Desk]) -> None:
     """One child's link leads to another's profile by the office's list; two persons set it right, then the other's too."""
     desk = open_desk("wrong-child.md")
-    with Path("gateway.toml").open("a", encoding="utf-8") as file:  # both persons type under one name here
-        file.write("[school]\nsingle_approver = true\n[access]\nalone_after_minutes = 0\n")
+    desk.admit("zavuch", "director")
     with desk.world.open() as hand, hand.gateway.store.read() as conn:
         links = load_links(conn, hand.gateway.place_id(conn), Kind.PERSON)
     (first, right), (second, wrong) = sorted(links.items())[:2]
@@ -222,13 +231,16 @@ def test_wrong_child(open_desk: Callable[[str], Desk]) -> None:
 
     desk.do("gateway stop-sending --reason WHY", WHY="отметки не тому")
     desk.do("gateway verify", expect=PAUSED)
-    told = desk.do("gateway links split REF --to NUMBER --reason WHY", REF=first, NUMBER=right, WHY="не тот").stdout
+    split = {"REF": first, "NUMBER": right, "WHY": "не тот", "LOGIN": "zavuch"}
+    told = desk.do("gateway links split REF --to NUMBER --reason WHY --as LOGIN", **split).stdout
     found = re.search(r"relinks approve (\d+) ([0-9a-f]{12})", told)
     assert found is not None
     number, unit = found.groups()
     desk.do("gateway incidents show N", N=1)
     desk.do("gateway relinks show N", N=number)
-    desk.do("gateway relinks approve N HASH --reason WHY", N=number, HASH=unit, WHY="проверено")
+    approve = "gateway relinks approve N HASH --reason WHY --as LOGIN"
+    desk.do(approve, N=number, HASH=unit, WHY="сам себе", LOGIN="zavuch", expect=PERSON)
+    desk.do(approve, N=number, HASH=unit, WHY="проверено", LOGIN="director")
     desk.do("gateway stop-sending --lift --reason WHY", WHY="исправлено")
     desk.do("gateway deliver", expect=(DONE, REMARKS, PERSON))
     desk.do("gateway sync", expect=(DONE, REMARKS, PERSON))

@@ -12,11 +12,12 @@ from sqlalchemy import select, update
 from gateway.connectors.port import CityDirectory
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.school_year import SchoolYear, YearPeriod
-from gateway.flows.period_approval import LockedAsked, approve_locked_here
+from gateway.flows.period_approval import LockedAsked
 from gateway.flows.periods import load_signed, reopen_period, sign_period
 from gateway.mapping.calendars import save_year
 from gateway.reconcile.tables import city_directory, discrepancy
 from gateway.sandbox.portal.school_course import FIRST_COURSE
+from tests.flow.persons import let_named_through
 
 
 def sent(hand: Any) -> int:
@@ -165,12 +166,12 @@ def test_an_approval_lets_the_named_pupils_through_once_and_runs_out(small: Any)
         sign_period(hand.gateway, "7А", "2", reason="сдана")
         named, other = edit_marks(small, 2)
         held = hand.sync()
-        done = approve_locked_here(hand.gateway, ask(held, named))
+        done = let_named_through(hand.gateway, ask(held, named))
         hand.deliver()
         after = sent(hand)
         with pytest.raises(PlanRefusedError, match="ничего не удержано"):
-            approve_locked_here(hand.gateway, ask(held, named))
-        late = approve_locked_here(hand.gateway, ask(held, other))
+            let_named_through(hand.gateway, ask(held, named))
+        late = let_named_through(hand.gateway, ask(held, other))
         small.clock.advance(25 * 3600)
         hand.deliver()
 
@@ -197,14 +198,14 @@ def test_a_newer_signature_ends_what_was_approved_under_the_older_one(small: Any
         number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
         (pupil,) = edit_marks(small, 1)
         held = hand.sync()
-        approve_locked_here(hand.gateway, ask(held, pupil))
+        let_named_through(hand.gateway, ask(held, pupil))
         reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(hours=1), reason="открыли")
         sign_period(hand.gateway, "7А", "2", reason="и сразу закрыли")
         hand.deliver()
 
         assert sent(hand) == before
         assert len(load_signed(hand.gateway)) == 1
-        approve_locked_here(hand.gateway, ask(held, pupil))
+        let_named_through(hand.gateway, ask(held, pupil))
         hand.deliver()
         assert sent(hand) == before + 1
         hand.assert_sound()
@@ -224,9 +225,9 @@ def test_a_delete_in_a_signed_period_is_named_and_nobody_is_let_through_by_anoth
         held = hand.sync()
         rows = [row for row in hand.decisions(held) if row.op == "delete"]
         with pytest.raises(PlanRefusedError, match="ничего не удержано"):
-            approve_locked_here(hand.gateway, ask(held, f"user:{user}"))
+            let_named_through(hand.gateway, ask(held, f"user:{user}"))
         with pytest.raises(PlanRefusedError, match="не тот план"):
-            approve_locked_here(
+            let_named_through(
                 hand.gateway,
                 LockedAsked(
                     plan_id=held.planned.plan.id, plan_hash="0" * 64, pupils=frozenset({"user:1"}), reason="чужой"
@@ -235,7 +236,7 @@ def test_a_delete_in_a_signed_period_is_named_and_nobody_is_let_through_by_anoth
         hand.approve(held, with_deletes=True)
         hand.deliver()
         kept = sent(hand)
-        done = approve_locked_here(hand.gateway, ask(held, f"user:{user}", with_deletes=True))
+        done = let_named_through(hand.gateway, ask(held, f"user:{user}", with_deletes=True))
         hand.deliver()
 
         assert [(row.reason, row.gate) for row in rows] == [("PERIOD_SIGNED", "l.delete")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from sqlalchemy import select
 
 import gateway.flows.relink as relink_flow
-from gateway.audit.deed import Actor
 from gateway.domain.discrepancies import LIVE
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind
@@ -24,6 +22,7 @@ from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.tables import discrepancy
 from gateway.report.incidents import build_html, build_xlsx, get_sheet
 from gateway.report.relinks import get_unit
+from tests.flow.persons import as_account
 
 FIRST, SECOND = "user:1001", "user:1002"
 
@@ -63,11 +62,14 @@ def finish(hand: Any) -> None:
     hand.until_quiet()
 
 
+def as_one(hand: Any) -> Any:
+    """The gateway in one person's hands."""
+    return as_account(hand.gateway, 6)
+
+
 def as_another(hand: Any) -> Any:
     """The gateway in another person's hands."""
-    return replace(
-        hand.gateway, actor=Actor(kind="person", name="account:7", role="deputy_head", is_authenticated=True)
-    )
+    return as_account(hand.gateway, 7)
 
 
 def open_ones(hand: Any, type_: str) -> list[Any]:
@@ -83,11 +85,11 @@ def test_two_exchanged_children_get_their_own_in_one_approved_unit(crossed: Any)
     before = {ref: cells(world, ids[ref]) for ref in (FIRST, SECOND)}
     count = len(world.city.ledger())
 
-    proposed = propose_relink(hand.gateway, FIRST, ids[FIRST], reason="перепутаны", is_swap=True)
+    proposed = propose_relink(as_one(hand), FIRST, ids[FIRST], reason="перепутаны", is_swap=True)
     waiting = hand.sync()
     assert waiting.planned.plan.by_reason["RELINKING"] > 0
     assert len(world.city.ledger()) == count, "a proposal sends nothing"
-    approve_relink(hand.gateway, proposed.number, proposed.hash[:12], reason="проверено по личным делам")
+    approve_relink(as_one(hand), proposed.number, proposed.hash[:12], reason="проверено по личным делам")
     finish(hand)
 
     assert cells(world, ids[FIRST]) == before[SECOND]
@@ -139,13 +141,13 @@ def test_a_pupil_whose_right_profile_nobody_knows_is_only_taken_away_and_by_two(
         hand.through()
         city_id = number_of(small, next(row["person_id"] for row in small.like.pupils if row["portal_id"] == 1001))
         assert any(cells(small, city_id).values())
-        proposed = propose_relink(hand.gateway, FIRST, None, reason="это другой ребёнок")
-        first_of_two = propose_relink(hand.gateway, FIRST, None, reason="это другой ребёнок, ещё раз")
+        proposed = propose_relink(as_one(hand), FIRST, None, reason="это другой ребёнок")
+        first_of_two = propose_relink(as_one(hand), FIRST, None, reason="это другой ребёнок, ещё раз")
         assert first_of_two.incident == proposed.incident, "the clocks run from when it was first noticed"
         unit = first_of_two.hash
 
         with pytest.raises(SecondPersonError):
-            approve_relink(hand.gateway, first_of_two.number, unit, reason="сам себе")
+            approve_relink(as_one(hand), first_of_two.number, unit, reason="сам себе")
         for number, shown, reason in (
             (proposed.number, proposed.hash, "прежнее"),
             (first_of_two.number, "0" * 64, "не то"),
@@ -168,14 +170,14 @@ def test_a_process_killed_right_after_the_approval_leaves_a_unit_that_goes_on_to
 ) -> None:
     hand, ids = crossed
     before = {ref: cells(hand.world, ids[ref]) for ref in (FIRST, SECOND)}
-    proposed = propose_relink(hand.gateway, FIRST, ids[FIRST], reason="перепутаны", is_swap=True)
+    proposed = propose_relink(as_one(hand), FIRST, ids[FIRST], reason="перепутаны", is_swap=True)
 
     def killed(*_args: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(relink_flow, "release", killed)
     with pytest.raises(KeyboardInterrupt):
-        approve_relink(hand.gateway, proposed.number, proposed.hash, reason="проверено")
+        approve_relink(as_one(hand), proposed.number, proposed.hash, reason="проверено")
     monkeypatch.undo()
     finish(hand)
 
@@ -194,8 +196,8 @@ def test_what_a_person_edited_at_the_wrong_child_is_left_to_people_and_not_made_
     lesson = int(taken.object_key.split("/")[2])
     mark = next(row for row in city.standing("marks") if row["id"] == taken.city_id)
     cell = {"student_profile_id": ids[FIRST], "schedule_lesson_id": lesson}
-    proposed = propose_relink(hand.gateway, FIRST, ids[FIRST], reason="перепутаны", is_swap=True)
-    approve_relink(hand.gateway, proposed.number, proposed.hash, reason="проверено")
+    proposed = propose_relink(as_one(hand), FIRST, ids[FIRST], reason="перепутаны", is_swap=True)
+    approve_relink(as_one(hand), proposed.number, proposed.hash, reason="проверено")
     city.human("change", "mark", id=edited.city_id, value="2" if json.loads(edited.intent)["value"] != "2" else "3")
     city.human(
         "create", "mark", cell=cell, control_form_id=mark["control_form_id"], weight=mark["weight"], value=mark["name"]
@@ -254,7 +256,7 @@ def test_while_a_link_is_being_set_right_it_is_neither_dropped_nor_confirmed_nor
         ids = {f"user:{row['portal_id']}": number_of(small, row["person_id"]) for row in small.like.pupils}
         hand.sync()  # the first load waits for its approval
         link = ids[FIRST]
-        proposed = propose_relink(hand.gateway, FIRST, None, reason="чей это профиль, неизвестно")
+        proposed = propose_relink(as_one(hand), FIRST, None, reason="чей это профиль, неизвестно")
 
         for refused in (
             lambda: drop_link(hand.gateway, FIRST, reason="неверная"),
@@ -300,11 +302,11 @@ def test_a_link_that_made_nothing_yet_is_not_moved_to_another_child_by_one_perso
     with small.open() as hand:
         hand.sync()  # the first load waits for its approval
         other = number_of(small, next(row["person_id"] for row in small.like.pupils if row["portal_id"] == 1000))
-        proposed = propose_relink(hand.gateway, FIRST, other, reason="это она")
+        proposed = propose_relink(as_one(hand), FIRST, other, reason="это она")
         assert proposed.counts["delete"] == 0
 
         with pytest.raises(SecondPersonError):
-            approve_relink(hand.gateway, proposed.number, proposed.hash, reason="сам себе")
+            approve_relink(as_one(hand), proposed.number, proposed.hash, reason="сам себе")
 
         approve_relink(as_another(hand), proposed.number, proposed.hash, reason="видел личное дело")
         with hand.gateway.store.read() as conn:
