@@ -43,10 +43,10 @@ def require_changeable(conn: Connection, principal: Principal, login: str, *, ro
     if found is None:
         raise NotVisibleError("Такой записи нет")
     if found.id == principal.account_id or (found.person_ref is not None and found.person_ref == principal.person_ref):
-        raise PlanRefusedError("Свои права меняет другой человек")
+        raise PlanRefusedError("Свои права меняет другой человек", reason="SECOND_PERSON")
     held = {grant.role for grant in load_grants(conn, principal.place, found.id, on=None)}
     if principal.role is not Role.DIRECTOR and LEADING_ROLES & (held | ({role} if role is not None else set())):
-        raise PlanRefusedError("Права тех, кто видит всю школу, меняет директор")
+        raise PlanRefusedError("Права тех, кто видит всю школу, меняет директор", reason="RIGHTS_ABOVE")
     return found
 
 

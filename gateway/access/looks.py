@@ -17,11 +17,12 @@ from sqlalchemy import Connection
 
 from gateway.access.roles import Reach, Role
 from gateway.access.scope import Principal, Scope
-from gateway.audit.deed import Deed
+from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
 from gateway.audit.read import load_newest
 from gateway.audit.redact import is_code
 from gateway.audit.subjects import find_pseudonyms, pseudonyms_of
+from gateway.domain.identifiers import Place
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +86,60 @@ def note_looks(
     ]
     audit.append_many(conn, deeds)
     return len(deeds)
+
+
+def note_shown(
+    conn: Connection,
+    audit: AuditLog,
+    actor: Actor,
+    place: Place,
+    pupil_refs: Collection[str],
+    city_ids: Mapping[str, int],
+    *,
+    what: str,
+    within: str,
+) -> None:
+    """Write that a command shows children's data: one entry a command, with how far it reached, and one a child.
+
+    The command line has no scope of the policy: its user has the machine and with it the database. What it shows is an
+    access all the same, also where no single child is meant, and is written before it is shown.
+
+    Args:
+        pupil_refs: The pupils who are told apart in what is shown; whoever is city's only goes by `city-pupil:<id>`.
+        city_ids: As for `note_looks`.
+        what: The command, `plan_show`.
+        within: How far it reached: school, a plan, a run; never a child's code.
+
+    Raises:
+        AuditError: It can't be written; then nothing may be shown.
+    """
+    wanted = sorted({subject_ref(ref, city_ids) for ref in pupil_refs})
+    known = pseudonyms_of(conn, place, wanted)
+    deeds = [
+        Deed(
+            stream="access",
+            action="data.shown",
+            actor=actor,
+            place=place,
+            object_type=what,
+            object_id=within,
+            outcome="shown",
+            counts={"pupils": len(wanted)},
+        )
+    ]
+    deeds += [
+        Deed(
+            stream="access",
+            action="pupil.shown",
+            actor=actor,
+            place=place,
+            object_type=what,
+            subject=known[ref],
+            outcome="shown",
+        )
+        for ref in wanted
+    ]
+    audit.append_many(conn, deeds)
 
 
 def note_refusal(

@@ -96,7 +96,7 @@ OPEN_TO_ALL = frozenset({Action.HEALTH_READ, Action.SESSION_OPEN})
 
 ANYONE, SELF, CHILD, CLASS, GROUP = Reach.ANYONE, Reach.SELF, Reach.OWN_CHILD, Reach.OWN_CLASS, Reach.OWN_GROUP
 PROGRAMME, DEEDS, SCHOOL = Reach.OWN_PROGRAMME, Reach.OWN_DEEDS, Reach.SCHOOL
-PSEUDONYMS, GLASS = Reach.PSEUDONYMS, Reach.GLASS
+PSEUDONYMS, VEILED, GLASS = Reach.PSEUDONYMS, Reach.VEILED, Reach.GLASS
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,9 +152,8 @@ ROWS: tuple[Row, ...] = (
     Row(action=Action.STAFF_ACTIVITY_READ, operator=True, teacher=DEEDS, deputy_head=SCHOOL, director=SCHOOL),
     Row(action=Action.ACTIVITY_KINDS_READ, operator=True, deputy_head=SCHOOL, director=SCHOOL, admin=SCHOOL,
         auditor=SCHOOL),
-    # no pseudonyms: whoever asks by a record's ref knows whose it is
     Row(action=Action.PASSPORT_READ, operator=True, pupil=SELF, parent=CHILD, teacher=GROUP, class_teacher=CLASS,
-        curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=GLASS, inspector=SCHOOL),
+        curator=PROGRAMME, deputy_head=SCHOOL, director=SCHOOL, admin=VEILED, inspector=SCHOOL),
     Row(action=Action.LOOKS_READ, pupil=SELF, parent=CHILD, deputy_head=SCHOOL, director=SCHOOL),
 
     Row(action=Action.RUNS_READ, operator=True, teacher=DEEDS, class_teacher=DEEDS, curator=DEEDS,

@@ -50,6 +50,9 @@ class Reach(StrEnum):
     OWN_DEEDS = "own deeds"  # what this account started itself
     SCHOOL = "school"
     PSEUDONYMS = "school, pseudonyms"  # states, reasons and counts of the whole school, nobody's name
+    VEILED = (
+        "school, pseudonyms; names while the glass is broken"  # resolved by `access.scope.permit` into one of these two
+    )
     GLASS = "school, while the glass is broken"  # one hour after a written reason and an alert
 
 

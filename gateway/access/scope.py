@@ -124,6 +124,8 @@ def permit(conn: Connection, principal: Principal, action: Action, *, now: datet
         raise NotVisibleError("Такой записи нет")
     if reach is Reach.GLASS and find_glass(conn, principal.account_id, now=now) is None:
         raise NotVisibleError("Такой записи нет")
+    if reach is Reach.VEILED:
+        reach = Reach.PSEUDONYMS if find_glass(conn, principal.account_id, now=now) is None else Reach.GLASS
     return Scope(principal=principal, action=action, reach=reach)
 
 

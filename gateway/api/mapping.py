@@ -108,7 +108,7 @@ def preview(
     with asked.gateway.store.read() as conn:
         if find_whole_directory(conn, asked.place_id) is None:
             # a page does not begin the first read of a city
-            raise PlanRefusedError("Справочник города не прочитан: сначала постройте план")
+            raise PlanRefusedError("Справочник города не прочитан: сначала постройте план", reason="CITY_UNREAD")
     found = preview_version(asked.gateway, number, ref=ref, sample=sample, only_different=different)
     with asked.gateway.store.write() as conn:
         asked.note_looks(conn, set(load_pupils_of(conn, asked.place_id, [one.ref for one in found]).values()), "record")

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.activity import EVENTS, KIND_TEXTS, LEFT_OUT_TEXTS, ActivityKind, LeftOut
 from gateway.flows.activity import Taken, load_kinds, pull_activity, show_activity
@@ -69,6 +70,7 @@ def show_command(
     with opened(config, is_quiet=as_json) as gateway:
         check_known("--kind", kind, ActivityKind)
         zone = ZoneInfo(gateway.settings.school.timezone)
+        show_of(gateway, "activity_show", within="person")
         found = show_activity(
             gateway,
             person,

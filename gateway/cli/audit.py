@@ -13,6 +13,7 @@ from gateway.audit.deed import STREAMS, Stream
 from gateway.audit.read import VERIFIER_NAME, EntryFilter, export, iter_entries, verify
 from gateway.audit.sink_read import SinkReport, compare_sink
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.sync import Exit
@@ -116,6 +117,7 @@ def export_command(
 ) -> None:
     """Выгрузить журнал целиком, с итогами в последней строке; рядом ложится проверяющая программа verify_audit.py."""
     with opened(config) as gateway:
+        show_of(gateway, "audit_export")
         report = export(gateway.store, file)
         if as_json:
             print_json(report)

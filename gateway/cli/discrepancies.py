@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.outside import assign_command, wait_command
 from gateway.cli.precedents import precedents_app
 from gateway.cli.words import OWNER_WORDS, dense_table
@@ -123,6 +124,7 @@ def list_command(
             now = gateway.store.now(conn)
             lines = load_lines(conn, place_id, sieve, now=now, after_id=after, limit=limit)
             owners = count_by_owner(conn, place_id, now=now)
+        show_of(gateway, "discrepancies_list", refs=[line.ref for line in lines])
         if as_json:
             waits = {name: {"open": count, "overdue": late} for name, (count, late) in owners.items()}
             print_json({"by_owner": waits, "discrepancies": lines, "next_after": lines[-1].id if lines else None})
@@ -180,7 +182,8 @@ def show_command(
             line = load_one(conn, _place_id(gateway), number, now=gateway.store.now(conn))
             steps = load_steps(conn, number) if line is not None else []
         if line is None:
-            raise PlanRefusedError(f"Расхождения {number} нет")
+            raise PlanRefusedError(f"Расхождения {number} нет", reason="NOTHING_THERE")
+        show_of(gateway, "discrepancies_show", within=f"discrepancy:{number}", refs=[line.ref])
         if as_json:
             print_json({"discrepancy": line, "steps": steps})
             return
@@ -251,7 +254,7 @@ def dispute_command(
     """Возразить против решения: расхождение открывается снова."""
     with opened(config) as gateway:
         if not dispute(gateway, number, reason=reason):
-            raise PlanRefusedError(f"Расхождение {number} не решено: возражать не против чего")
+            raise PlanRefusedError(f"Расхождение {number} не решено: возражать не против чего", reason="WRONG_STATE")
         OUT.print(f"Расхождение {number} открыто снова")
 
 

@@ -39,7 +39,7 @@ def show_command(
         with gateway.store.read() as conn:
             plan_id = find_plan_id(conn, place_id, plan_hash)
             if plan_id is None:
-                raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan")
+                raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan", reason="NOTHING_THERE")
             found = load_plan(conn, plan_id)
             rows = show_guards(conn, place_id, found, limits)
     if as_json:

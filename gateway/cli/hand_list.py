@@ -10,10 +10,11 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import KIND_WORDS, dense_table, problem_table
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind
-from gateway.flows.hand_list import read_hand_list, write_hand_list
+from gateway.flows.hand_list import load_handed_pupils, read_hand_list, write_hand_list
 from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
 from gateway.flows.sync import Exit
 from gateway.queue.hand_over import WHY_RU, HandedOver
@@ -40,6 +41,9 @@ def hand_list_command(
     with opened(config) as gateway:
         found = read_hand_list(gateway)
         lines = found.lines
+        with gateway.store.read() as conn:
+            handed = load_handed_pupils(conn, gateway.place_id(conn))
+        show_of(gateway, "hand_list_list", pupils=handed)
         written = write_hand_list(lines, to) if to is not None else ()
         if as_json:
             print_json({"count": len(lines), "lines": to_tree(lines), "problems": found.problems})

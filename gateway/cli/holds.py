@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from gateway.audit.notes import get_note
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.errors import ConfigurationError
 from gateway.domain.identifiers import Kind
@@ -37,6 +38,8 @@ def list_command(context: typer.Context, config: ConfigOption = None, as_json: J
             undone = load_undone_runs(conn, place_id)
             noted = {number for number in (*(one.note_id for one in found), *(one.note_id for one in undone)) if number}
             texts = {number: get_note(conn, number) for number in noted}
+        held = [one.city_pupil_id for one in found if one.city_pupil_id is not None]
+        show_of(gateway, "holds_list", refs=[one.ref for one in found if one.ref is not None], city_pupils=held)
         notes = {one.id: texts.get(one.note_id or 0) for one in found}
         if as_json:
             shown = [{**msgspec.to_builtins(one), "note": texts.get(one.note_id or 0)} for one in undone]

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError, EntryRefusedError
 from gateway.flows.journal import AbsenceForm, Typed, add_entry, load_entries, withdraw_entry
@@ -77,6 +78,7 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
     """Показать внесённое: что, кем, за кого, кто отвечает."""
     with opened(config, is_quiet=as_json) as gateway:
         lines = load_entries(gateway)
+        show_of(gateway, "journal_list", pupils={line.pupil for line in lines})
         if as_json:
             print_json({"entries": lines})
             return

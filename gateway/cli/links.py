@@ -11,6 +11,7 @@ from rich.markup import escape
 from gateway.access.policy import Action
 from gateway.cli.acting import AsOption, PasswordOption, act_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import dense_table
 from gateway.domain.identifiers import Kind
@@ -24,7 +25,7 @@ from gateway.mapping.link_doubts import load_doubts
 from gateway.mapping.links import load_candidates, load_links, load_waiting
 from gateway.mapping.roster import REFUSAL_SENTENCES, Refusal
 from gateway.mapping.roster_file import read_roster, write_template
-from gateway.report.links import Asking, get_card, load_asking
+from gateway.report.links import Asking, get_card, load_asking, shown_pupils
 
 links_app = typer.Typer(help="Связи учеников портала с учениками городского журнала.", no_args_is_help=True)
 
@@ -137,7 +138,10 @@ def candidates_command(
     """Кто ждёт решения и кто из городского журнала это может быть: за и против словами."""
     with opened(config, is_quiet=as_json) as gateway:
         with gateway.store.write() as conn:
-            found = load_asking(conn, gateway.place_id(conn), None, after=after, limit=limit)
+            place_id = gateway.place_id(conn)
+            found = load_asking(conn, place_id, None, after=after, limit=limit)
+            named = shown_pupils(found, load_links(conn, place_id, Kind.PERSON))
+        show_of(gateway, "links_candidates", pupils=named)
         if as_json:
             print_json({"waiting": found, "next": found[-1].ref if len(found) == limit else None})
             return
@@ -158,7 +162,11 @@ def show_command(
     """Одна связь: кто и на чём её решил, что говорит против, кого отвергли."""
     with opened(config, is_quiet=as_json) as gateway:
         with gateway.store.write() as conn:
-            card = get_card(conn, gateway.place_id(conn), None, local_ref)
+            place_id = gateway.place_id(conn)
+            card = get_card(conn, place_id, None, local_ref)
+            asking = [] if card.asking is None else [card.asking]
+            named = shown_pupils(asking, load_links(conn, place_id, Kind.PERSON))
+        show_of(gateway, "links_show", within="link", pupils={local_ref, *named})
         if as_json:
             print_json(card)
             return
@@ -263,6 +271,7 @@ def list_command(
             links = {} if waiting else load_links(conn, place_id, Kind.PERSON)
             candidates = load_candidates(conn, place_id, Kind.PERSON)
             waits = load_waiting(conn, place_id, Kind.PERSON)
+        show_of(gateway, "links_list", pupils={*links, *waits, *(one.local_ref for one in candidates)})
         if as_json:
             print_json({"links": links, "candidates": candidates, "waiting": waits})
             return

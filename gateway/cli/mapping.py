@@ -13,6 +13,7 @@ from rich.markup import escape
 from gateway.audit.notes import get_note
 from gateway.bootstrap import find_mapping_file
 from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
@@ -120,6 +121,8 @@ def show_command(
                 for one in load_steps(conn, found.id)
             ]
             cases = load_cases(conn, found.id, after=after, limit=limit, outcome=outcome)
+        if cases and not as_toml:
+            show_of(gateway, "mapping_show", within=f"mapping:{number}", refs=[case.ref for case in cases])
         if as_json:
             print_json({"version": found, "steps": steps, "cases": cases, "source": source})
             return
@@ -214,6 +217,7 @@ def preview_command(
     """Показать по шагам, что выйдет из записи по действующим правилам и по этой версии."""
     with opened(config, is_quiet=as_json) as gateway:
         shown = preview_version(gateway, number, ref=ref, sample=sample, only_different=only_different)
+        show_of(gateway, "mapping_preview", within=f"mapping:{number}", refs=[one.ref for one in shown])
     if as_json:
         print_json({"records": [{"is_different": one.is_different, "record": one} for one in shown]})
         return
@@ -266,8 +270,11 @@ def rollback_command(
 @mapping_app.command("correction")
 def correction_command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Что ещё исправляется после --since: сколько записей, чьих, и что в городе успели изменить люди."""
-    with opened(config, is_quiet=as_json) as gateway, gateway.store.write() as conn:
-        found = load_correction(conn, gateway.place_id(conn))
+    with opened(config, is_quiet=as_json) as gateway:
+        with gateway.store.write() as conn:
+            found = load_correction(conn, gateway.place_id(conn))
+        if found is not None:
+            show_of(gateway, "mapping_correction", city_pupils=found.pupils, refs=found.edited)
     if as_json:
         print_json({"correction": found})
         return

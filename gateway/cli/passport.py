@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.flows.gateway import Gateway
 from gateway.flows.passport import find_records, show_as_of, show_passport
@@ -51,6 +52,7 @@ def passport_command(
     if (ref is None) == (pupil is None):
         raise typer.BadParameter("назовите запись или --pupil, что-то одно")
     with opened(config) as gateway:
+        show_of(gateway, "passport", within="pupil" if pupil is not None else "record")
         if pupil is not None:
             _list_records(gateway, pupil, on.date() if on is not None else None, as_json=as_json)
         elif ref is not None and at is not None:

@@ -114,11 +114,13 @@ def propose_command(
     """Предложить разовое разрешение: записи названных учеников в подписанном периоде. Утвердит другой человек."""
     with opened(config, is_quiet=as_json) as gateway:
         if len(plan_hash) < HASH_LENGTH:
-            raise PlanRefusedError(f"Начало хеша короче {HASH_LENGTH} знаков: план не назван однозначно")
+            raise PlanRefusedError(
+                f"Начало хеша короче {HASH_LENGTH} знаков: план не назван однозначно", reason="PLAN_OTHER"
+            )
         with gateway.store.write() as conn:
             plan_id = find_plan_id(conn, gateway.place_id(conn), plan_hash)
             if plan_id is None:
-                raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan")
+                raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan", reason="NOTHING_THERE")
             whole = load_plan(conn, plan_id).hash
         asked = LockedAsked(
             plan_id=plan_id, plan_hash=whole, pupils=frozenset(pupils), reason=reason, with_deletes=with_deletes

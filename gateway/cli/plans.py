@@ -26,6 +26,7 @@ from gateway.cli.context import (
     opened,
     print_json,
 )
+from gateway.cli.looks import show_of
 from gateway.cli.words import guard_table, plan_table, problem_table, reason_table
 from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
 from gateway.domain.reasons import REASONS
@@ -115,6 +116,7 @@ def show_command(
         with gateway.store.read() as conn:
             lines = list(iter_plan_lines(conn, plan.place_id, plan.id, category=category, reason=reason))
             impact = load_plan_impact(conn, plan.place_id, plan.id, build_lane_limits(gateway.settings))
+        show_of(gateway, "plan_show", within=f"plan:{plan.id}", refs=[line.ref for line in lines])
         if as_json:
             print_json({**_to_json(plan), "impact": impact, "lines": lines})
             return
@@ -221,17 +223,20 @@ def _tell_released(gateway: Gateway, plan: SealedPlan, released: Released, *, wh
     if released.dropped:
         with gateway.store.read() as conn:
             dropped = [one for one in iter_plan_lines(conn, plan.place_id, plan.id) if one.outcome == DROPPED]
+        show_of(gateway, "plan_approve", within=f"plan:{plan.id}", refs=[line.ref for line in dropped])
         OUT.print("Выпало, потому что с тех пор переменилось у нас или в городе; решит следующий план:")
         OUT.print(_tree(dropped))
 
 
 def _find(gateway: Gateway, plan_hash: str | None) -> SealedPlan:
     if plan_hash is not None and len(plan_hash) < HASH_LENGTH:
-        raise PlanRefusedError(f"Начало хеша короче {HASH_LENGTH} знаков: план не назван однозначно")
+        raise PlanRefusedError(
+            f"Начало хеша короче {HASH_LENGTH} знаков: план не назван однозначно", reason="PLAN_OTHER"
+        )
     with gateway.store.write() as conn:
         plan_id = find_plan_id(conn, gateway.place_id(conn), plan_hash)
         if plan_id is None:
-            raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan")
+            raise PlanRefusedError("Такого плана нет: постройте его командой gateway plan", reason="NOTHING_THERE")
         return load_plan(conn, plan_id)
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.attempts import VERDICT_TEXTS, Verdict
 from gateway.domain.protocols import WHY_TEXTS, Part, Why
@@ -76,6 +77,7 @@ def show_command(
 ) -> None:
     """Показать протоколы ученика или одной попытки. Просмотр записывается как доступ к данным ребёнка."""
     with opened(config, is_quiet=as_json) as gateway:
+        show_of(gateway, "protocol_show", within="pupil")
         found = show_protocols(gateway, name)
         if as_json:
             print_json({"protocols": found})
@@ -90,6 +92,7 @@ def check_command(config: ConfigOption = None, as_json: JsonOption = False) -> N
     """Сверить оценки за тесты с попытками по правилу самого теста: лучшая, последняя, средняя или первая."""
     with opened(config, is_quiet=as_json) as gateway:
         checked = check_tests(gateway, limit=LISTED)
+        show_of(gateway, "protocol_check", pupils={line.pupil for line in checked.differing})
         if as_json:
             print_json(checked)
             return

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.traffic import lane_table, traffic_sentence
 from gateway.cli.words import KIND_WORDS, OWNER_WORDS, dense_table, sentence
 from gateway.domain.reasons import REASONS
@@ -46,6 +47,8 @@ def list_command(
             place_id = gateway.place_id(conn)
             counts = count_states(conn, place_id)
             rows = load_operations(conn, place_id, state=state, limit=limit) if state else []
+        if rows:
+            show_of(gateway, "queue_list", refs=[row.ref for row in rows])
         traffic = load_traffic(gateway)
         if as_json:
             print_json({"states": counts, **msgspec.structs.asdict(traffic), "operations": rows})

@@ -14,6 +14,7 @@ from rich.markup import escape
 from gateway.access.policy import Action
 from gateway.cli.acting import AsOption, PasswordOption, act_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.flows.gateway import Gateway
 from gateway.flows.incidents import note_incident
@@ -47,6 +48,7 @@ def list_command(context: typer.Context, config: ConfigOption = None, as_json: J
     with opened(config, is_quiet=as_json) as gateway:
         with gateway.store.write() as conn:
             found = load_units(conn, gateway.place_id(conn), now=gateway.store.now(conn))
+        show_of(gateway, "relinks_list", pupils={move.local_ref for one in found for move in one.moves})
         if as_json:
             print_json({"relinks": found})
             return
@@ -69,6 +71,8 @@ def show_command(number: NumberArgument, config: ConfigOption = None, as_json: J
     with opened(config, is_quiet=as_json) as gateway:
         with gateway.store.write() as conn:
             card = get_unit(conn, gateway.place_id(conn), number, now=gateway.store.now(conn))
+        moved = {move.local_ref for move in card.line.moves}
+        show_of(gateway, "relinks_show", within=f"relink:{number}", pupils=moved)
         if as_json:
             print_json(card)
             return
@@ -151,6 +155,8 @@ def sheet_command(
         with gateway.store.write() as conn:
             now, place_id = gateway.store.now(conn), gateway.place_id(conn)
             sheet = get_sheet(conn, gateway.place, place_id, number, now=now)
+            moved = {move.local_ref for move in get_unit(conn, place_id, sheet.relink, now=now).line.moves}
+        show_of(gateway, "incidents_show", within=f"incident:{number}", pupils=moved)
         if out is not None:
             _write(sheet, out)
         if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.report.source_view import load_conflicts, load_sources
 
@@ -36,6 +37,7 @@ def conflicts_command(config: ConfigOption = None, as_json: JsonOption = False) 
     with opened(config, is_quiet=as_json) as gateway:
         with gateway.store.write() as conn:
             lines = load_conflicts(conn, gateway.place_id(conn))
+        show_of(gateway, "sources_conflicts", refs=[ref for line in lines for ref in (line.ref, line.winner)])
         if as_json:
             print_json({"conflicts": lines})
             return

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.flows.support import make_bundle
 
 
@@ -19,6 +20,7 @@ def support_command(
 ) -> None:
     """Собрать для разработчика всё об одном запуске, операции или записи: без имён, отметок и секретов."""
     with opened(config, is_quiet=as_json) as gateway:
+        show_of(gateway, "support_bundle", within="record" if not target.isdecimal() else f"run:{target}")
         bundle = make_bundle(gateway, target, out)
         if as_json:
             print_json(bundle)

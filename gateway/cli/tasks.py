@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.tasks import say_done
@@ -35,7 +36,8 @@ def list_command(
     with opened(config, is_quiet=as_json) as gateway:
         with gateway.store.write() as conn:
             now, place_id = gateway.store.now(conn), gateway.place_id(conn)
-            found, _ = load_tasks(conn, None, place_id, now=now, after=after, limit=limit)
+            found, pupils = load_tasks(conn, None, place_id, now=now, after=after, limit=limit)
+        show_of(gateway, "tasks_list", pupils=pupils)
         if as_json:
             print_json({"tasks": found, "next_after": found[-1].number if len(found) == limit else None})
             return

@@ -31,6 +31,7 @@ from gateway.access.roles import TIES_OF_ROLE, Role, Tie
 from gateway.access.tokens import Token, issue_token, load_tokens, revoke_token
 from gateway.bootstrap import build_office
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.clock import MOSCOW
 from gateway.domain.errors import ConfigurationError
@@ -128,17 +129,21 @@ def list_command(
     """Кто допущен: роли, связи и токены каждого; без --on тоже будущие и те, чей срок прошёл."""
     on = _day(on_day, "--on")
     as_of = None if on is None else datetime.combine(on, time.max, MOSCOW).astimezone(UTC)
-    with opened(config, is_quiet=True) as gateway, gateway.store.read() as conn:
-        admitted = [
-            Admitted(
-                account=account,
-                roles=load_grants(conn, gateway.place, account.id, on=on, as_of=as_of),
-                relations=load_relations(conn, gateway.place, account.id, on=on, as_of=as_of),
-                tokens=load_tokens(conn, account.id),
-            )
-            for account in load_accounts(conn)
-            if as_of is None or account.created_at <= as_of
-        ]
+    with opened(config, is_quiet=True) as gateway:
+        with gateway.store.read() as conn:
+            admitted = [
+                Admitted(
+                    account=account,
+                    roles=load_grants(conn, gateway.place, account.id, on=on, as_of=as_of),
+                    relations=load_relations(conn, gateway.place, account.id, on=on, as_of=as_of),
+                    tokens=load_tokens(conn, account.id),
+                )
+                for account in load_accounts(conn)
+                if as_of is None or account.created_at <= as_of
+            ]
+        # whose parent somebody is, is a child's data too
+        ties = [tie for one in admitted for tie in one.relations if tie.tie in (Tie.GUARDIAN, Tie.SELF)]
+        show_of(gateway, "users_list", pupils={tie.object_ref for tie in ties})
     if as_json:
         print_json({"accounts": admitted})
         return

@@ -204,16 +204,23 @@ class AmbiguousMatchError(GatewayError):
 
 
 class PlanRefusedError(GatewayError):
-    """A guard said no, or the plan is stale, expired or used."""
+    """An act of a person is refused and nothing of it is done; a person must choose.
+
+    Args:
+        reason: Why, as a code of its own (`domain.reason_texts_refusals` and others): stale, expired, used, nothing named.
+    """
 
     recovery = Recovery.ASK
-    reason = "GUARD_HOLD"
+
+    def __init__(self, sentence: str, *, reason: str) -> None:
+        super().__init__(sentence, reason=reason)
 
 
 class SecondPersonError(PlanRefusedError):
     """One person is not enough: another one confirms, or the same one later where the school says so."""
 
-    reason = "SECOND_PERSON"
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, reason="SECOND_PERSON")
 
 
 class AlreadyRunningError(GatewayError):

@@ -11,6 +11,7 @@ import msgspec
 from gateway.domain.reason_texts import DECISION_TEXTS, MAPPING_TEXTS, ReasonCategory, ReasonOwner
 from gateway.domain.reason_texts_chosen import CHOSEN_TEXTS
 from gateway.domain.reason_texts_delivery import DELIVERY_TEXTS, FAULT_TEXTS
+from gateway.domain.reason_texts_refusals import REFUSAL_TEXTS
 from gateway.domain.reason_texts_sources import SOURCE_TEXTS
 from gateway.domain.reason_texts_undo import UNDO_TEXTS
 from gateway.domain.reason_texts_workbook import WORKBOOK_TEXTS
@@ -51,6 +52,7 @@ REASONS: dict[str, Reason] = {
         *UNDO_TEXTS,
         *DELIVERY_TEXTS,
         *FAULT_TEXTS,
+        *REFUSAL_TEXTS,
         *CHOSEN_TEXTS,
         *WORKBOOK_TEXTS,
     )
@@ -213,6 +215,26 @@ WB_HOMEWORK_DAY = "WB_HOMEWORK_DAY"
 WB_COLUMN_UNREAD = "WB_COLUMN_UNREAD"
 WB_HOURS = "WB_HOURS"
 WB_HOURS_SUM = "WB_HOURS_SUM"
+
+# Why an act of a person is refused.
+REASON_MISSING = "REASON_MISSING"
+NOTHING_NAMED = "NOTHING_NAMED"
+NOTHING_THERE = "NOTHING_THERE"
+WRONG_STATE = "WRONG_STATE"
+DAY_OUT_OF_REACH = "DAY_OUT_OF_REACH"
+TOO_MANY = "TOO_MANY"
+OFF_SCALE = "OFF_SCALE"
+PLAN_DRY_RUN = "PLAN_DRY_RUN"
+PLAN_STALE = "PLAN_STALE"
+PLAN_OTHER = "PLAN_OTHER"
+PLAN_ELSEWHERE = "PLAN_ELSEWHERE"
+PLAN_MIXED = "PLAN_MIXED"
+GATE_SHUT = "GATE_SHUT"
+CITY_UNREAD = "CITY_UNREAD"
+IN_WORK = "IN_WORK"
+NOT_TESTED = "NOT_TESTED"
+RIGHTS_ABOVE = "RIGHTS_ABOVE"
+NOT_CONFIRMED = "NOT_CONFIRMED"
 
 # What the door answers.
 SECOND_PERSON = "SECOND_PERSON"

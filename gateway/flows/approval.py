@@ -85,7 +85,7 @@ def propose_plan(gateway: Gateway, principal: Principal, asked: Asked) -> Propos
         PlanRefusedError: No reason, another hash, stale, expired, or a dry run.
     """
     if not asked.reason.strip():
-        raise PlanRefusedError("Предложение без причины не принимается")
+        raise PlanRefusedError("Предложение без причины не принимается", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         found = _get_shown(conn, gateway, asked)
         now = gateway.store.now(conn)
@@ -186,7 +186,7 @@ def _get_shown(conn: Connection, gateway: Gateway, asked: Asked) -> SealedPlan:
     refuse_unusable(conn, gateway.store, asked.plan_id)
     found = load_plan(conn, asked.plan_id)
     if found.hash != asked.plan_hash:
-        raise PlanRefusedError("Это не тот план, который был показан: откройте его заново")
+        raise PlanRefusedError("Это не тот план, который был показан: откройте его заново", reason="PLAN_OTHER")
     return found
 
 

@@ -140,7 +140,9 @@ def choose(
         taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, [row.id for row in rows], OPEN))
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
-            raise PlanRefusedError("Удаления решаются отдельно от правок: выберите записи одного рода")
+            raise PlanRefusedError(
+                "Удаления решаются отдельно от правок: выберите записи одного рода", reason="PLAN_MIXED"
+            )
         if choice is Choice.OWN and own_value is not None:
             _refuse_off_scale(conn, gateway, place_id, taken, own_value)
         settlement = Settlement(
@@ -188,7 +190,9 @@ def assign(gateway: Gateway, ids: Sequence[int], assignee: str, *, reason: str) 
         PlanRefusedError: No reason, or nobody named.
     """
     if not reason.strip() or not assignee.strip():
-        raise PlanRefusedError("Назначение без имени учётной записи или причины не принимается")
+        raise PlanRefusedError(
+            "Назначение без имени учётной записи или причины не принимается", reason="REASON_MISSING"
+        )
     return move(
         gateway,
         ids,
@@ -213,7 +217,7 @@ def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
         PlanRefusedError: No reason.
     """
     if not reason.strip():
-        raise PlanRefusedError("Возражение без причины не принимается: --reason")
+        raise PlanRefusedError("Возражение без причины не принимается: --reason", reason="REASON_MISSING")
     return bool(
         move(
             gateway,
@@ -299,15 +303,21 @@ def _refuse_incomplete(
     until: datetime | None,
 ) -> None:
     if not reason.strip():
-        raise PlanRefusedError("Решение без причины не принимается: --reason")
+        raise PlanRefusedError("Решение без причины не принимается: --reason", reason="REASON_MISSING")
     if len(set(ids)) > MOST_AT_ONCE:
-        raise PlanRefusedError(f"За один раз решают не больше {MOST_AT_ONCE} расхождений: сузьте отбор")
+        raise PlanRefusedError(
+            f"За один раз решают не больше {MOST_AT_ONCE} расхождений: сузьте отбор", reason="TOO_MANY"
+        )
     if choice is Choice.OWN and (own_value is None or not is_own_value(own_value)):
-        raise PlanRefusedError("Своё значение — целое число по шкале отметки, не больше 100: --value")
+        raise PlanRefusedError(
+            "Своё значение — целое число по шкале отметки, не больше 100: --value", reason="OFF_SCALE"
+        )
     if choice in PUT_ASIDE:
         now = gateway.now()
         if until is None or not now < until <= now + LONGEST_AWAY:
-            raise PlanRefusedError("Назовите день, когда к этому вернуться, не дальше 120 дней: --until")
+            raise PlanRefusedError(
+                "Назовите день, когда к этому вернуться, не дальше 120 дней: --until", reason="DAY_OUT_OF_REACH"
+            )
 
 
 def _refuse_off_scale(
@@ -326,9 +336,13 @@ def _refuse_off_scale(
         return
     named = ", ".join(map(str, numbers[:_NAMED_COUNT])) + (" …" if len(numbers) > _NAMED_COUNT else "")
     if not fitting:
-        raise PlanRefusedError(f"У расхождений {named} нет общей числовой шкалы: решайте их порознь, ours или theirs")
+        raise PlanRefusedError(
+            f"У расхождений {named} нет общей числовой шкалы: решайте их порознь, ours или theirs", reason="OFF_SCALE"
+        )
     spread = f"от {fitting[0]} до {fitting[-1]}" if len(fitting) > _NAMED_COUNT else ", ".join(map(str, fitting))
-    raise PlanRefusedError(f"Значение не по шкале отметки у расхождений {named}; можно: {spread} (--value)")
+    raise PlanRefusedError(
+        f"Значение не по шкале отметки у расхождений {named}; можно: {spread} (--value)", reason="OFF_SCALE"
+    )
 
 
 def load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequence[State]) -> set[tuple[str, str]]:

@@ -62,9 +62,12 @@ def put_on_list(gateway: Gateway, ids: Collection[int], *, closed: bool, reason:
         PlanRefusedError: No reason, or nothing named.
     """
     if not reason.strip():
-        raise PlanRefusedError("Передать на ручной ввод без причины нельзя: --reason")
+        raise PlanRefusedError("Передать на ручной ввод без причины нельзя: --reason", reason="REASON_MISSING")
     if not ids and not closed:
-        raise PlanRefusedError("Назовите номера операций или --closed: всё, что город не берёт из-за закрытого периода")
+        raise PlanRefusedError(
+            "Назовите номера операций или --closed: всё, что город не берёт из-за закрытого периода",
+            reason="NOTHING_NAMED",
+        )
     taken: list[int] = []
     refused: list[Refused] = []
     with gateway.store.write() as conn:
@@ -126,9 +129,9 @@ def take_off_list(gateway: Gateway, ids: Collection[int], *, reason: str) -> Han
         PlanRefusedError: No reason, or nothing named.
     """
     if not reason.strip():
-        raise PlanRefusedError("Вернуть из ручного ввода без причины нельзя: --reason")
+        raise PlanRefusedError("Вернуть из ручного ввода без причины нельзя: --reason", reason="REASON_MISSING")
     if not ids:
-        raise PlanRefusedError("Назовите номера операций из списка: gateway hand-list")
+        raise PlanRefusedError("Назовите номера операций из списка: gateway hand-list", reason="NOTHING_NAMED")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         deed = Deed(
@@ -194,7 +197,7 @@ def choose_outage(gateway: Gateway, kind: Kind, choice: Literal["wait", "by_hand
         ConfigurationError: A kind that is not sent.
     """
     if not reason.strip():
-        raise PlanRefusedError("Выбор без причины не принимается: --reason")
+        raise PlanRefusedError("Выбор без причины не принимается: --reason", reason="REASON_MISSING")
     if kind not in SENT_KINDS:
         raise ConfigurationError(f"Вид {kind.value} в город не передаётся")
     with gateway.store.write() as conn:

@@ -71,15 +71,17 @@ def place_hold(
         ConfigurationError: An unknown pupil, a class that can't be read as one, or that the city has not.
     """
     if not reason.strip():
-        raise PlanRefusedError("Задержка без причины не принимается: --reason")
+        raise PlanRefusedError("Задержка без причины не принимается: --reason", reason="REASON_MISSING")
     if all(one is None for one in (kind, op, ref, pupil, class_name)):
-        raise PlanRefusedError("Назовите, что удержать; остановить всё: gateway stop-sending")
+        raise PlanRefusedError("Назовите, что удержать; остановить всё: gateway stop-sending", reason="NOTHING_NAMED")
     if kind is not None and kind not in SENT_KINDS:
         raise ConfigurationError(f"Вид {kind.value} в город не передаётся, удерживать нечего")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         if not now < until <= now + LONGEST_HOLD:
-            raise PlanRefusedError("Назовите день, когда задержка кончится, не дальше 120 дней: --until")
+            raise PlanRefusedError(
+                "Назовите день, когда задержка кончится, не дальше 120 дней: --until", reason="DAY_OUT_OF_REACH"
+            )
         place_id = gateway.place_id(conn)
         city_pupil_id = None
         if pupil is not None:
@@ -136,7 +138,7 @@ def lift_hold(gateway: Gateway, number: int, *, reason: str) -> None:
         PlanRefusedError: No reason, or nothing is held under that number.
     """
     if not reason.strip():
-        raise PlanRefusedError("Снять задержку без причины нельзя: --reason")
+        raise PlanRefusedError("Снять задержку без причины нельзя: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         lifted = conn.execute(
@@ -152,7 +154,8 @@ def lift_hold(gateway: Gateway, number: int, *, reason: str) -> None:
         ).rowcount
         if not lifted:
             raise PlanRefusedError(
-                f"Задержки {number} нет, или она уже кончилась: gateway holds; удержанное отменой запуска снимает --run"
+                f"Задержки {number} нет, или она уже кончилась: gateway holds; удержанное отменой запуска снимает --run",
+                reason="NOTHING_THERE",
             )
         gateway.audit.append(
             conn,

@@ -75,16 +75,18 @@ def note_incident(gateway: Gateway, number: int, what: Literal["notice", "findin
         PlanRefusedError: Nothing typed, no such incident, or findings before the notice.
     """
     if not text.strip():
-        raise PlanRefusedError("Напишите, кому и что сообщено: --text")
+        raise PlanRefusedError("Напишите, кому и что сообщено: --text", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         row = conn.execute(
             select(incident).where(incident.c.id == number, incident.c.place_id == gateway.place_id(conn))
         ).one_or_none()
         if row is None:
-            raise PlanRefusedError(f"Инцидента {number} нет: gateway incidents")
+            raise PlanRefusedError(f"Инцидента {number} нет: gateway incidents", reason="NOTHING_THERE")
         if what == "findings" and row.notified_at is None:
-            raise PlanRefusedError("Сначала отметьте первичное уведомление: gateway incidents notified")
+            raise PlanRefusedError(
+                "Сначала отметьте первичное уведомление: gateway incidents notified", reason="WRONG_STATE"
+            )
         if (row.notified_at if what == "notice" else row.found_at) is not None:
             return False
         note = write_note(conn, text, now=now)

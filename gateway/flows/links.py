@@ -171,14 +171,19 @@ def reject_link(gateway: Gateway, local_ref: str, city_id: int, *, reason: str) 
             apart by `gateway links split`.
     """
     if not reason.strip():
-        raise PlanRefusedError("Отказ без причины не принимается: --reason")
+        raise PlanRefusedError("Отказ без причины не принимается: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
         if load_links(conn, place_id, Kind.PERSON).get(local_ref) == city_id:
-            raise PlanRefusedError("Эта связь подтверждена: неверную разбирает gateway links split")
+            raise PlanRefusedError(
+                "Эта связь подтверждена: неверную разбирает gateway links split", reason="WRONG_STATE"
+            )
         if None in find_pair(conn, place_id, local_ref, city_id):
-            raise PlanRefusedError("Такого ученика на портале или в городском журнале нет: gateway links candidates")
+            raise PlanRefusedError(
+                "Такого ученика на портале или в городском журнале нет: gateway links candidates",
+                reason="NOTHING_THERE",
+            )
         note = write_note(conn, reason, now=now)
         refuse_pair(conn, place_id, local_ref, city_id, actor=gateway.actor.name, note_id=note.id, now=now)
         drop_candidate(conn, place_id, Kind.PERSON, local_ref, city_id)
@@ -224,7 +229,9 @@ def get_pair(conn: Connection, place_id: int, local_ref: str, city_id: int) -> t
             "Такого ученика на портале нет: gateway links list --waiting; новых читает gateway pull"
         )
     if pupil is None and find_whole_directory(conn, place_id) is None:
-        raise PlanRefusedError("Справочник города не прочитан: выполните gateway plan и повторите")
+        raise PlanRefusedError(
+            "Справочник города не прочитан: выполните gateway plan и повторите", reason="CITY_UNREAD"
+        )
     if pupil is None:
         raise ConfigurationError(
             "Ученика с таким номером в городском журнале нет: сверьте номер по gateway links candidates; "

@@ -130,7 +130,9 @@ def propose_version(gateway: Gateway, number: int, *, reason: str) -> Version:
         now = gateway.store.now(conn)
         found = get_version(conn, place_id, number)
         if found.state is not VersionState.DRAFT:
-            raise PlanRefusedError(f"Предлагают черновик, а версия {number} уже {found.state.value}")
+            raise PlanRefusedError(
+                f"Предлагают черновик, а версия {number} уже {found.state.value}", reason="WRONG_STATE"
+            )
         note = write_note(conn, reason, now=now)
         move_version(conn, found.id, VersionState.PROPOSED, proposed_by=gateway.actor.name)
         add_step(conn, found.id, "proposed", actor=gateway.actor.name, note_id=note.id, now=now)
@@ -150,7 +152,9 @@ def withdraw_version(gateway: Gateway, number: int, *, reason: str) -> Version:
         now = gateway.store.now(conn)
         found = get_version(conn, place_id, number)
         if found.state not in (VersionState.DRAFT, VersionState.PROPOSED):
-            raise PlanRefusedError(f"Версия {number} {found.state.value}: снимают черновик или предложение")
+            raise PlanRefusedError(
+                f"Версия {number} {found.state.value}: снимают черновик или предложение", reason="WRONG_STATE"
+            )
         note = write_note(conn, reason, now=now)
         move_version(conn, found.id, VersionState.DEPRECATED)
         add_step(conn, found.id, "withdrawn", actor=gateway.actor.name, note_id=note.id, now=now)
@@ -203,15 +207,20 @@ def roll_back(gateway: Gateway, *, reason: str, since: datetime | None = None, n
         active = find_active(conn, place_id)
         former = find_former(conn, place_id) if number is None else get_version(conn, place_id, number)
         if active is None:
-            raise PlanRefusedError("Возвращаться не к чему: прежних действовавших версий правил нет")
+            raise PlanRefusedError(
+                "Возвращаться не к чему: прежних действовавших версий правил нет", reason="NOTHING_THERE"
+            )
         if former is None:
             raise PlanRefusedError(
                 f"До версии {active.number} ничего не действовало, а отменённую возвратом без номера не включают: "
-                "gateway mapping list, затем gateway mapping rollback --to НОМЕР"
+                "gateway mapping list, затем gateway mapping rollback --to НОМЕР",
+                reason="WRONG_STATE",
             )
         if former.state is not VersionState.DEPRECATED or former.activated_at is None:
             why = "и так действует" if former.state is VersionState.ACTIVE else "ещё не действовала"
-            raise PlanRefusedError(f"Версия {former.number} {why}: возвращают ту, что уже действовала")
+            raise PlanRefusedError(
+                f"Версия {former.number} {why}: возвращают ту, что уже действовала", reason="WRONG_STATE"
+            )
     return _switch(gateway, place_id, former, active, action="mapping.rolled_back", reason=reason, since=since)
 
 
@@ -259,7 +268,9 @@ def _switch(
             .values(state=VersionState.DEPRECATED.value)
         ).rowcount
         if not ended:
-            raise PlanRefusedError("Правила только что сменил другой человек: gateway mapping list")
+            raise PlanRefusedError(
+                "Правила только что сменил другой человек: gateway mapping list", reason="WRONG_STATE"
+            )
         move_version(conn, found.id, VersionState.ACTIVE, activated_at=now)
         conn.execute(
             update(plan)
@@ -313,22 +324,26 @@ def _bind_in_flight(conn: Connection, place_id: int, former: str) -> None:
 def _refuse_early(gateway: Gateway, found: Version, active: Version, *, now: datetime, with_refused: bool) -> None:
     if found.state is not VersionState.PROPOSED:
         raise PlanRefusedError(
-            f"Версия {found.number} не предложена ({found.state.value}): gateway mapping propose {found.number}"
+            f"Версия {found.number} не предложена ({found.state.value}): gateway mapping propose {found.number}",
+            reason="WRONG_STATE",
         )
     tested = found.backtest
     ask = f"gateway mapping backtest {found.number}"
     if tested is None or tested["version"] != found.version:
-        raise PlanRefusedError(f"Версия {found.number} не проверена на записях: {ask}")
+        raise PlanRefusedError(f"Версия {found.number} не проверена на записях: {ask}", reason="NOT_TESTED")
     if tested["against"] != active.version:
-        raise PlanRefusedError(f"Проверка была против других действующих правил: {ask}")
+        raise PlanRefusedError(f"Проверка была против других действующих правил: {ask}", reason="NOT_TESTED")
     if datetime.fromisoformat(tested["at"]) < now - timedelta(hours=gateway.settings.school.backtest_fresh_hours):
-        raise PlanRefusedError(f"Проверка устарела: {ask}")
+        raise PlanRefusedError(f"Проверка устарела: {ask}", reason="NOT_TESTED")
     if tested["unread"]:
-        raise PlanRefusedError(f"Проверка неполная: {tested['unread']} групп города не прочитано; {ask}")
+        raise PlanRefusedError(
+            f"Проверка неполная: {tested['unread']} групп города не прочитано; {ask}", reason="NOT_TESTED"
+        )
     if tested["newly_refused"] and not with_refused:
         raise PlanRefusedError(
             f"Перестанут уходить записей: {tested['newly_refused']} (gateway mapping show {found.number}); "
-            "всё равно включить: --with-refused"
+            "всё равно включить: --with-refused",
+            reason="NOT_TESTED",
         )
     is_own = gateway.actor.kind == "person" and gateway.actor.name == found.proposed_by
     if is_own and not gateway.settings.school.single_approver:
@@ -337,7 +352,7 @@ def _refuse_early(gateway: Gateway, found: Version, active: Version, *, now: dat
 
 def _require(reason: str) -> None:
     if not reason.strip():
-        raise PlanRefusedError("Правила без причины не меняют: --reason")
+        raise PlanRefusedError("Правила без причины не меняют: --reason", reason="REASON_MISSING")
 
 
 def _deed(

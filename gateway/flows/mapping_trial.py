@@ -211,7 +211,9 @@ def _open(
         place_id = gateway.place_id(conn)
         found = get_version(conn, place_id, number)
         if not any_state and found.state not in (VersionState.DRAFT, VersionState.PROPOSED):
-            raise PlanRefusedError(f"Версия {number} {found.state.value}: проверяют черновик или предложение")
+            raise PlanRefusedError(
+                f"Версия {number} {found.state.value}: проверяют черновик или предложение", reason="WRONG_STATE"
+            )
         active = find_active(conn, place_id) or found
         directory = find_whole_directory(conn, place_id)
         both = (load_counting_rules(conn, place_id, gateway.rules), get_rules(conn, found.version))

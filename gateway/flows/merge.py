@@ -32,7 +32,7 @@ def merge_profile(gateway: Gateway, local_ref: str, city_id: int, *, reason: str
             of the pupil is on its way, or his link is being set right.
     """
     if not reason.strip():
-        raise PlanRefusedError("Объединить без причины нельзя: --reason")
+        raise PlanRefusedError("Объединить без причины нельзя: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)

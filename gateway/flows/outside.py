@@ -58,10 +58,12 @@ def wait_outside(gateway: Gateway, ids: Sequence[int], whom: Outside, *, until: 
         PlanRefusedError: No reason, or no day within reach.
     """
     if not reason.strip():
-        raise PlanRefusedError("Ожидание без причины не принимается: --reason")
+        raise PlanRefusedError("Ожидание без причины не принимается: --reason", reason="REASON_MISSING")
     now = gateway.now()
     if not now < until <= now + LONGEST_AWAY:
-        raise PlanRefusedError("Назовите день, когда к этому вернуться, не дальше 120 дней: --until")
+        raise PlanRefusedError(
+            "Назовите день, когда к этому вернуться, не дальше 120 дней: --until", reason="DAY_OUT_OF_REACH"
+        )
     return move(
         gateway,
         ids,

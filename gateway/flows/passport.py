@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.access.looks import subject_ref
 from gateway.audit.deed import Deed
 from gateway.audit.subjects import pseudonyms_of
 from gateway.domain.errors import ConfigurationError
@@ -17,6 +18,7 @@ from gateway.mapping.links import load_links
 from gateway.reconcile.tables import base, intended
 from gateway.report.life import AsOf, load_as_of
 from gateway.report.passport import Passport, find_kinds, find_refs, load_passport
+from gateway.report.whose import load_pupils_of
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,15 @@ def find_records(gateway: Gateway, pupil: str, on: date | None) -> list[Found]:
 
 def _note(conn: Connection, gateway: Gateway, place_id: int, records: Sequence[tuple[str, str]]) -> None:
     """One entry a child that is looked at; homework is nobody's."""
-    subjects = sorted({subject for kind, ref in records if (subject := _subject_of(conn, place_id, kind, ref))})
+    links = load_links(conn, place_id, Kind.PERSON)
+    pupils = load_pupils_of(conn, place_id, [ref for _, ref in records])
+    subjects = sorted(
+        {
+            subject
+            for kind, ref in records
+            if (subject := _subject_of(conn, place_id, kind, ref) or _subject_here(pupils.get(ref), links))
+        }
+    )
     known = pseudonyms_of(conn, gateway.place, subjects)
     gateway.audit.append_many(
         conn,
@@ -107,6 +117,11 @@ def _note(conn: Connection, gateway: Gateway, place_id: int, records: Sequence[t
             for subject in subjects
         ],
     )
+
+
+def _subject_here(pupil: str | None, links: Mapping[str, int]) -> str | None:
+    """The child of a record that has never been put into the city's terms."""
+    return None if pupil is None else subject_ref(pupil, links)
 
 
 def _subject_of(conn: Connection, place_id: int, kind: str, ref: str) -> str | None:

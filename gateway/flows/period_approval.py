@@ -114,9 +114,9 @@ def approve_locked(gateway: Gateway, principal: Principal, number: int, *, reaso
 
 def _store(conn: Connection, gateway: Gateway, principal: Principal, asked: LockedAsked) -> tuple[int, int, datetime]:
     if not asked.reason.strip():
-        raise PlanRefusedError("Разрешение без причины не принимается: --reason")
+        raise PlanRefusedError("Разрешение без причины не принимается: --reason", reason="REASON_MISSING")
     if not asked.pupils:
-        raise PlanRefusedError("Назовите учеников, чьи записи разрешаются: --pupil")
+        raise PlanRefusedError("Назовите учеников, чьи записи разрешаются: --pupil", reason="NOTHING_NAMED")
     now = gateway.store.now(conn)
     place_id = gateway.place_id(conn)
     found = _get_plan(conn, gateway, asked.plan_id, asked.plan_hash, now)
@@ -126,7 +126,9 @@ def _store(conn: Connection, gateway: Gateway, principal: Principal, asked: Lock
     pupils = sorted(links[ref] for ref in asked.pupils)
     count = _count(conn, asked.plan_id, pupils, with_deletes=asked.with_deletes)
     if not count:
-        raise PlanRefusedError("У названных учеников в этом плане ничего не удержано подписью периода")
+        raise PlanRefusedError(
+            "У названных учеников в этом плане ничего не удержано подписью периода", reason="NOTHING_NAMED"
+        )
     note = write_note(conn, asked.reason, now=now)
     number = int(
         conn.execute(
@@ -175,11 +177,11 @@ def _get_plan(conn: Connection, gateway: Gateway, plan_id: int, plan_hash: str, 
     refuse_unusable(conn, gateway.store, plan_id)
     found = load_plan(conn, plan_id)
     if found.hash != plan_hash:
-        raise PlanRefusedError("Это не тот план, который был показан: откройте его заново")
+        raise PlanRefusedError("Это не тот план, который был показан: откройте его заново", reason="PLAN_OTHER")
     if found.expires_at < now:
         raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
     if found.state not in (PlanState.USED, PlanState.APPROVED):
-        raise PlanRefusedError("План ещё не выпущен: сначала утвердите или отправьте остальное")
+        raise PlanRefusedError("План ещё не выпущен: сначала утвердите или отправьте остальное", reason="WRONG_STATE")
     return found
 
 
@@ -218,7 +220,7 @@ def _approve(
     address: str | None,
 ) -> _Approved:
     if not reason.strip():
-        raise PlanRefusedError("Утверждение без причины не принимается: --reason")
+        raise PlanRefusedError("Утверждение без причины не принимается: --reason", reason="REASON_MISSING")
     found = _get_plan(conn, gateway, row.plan_id, row.plan_hash, now)
     expires_at = now + timedelta(hours=gateway.settings.school.signed_approval_hours)
     changed = conn.execute(
@@ -232,7 +234,9 @@ def _approve(
         conn, row.place_id, row.plan_id, row.id, pupils=row.pupils, with_deletes=row.with_deletes, now=now
     )
     if not count:
-        raise PlanRefusedError("У названных учеников в этом плане ничего больше не удержано подписью периода")
+        raise PlanRefusedError(
+            "У названных учеников в этом плане ничего больше не удержано подписью периода", reason="NOTHING_NAMED"
+        )
     note = write_note(conn, reason, now=now)
     originator = account_code(row.account_id) if row.account_id is not None else None
     for pupil in row.pupils:

@@ -75,16 +75,16 @@ def sign_period(gateway: Gateway, class_name: str, period: str, *, reason: str) 
         ConfigurationError: An unknown class or period.
     """
     if not reason.strip():
-        raise PlanRefusedError("Подпись без причины не принимается: --reason")
+        raise PlanRefusedError("Подпись без причины не принимается: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         place_id = gateway.place_id(conn)
         key, name, days = _find_days(conn, gateway, place_id, class_name, period)
         if min(one.from_on for one in days) > moscow_day(now):
-            raise PlanRefusedError("Этот период ещё не начался: подписывать нечего")
+            raise PlanRefusedError("Этот период ещё не начался: подписывать нечего", reason="WRONG_STATE")
         for one in load_signatures(conn, place_id, now=now):
             if one.class_name == key and set(one.periods) == set(days) and one.open_until is None:
-                raise PlanRefusedError(f"Период уже подписан: № {one.id}, gateway periods show")
+                raise PlanRefusedError(f"Период уже подписан: № {one.id}, gateway periods show", reason="WRONG_STATE")
         note = write_note(conn, reason, now=now)
         number = lay_signature(
             conn,
@@ -127,17 +127,19 @@ def reopen_period(gateway: Gateway, number: int, *, until: datetime, reason: str
         PlanRefusedError: No reason, no such signature, open already, or a moment that is over or too far.
     """
     if not reason.strip():
-        raise PlanRefusedError("Открыть период без причины нельзя: --reason")
+        raise PlanRefusedError("Открыть период без причины нельзя: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         if not now < until <= now + LONGEST_OPENING:
-            raise PlanRefusedError("Назовите, до какого часа открыть, не дальше 14 дней: --until")
+            raise PlanRefusedError(
+                "Назовите, до какого часа открыть, не дальше 14 дней: --until", reason="DAY_OUT_OF_REACH"
+            )
         place_id = gateway.place_id(conn)
         signature = find_signature(conn, place_id, number, now=now)
         if signature is None:
-            raise PlanRefusedError(f"Подписи {number} нет: gateway periods show")
+            raise PlanRefusedError(f"Подписи {number} нет: gateway periods show", reason="NOTHING_THERE")
         if signature.open_until is not None:
-            raise PlanRefusedError("Период уже открыт: подпишите его снова или дождитесь часа")
+            raise PlanRefusedError("Период уже открыт: подпишите его снова или дождитесь часа", reason="WRONG_STATE")
         note = write_note(conn, reason, now=now)
         open_signature(conn, place_id, signature, until=until, opened_by=gateway.actor.name, note_id=note.id, now=now)
         gateway.audit.append(
@@ -186,7 +188,7 @@ def _find_days(
     key = class_key(class_name)
     body = conn.execute(select(city_directory.c.body).where(city_directory.c.place_id == place_id)).scalar_one_or_none()
     if body is None:
-        raise PlanRefusedError("Справочники города ещё не прочитаны: сначала gateway plan")
+        raise PlanRefusedError("Справочники города ещё не прочитаны: сначала gateway plan", reason="CITY_UNREAD")
     directory = msgspec.json.decode(body, type=CityDirectory)
     own = [one for one in directory.classes if class_key(one.name) == key]
     if not key or not own:

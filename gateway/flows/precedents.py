@@ -49,13 +49,17 @@ def make_rule(gateway: Gateway, pattern: str, choice: Choice, *, until: datetime
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         if not now < until <= now + LONGEST_AWAY:
-            raise PlanRefusedError("Назовите день, когда правило кончится, не дальше 120 дней: --until")
+            raise PlanRefusedError(
+                "Назовите день, когда правило кончится, не дальше 120 дней: --until", reason="DAY_OUT_OF_REACH"
+            )
         place_id = gateway.place_id(conn)
         offers = load_offers(conn, place_id, at_least=gateway.settings.school.precedent_count)
         if choice not in RULED_CHOICES or not any(
             (one.pattern, one.choice) == (pattern, choice.value) for one in offers
         ):
-            raise PlanRefusedError("Так правило не предлагается: gateway discrepancies precedents")
+            raise PlanRefusedError(
+                "Так правило не предлагается: gateway discrepancies precedents", reason="WRONG_STATE"
+            )
         note = write_note(conn, reason, now=now)
         made = add_rule(
             conn, place_id, pattern, choice, until=until, actor=gateway.actor.name, note_id=note.id, now=now
@@ -76,7 +80,7 @@ def backtest_rule(gateway: Gateway, number: int) -> Precedent:
     with gateway.store.read() as conn:
         found = get_rule(conn, place_id, number)
         if found.state is PrecedentState.ENDED:
-            raise PlanRefusedError(f"Правило {number} уже кончилось")
+            raise PlanRefusedError(f"Правило {number} уже кончилось", reason="WRONG_STATE")
         history = load_history(conn, place_id, found.pattern, found.choice)
         waiting = _try_on_waiting(conn, place_id, found)
     tested = {**msgspec.structs.asdict(history), **waiting}
@@ -105,14 +109,17 @@ def switch_on(gateway: Gateway, number: int, *, reason: str, with_others: bool =
         found = get_rule(conn, gateway.place_id(conn), number)
         lasts = timedelta(hours=gateway.settings.school.backtest_fresh_hours)
         if found.state is not PrecedentState.MADE or found.until <= now:
-            raise PlanRefusedError(f"Правило {number} уже включено или кончилось")
+            raise PlanRefusedError(f"Правило {number} уже включено или кончилось", reason="WRONG_STATE")
         if found.backtest is None or found.tested_at is None or found.tested_at < now - lasts:
             raise PlanRefusedError(
-                f"Сначала проверьте его на прошлом: gateway discrepancies precedents backtest {number}"
+                f"Сначала проверьте его на прошлом: gateway discrepancies precedents backtest {number}",
+                reason="NOT_TESTED",
             )
         against = found.backtest["other"] + found.backtest["overturned"]
         if against and not with_others:
-            raise PlanRefusedError(f"Прежде решали иначе или решение не устояло: {against}; всё равно: --with-others")
+            raise PlanRefusedError(
+                f"Прежде решали иначе или решение не устояло: {against}; всё равно: --with-others", reason="NOT_TESTED"
+            )
         note = write_note(conn, reason, now=now)
         change_rule(conn, number, state=PrecedentState.ON.value, switched_on_at=now)
         gateway.audit.append(conn, _deed(gateway, number, action="precedent.switched_on", note=note))
@@ -131,7 +138,7 @@ def switch_off(gateway: Gateway, number: int, *, reason: str) -> Precedent:
         now = gateway.store.now(conn)
         found = get_rule(conn, gateway.place_id(conn), number)
         if found.state is PrecedentState.ENDED:
-            raise PlanRefusedError(f"Правило {number} уже кончилось")
+            raise PlanRefusedError(f"Правило {number} уже кончилось", reason="WRONG_STATE")
         note = write_note(conn, reason, now=now)
         change_rule(conn, number, state=PrecedentState.ENDED.value, ended_at=now)
         gateway.audit.append(conn, _deed(gateway, number, action="precedent.switched_off", note=note))
@@ -205,7 +212,7 @@ def _try_on_waiting(conn: Connection, place_id: int, rule: Precedent) -> dict[st
 
 def _require(reason: str) -> None:
     if not reason.strip():
-        raise PlanRefusedError("Правило без причины не меняют: --reason")
+        raise PlanRefusedError("Правило без причины не меняют: --reason", reason="REASON_MISSING")
 
 
 def _deed(

@@ -90,7 +90,7 @@ def propose_relink(
         PlanRefusedError: No reason, no such link or profile, the profile is taken, or something of these pupils is on its way.
     """
     if not reason.strip():
-        raise PlanRefusedError("Исправление связи без причины не принимается: --reason")
+        raise PlanRefusedError("Исправление связи без причины не принимается: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
@@ -150,7 +150,7 @@ def approve_relink(
         PlanRefusedError: No reason, another hash, expired, used, the log-in not fresh, or what was shown has changed.
     """
     if not reason.strip():
-        raise PlanRefusedError("Утверждение без причины не принимается: --reason")
+        raise PlanRefusedError("Утверждение без причины не принимается: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
@@ -164,7 +164,8 @@ def approve_relink(
         directory = get_directory(conn, place_id)
         if hash_unit(moves, build_items(gateway, conn, place_id, directory, moves)) != row.hash:
             raise PlanRefusedError(
-                "Записи этих учеников изменились с тех пор, как исправление показали: предложите его заново"
+                "Записи этих учеников изменились с тех пор, как исправление показали: предложите его заново",
+                reason="PLAN_STALE",
             )
         note = write_note(conn, reason, now=now)
         take_out(gateway, conn, place_id, moves, now)
@@ -199,7 +200,7 @@ def withdraw_relink(gateway: Gateway, number: int, *, reason: str) -> None:
         PlanRefusedError: No reason, or there is no such proposal.
     """
     if not reason.strip():
-        raise PlanRefusedError("Отозвать без причины нельзя: --reason")
+        raise PlanRefusedError("Отозвать без причины нельзя: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         changed = conn.execute(
@@ -213,7 +214,7 @@ def withdraw_relink(gateway: Gateway, number: int, *, reason: str) -> None:
             .returning(relink.c.hash)
         ).scalar_one_or_none()
         if changed is None:
-            raise PlanRefusedError(f"Исправления {number} нет, или оно уже утверждено")
+            raise PlanRefusedError(f"Исправления {number} нет, или оно уже утверждено", reason="NOTHING_THERE")
         note = write_note(conn, reason, now=now)
         gateway.audit.append(conn, _deed(gateway, number, changed, {}, note, "undone", action="relink.withdrawn"))
 
@@ -229,13 +230,13 @@ def _withdraw_older(conn: Connection, place_id: int, moves: Sequence[Move], now:
 def _get_proposed(conn: Connection, place_id: int, number: int, unit: str, now: datetime) -> Row[Any]:
     row = conn.execute(select(relink).where(relink.c.id == number, relink.c.place_id == place_id)).one_or_none()
     if row is None:
-        raise PlanRefusedError(f"Исправления {number} нет: gateway relinks")
+        raise PlanRefusedError(f"Исправления {number} нет: gateway relinks", reason="NOTHING_THERE")
     if row.state != RelinkState.PROPOSED:
         raise PlanRefusedError("Исправление уже утверждено или отозвано", reason="PLAN_USED")
     if row.expires_at <= now:
         raise PlanRefusedError("Срок исправления истёк: предложите его заново", reason="PLAN_EXPIRED")
     if len(unit) < 8 or not row.hash.startswith(unit):
-        raise PlanRefusedError("Это не то исправление, которое было показано: откройте его заново")
+        raise PlanRefusedError("Это не то исправление, которое было показано: откройте его заново", reason="PLAN_OTHER")
     return row
 
 

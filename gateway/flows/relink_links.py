@@ -36,7 +36,7 @@ def get_directory(conn: Connection, place_id: int) -> CityDirectory:
     """
     directory = find_whole_directory(conn, place_id)
     if directory is None:
-        raise PlanRefusedError("Справочник города не прочитан: выполните gateway plan")
+        raise PlanRefusedError("Справочник города не прочитан: выполните gateway plan", reason="CITY_UNREAD")
     return directory
 
 
@@ -60,20 +60,24 @@ def find_moves(
     """
     links = load_links(conn, place_id, Kind.PERSON)
     if local_ref not in links:
-        raise PlanRefusedError("Такой связи нет: gateway links list")
+        raise PlanRefusedError("Такой связи нет: gateway links list", reason="NOTHING_THERE")
     here = links[local_ref]
     first = Move(local_ref=local_ref, from_city_id=here, to_city_id=to_city_id)
     if to_city_id is None:
         return [first]
     if to_city_id == here:
-        raise PlanRefusedError("Ученик уже связан с этим профилем")
+        raise PlanRefusedError("Ученик уже связан с этим профилем", reason="WRONG_STATE")
     if all(pupil.id != to_city_id for pupil in directory.pupils):
-        raise PlanRefusedError("Такого ученика в городском журнале нет: gateway links candidates")
+        raise PlanRefusedError(
+            "Такого ученика в городском журнале нет: gateway links candidates", reason="NOTHING_THERE"
+        )
     holder = next((ref for ref, city_id in links.items() if city_id == to_city_id), None)
     if holder is None:
         return [first]
     if not is_swap:
-        raise PlanRefusedError("Этот профиль связан с другим учеником; если их перепутали между собой: --swap")
+        raise PlanRefusedError(
+            "Этот профиль связан с другим учеником; если их перепутали между собой: --swap", reason="WRONG_STATE"
+        )
     return [first, Move(local_ref=holder, from_city_id=to_city_id, to_city_id=here)]
 
 
@@ -95,7 +99,8 @@ def refuse_in_flight(conn: Connection, place_id: int, moves: Sequence[Move]) -> 
     )
     if conn.execute(busy).one_or_none() is not None:
         raise PlanRefusedError(
-            "Отметки этих учеников сейчас в пути: gateway stop-sending, затем gateway verify, и повторите"
+            "Отметки этих учеников сейчас в пути: gateway stop-sending, затем gateway verify, и повторите",
+            reason="IN_WORK",
         )
 
 

@@ -178,17 +178,20 @@ def _standing(conn: Connection, store: Store) -> Standing:
 
 def _refuse(standing: Standing | None, manifest: Manifest, *, is_sure: bool, abandon_runs: bool) -> None:
     if not is_sure:
-        raise PlanRefusedError("Восстановление заменит базу целиком: повторите с --yes")
+        raise PlanRefusedError("Восстановление заменит базу целиком: повторите с --yes", reason="NOT_CONFIRMED")
     if standing is None:
         return
     if standing.instance_id != manifest.instance_id and standing.has_history:
         raise ConfigurationError("Копия сделана с другой базы: уберите прежнюю базу или укажите свою в database.url")
     if standing.leased:
-        raise PlanRefusedError("Сейчас идёт отправка: остановите её (gateway stop-sending) и повторите через 20 с")
+        raise PlanRefusedError(
+            "Сейчас идёт отправка: остановите её (gateway stop-sending) и повторите через 20 с", reason="IN_WORK"
+        )
     if standing.runs and not abandon_runs:
         numbers = ", ".join(str(number) for number in standing.runs)
         raise PlanRefusedError(
-            f"Идёт запуск {numbers}: дождитесь конца; если его процесс убит, повторите с --abandon-runs"
+            f"Идёт запуск {numbers}: дождитесь конца; если его процесс убит, повторите с --abandon-runs",
+            reason="IN_WORK",
         )
 
 

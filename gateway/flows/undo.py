@@ -75,7 +75,8 @@ def begin_undo(gateway: Gateway, number: int) -> int:
         raise ConfigurationError(f"Запуска {number} нет")
     if row.state == RunState.RUNNING.value:
         raise PlanRefusedError(
-            f"Запуск {number} ещё идёт: остановите отправку (gateway stop-sending) и дождитесь его конца"
+            f"Запуск {number} ещё идёт: остановите отправку (gateway stop-sending) и дождитесь его конца",
+            reason="IN_WORK",
         )
     first, last = year_bounds(moscow_day(gateway.now()))
     return start_run(gateway, "undo", Want(from_on=first, to_on=last))

@@ -55,12 +55,12 @@ def lift_undone(gateway: Gateway, run_id: int, *, reason: str) -> int:
         PlanRefusedError: No reason, or nothing of that run is kept undone.
     """
     if not reason.strip():
-        raise PlanRefusedError("Снять задержку без причины нельзя: --reason")
+        raise PlanRefusedError("Снять задержку без причины нельзя: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         count = lift_run(conn, gateway.place_id(conn), run_id, now=now)
         if not count:
-            raise PlanRefusedError(f"Отменой запуска {run_id} ничего не удержано")
+            raise PlanRefusedError(f"Отменой запуска {run_id} ничего не удержано", reason="NOTHING_NAMED")
         gateway.audit.append(
             conn,
             Deed(

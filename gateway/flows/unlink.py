@@ -53,7 +53,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
             it be read back; or the link is being set right.
     """
     if not reason.strip():
-        raise PlanRefusedError("Связь убирается только с причиной: --reason")
+        raise PlanRefusedError("Связь убирается только с причиной: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
@@ -65,13 +65,15 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
         ours = (operation.c.place_id == place_id, cells_of(operation.c.object_key, [city_id]))
         if conn.execute(select(operation.c.id).where(*ours, operation.c.state.in_(IN_FLIGHT)).limit(1)).one_or_none():
             raise PlanRefusedError(
-                "Отметки этого ученика сейчас в пути: gateway stop-sending, затем gateway verify, и повторите"
+                "Отметки этого ученика сейчас в пути: gateway stop-sending, затем gateway verify, и повторите",
+                reason="IN_WORK",
             )
         stands = select(base.c.ref).where(base.c.place_id == place_id, cells_of(base.c.object_key, [city_id])).limit(1)
         if conn.execute(stands).one_or_none() is not None:
             raise PlanRefusedError(
                 "По этой связи записи уже стоят в журнале, у другого ученика они останутся ничьими. Разберите её вдвоём: "
-                "gateway links split КОД --reason ПОЧЕМУ, верный номер: --to НОМЕР"
+                "gateway links split КОД --reason ПОЧЕМУ, верный номер: --to НОМЕР",
+                reason="WRONG_STATE",
             )
         note = write_note(conn, reason, now=now)
         dropped = conn.execute(

@@ -56,7 +56,7 @@ def approve(
         PlanRefusedError: No reason, approved already, stale, expired, a dry run, or a choice that can't be made.
     """
     if not reason.strip():
-        raise PlanRefusedError("Утверждение без причины не принимается: --reason")
+        raise PlanRefusedError("Утверждение без причины не принимается: --reason", reason="REASON_MISSING")
     with store.write() as conn:
         refuse_elsewhere(conn, place, plan_id)
         refuse_unusable(conn, store, plan_id)

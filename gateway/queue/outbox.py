@@ -152,9 +152,11 @@ def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:
     """
     found = load_plan(conn, plan_id)
     if found.is_dry_run:
-        raise PlanRefusedError("Это проба: отправить можно только план, построенный без --dry-run")
+        raise PlanRefusedError(
+            "Это проба: отправить можно только план, построенный без --dry-run", reason="PLAN_DRY_RUN"
+        )
     if found.state == PlanState.STALE:
-        raise PlanRefusedError("План устарел: после него построен новый")
+        raise PlanRefusedError("План устарел: после него построен новый", reason="PLAN_STALE")
     if found.state not in (PlanState.USED, PlanState.APPROVED) and found.expires_at < store.now(conn):
         raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
     active = find_active(conn, found.place_id)
@@ -163,10 +165,10 @@ def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:
         and active.version != found.rule_version
         and found.state not in (PlanState.USED, PlanState.APPROVED)
     ):
-        raise PlanRefusedError("План построен по прежним правилам: постройте новый")
+        raise PlanRefusedError("План построен по прежним правилам: постройте новый", reason="PLAN_STALE")
     epoch = conn.execute(select(plan.c.epoch).where(plan.c.id == plan_id)).scalar_one()
     if epoch != get_epoch(conn):
-        raise PlanRefusedError("План построен до восстановления базы из копии: постройте новый")
+        raise PlanRefusedError("План построен до восстановления базы из копии: постройте новый", reason="PLAN_STALE")
 
 
 def refuse_elsewhere(conn: Connection, where: Place, plan_id: int) -> None:
@@ -181,7 +183,7 @@ def refuse_elsewhere(conn: Connection, where: Place, plan_id: int) -> None:
         )
     ).one()
     if Place(*made_for) != where:
-        raise PlanRefusedError("План построен для другого города, портала или учебного года")
+        raise PlanRefusedError("План построен для другого города, портала или учебного года", reason="PLAN_ELSEWHERE")
 
 
 def _release_chunk(

@@ -78,5 +78,5 @@ def replay(store: Store, ledger: Ledger, operation_id: int, *, actor: Actor) -> 
             .returning(operation)
         ).one_or_none()
         if row is None:
-            raise PlanRefusedError(f"Операция {operation_id} не отложена")
+            raise PlanRefusedError(f"Операция {operation_id} не отложена", reason="WRONG_STATE")
         ledger.write(conn, row, "operation.replayed", "undone", actor=actor)

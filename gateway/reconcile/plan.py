@@ -277,7 +277,9 @@ def load_plan(conn: Connection, plan_id: int) -> SealedPlan:
     """
     row = conn.execute(_PLAN, {"id": plan_id}).one_or_none()
     if row is None or row.hash is None:
-        raise PlanRefusedError(f"Плана {plan_id} нет, или его построение не было закончено: запустите plan заново")
+        raise PlanRefusedError(
+            f"Плана {plan_id} нет, или его построение не было закончено: запустите plan заново", reason="NOTHING_THERE"
+        )
     return SealedPlan(
         id=row.id,
         place_id=row.place_id,

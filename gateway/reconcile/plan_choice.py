@@ -103,20 +103,23 @@ def choose_lines(
     by_seq = {line.seq: line for line in lines}
     unknown = sorted(wanted.items - by_seq.keys())
     if unknown:
-        raise PlanRefusedError(f"Таких строк в плане нет, или они уже решены: {_listed(unknown)}")
+        raise PlanRefusedError(
+            f"Таких строк в плане нет, или они уже решены: {_listed(unknown)}", reason="NOTHING_THERE"
+        )
     shut = sorted(seq for seq in wanted.items if by_seq[seq].needs not in gates)
     if shut:
-        raise PlanRefusedError(f"Строки {_listed(shut)} {_ask_for(by_seq[shut[0]].needs)}")
+        raise PlanRefusedError(f"Строки {_listed(shut)} {_ask_for(by_seq[shut[0]].needs)}", reason="GATE_SHUT")
     named = set(wanted.items)
     named |= {line.seq for line in lines if line.needs in gates and _is_wanted(line, wanted, classes)}
     if not named:
-        raise PlanRefusedError("Под этот отбор в плане ничего не ждёт")
+        raise PlanRefusedError("Под этот отбор в плане ничего не ждёт", reason="NOTHING_NAMED")
     cells = {(by_seq[seq].kind, by_seq[seq].object_key) for seq in named if by_seq[seq].object_key}
     added = [line for line in lines if line.seq not in named and (line.kind, line.object_key) in cells]
     for line in added:
         if line.needs not in gates:
             raise PlanRefusedError(
-                f"Вместе с выбранным уходит строка {line.seq} той же клетки журнала, а она {_ask_for(line.needs)}"
+                f"Вместе с выбранным уходит строка {line.seq} той же клетки журнала, а она {_ask_for(line.needs)}",
+                reason="GATE_SHUT",
             )
     return Choice(named=tuple(sorted(named)), added=tuple(line.seq for line in added))
 

@@ -42,6 +42,9 @@ from gateway.report.entered import Entered, load_entered
 from gateway.report.life import STATE_WORDS, Event, city_atom, iter_events, local_words, record_of
 from gateway.report.plan_view import Words
 
+CONFIRMED = "Подтверждено чтением города"
+"""How the one verdict begins that says a value."""
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One of the five steps of the last decision: read, in_scope, matched, mapped, decided."""
@@ -246,7 +249,7 @@ def _verdict(ground: _Ground, words: Words, shown: Atom | None) -> tuple[str, st
     legs = [None if row is None else row.digest for row in (ground.intended, ground.base, ground.shown)]
     if legs[0] is not None and legs[0] == legs[1] == legs[2]:
         value = ", ".join(words.fields(shown).values())
-        return f"Подтверждено чтением города: стоит «{value}».", ""
+        return f"{CONFIRMED}: стоит «{value}».", ""
     if ground.intended is not None and ground.intended.reason:
         return _by_reason("Не передано", ground.intended.reason)
     if ground.decision is not None and ground.decision.reason in REASONS:

@@ -12,8 +12,10 @@ from gateway.access.scope import Scope
 from gateway.domain.errors import NotVisibleError
 from gateway.domain.identifiers import Kind
 from gateway.reconcile.tables import base, intended, record
+from gateway.report.entered import Entered
 from gateway.report.life import AsOf, load_as_of
-from gateway.report.passport import Passport, find_kinds, load_passport
+from gateway.report.nameless import Nameless, find_ref
+from gateway.report.passport import CONFIRMED, Passport, find_kinds, load_passport
 from gateway.report.pupils import OUTSIDE
 from gateway.report.visible import Seen, body_field
 
@@ -45,16 +47,24 @@ def load_seen_passport(
     Raises:
         NotVisibleError: Nothing was ever known under that ref, or it is not the scope's.
     """
+    if not scope.is_named:
+        ref = find_ref(conn, scope.principal.place, place_id, ref, city_ids) or ref
     owners = _load_owners(conn, scope, place_id, ref, {city_id: one for one, city_id in city_ids.items()})
     pupils = {pupil for pupil in owners.values() if pupil is not None}
     if at is not None:
-        return PassportAnswer(
-            passports=[], as_of=[load_as_of(conn, place_id, kind, ref, at) for kind in owners]
-        ), pupils
+        stood = [load_as_of(conn, place_id, kind, ref, at) for kind in owners]
+        if not scope.is_named:
+            return PassportAnswer(passports=[], as_of=[_without_value(one) for one in stood]), set()
+        return PassportAnswer(passports=[], as_of=stood), pupils
     found = [load_passport(conn, place_id, kind, ref) for kind in owners]
     passports = [one for one in found if one is not None]
     if not passports:
         raise NotVisibleError("Такой записи нет")
+    if not scope.is_named:
+        nameless = Nameless(conn, scope, pupils, city_ids)
+        return PassportAnswer(
+            passports=[_without_names(one, nameless, owners[one.kind]) for one in passports], as_of=[]
+        ), set()
     if scope.principal.role in OUTSIDE:
         passports = [_without_staff(one) for one in passports]
     return PassportAnswer(passports=passports, as_of=[]), pupils
@@ -104,3 +114,33 @@ def _without_staff(one: Passport) -> Passport:
     """What the school's people did among themselves is not a child's or a parent's to read."""
     events = [event for event in one.events if not event.what.startswith(_OF_STAFF)]
     return msgspec.structs.replace(one, events=events, discrepancy_id=None)
+
+
+_VALUED = ("read", "mapped")
+"""Steps whose words say what the record holds."""
+
+
+def _without_names(one: Passport, nameless: Nameless, pupil: str | None) -> Passport:
+    """Reasons, states and moments: neither whose the record is nor what it says."""
+    return msgspec.structs.replace(
+        one,
+        ref=nameless.ref(one.kind, one.ref, pupil),
+        class_name="",
+        pupil=nameless.name(pupil),
+        subject="",
+        verdict=f"{CONFIRMED}." if one.verdict.startswith(CONFIRMED) else one.verdict,
+        ours={},
+        base={},
+        theirs={},
+        city_id=None,
+        entered=Entered(typed_by="", on_behalf_of="", answers="", way=one.entered.way, words={}),
+        steps=[
+            msgspec.structs.replace(step, words="" if step.is_passed and step.name in _VALUED else step.words)
+            for step in one.steps
+        ],
+        events=[msgspec.structs.replace(event, words="") for event in one.events],
+    )
+
+
+def _without_value(one: AsOf) -> AsOf:
+    return msgspec.structs.replace(one, ours="", theirs={})
