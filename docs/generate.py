@@ -72,6 +72,7 @@ REACHES = {
     Reach.OWN_DEEDS: "only what this account started",
     Reach.SCHOOL: "the role alone",
     Reach.PSEUDONYMS: "the role alone; reasons, states and pseudonyms instead of names and values",
+    Reach.VEILED: "the role alone gives reasons, states and pseudonyms; names and values while it has broken the glass",
     Reach.GLASS: "an hour after a written reason (`glass.break`); those who lead get an alert",
 }
 INNER_ERRORS = (FormError, CellError)

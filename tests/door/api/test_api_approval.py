@@ -171,7 +171,7 @@ def test_chosen_lines_are_approved_by_number_and_what_is_named_wrongly_is_refuse
     lines = deputy.get("/plans/1/items").json()["items"]
     waiting = [one["seq"] for one in lines if one["op"] == "create" and one["outcome"] is None]
 
-    assert let_out(deputy, "approval", items=waiting[:1]).json()["code"] == "GUARD_HOLD", "it has not been named"
+    assert let_out(deputy, "approval", items=waiting[:1]).json()["code"] == "GATE_SHUT", "it has not been named"
     let_out(staffed.call("director"), "proposals", with_held=True)
 
     done = let_out(deputy, "approval", items=waiting[:1], with_held=True)
