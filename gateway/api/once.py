@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from gateway.access.idempotent import Answer, Verdict, claim_key, digest_request, free_key, keep_answer
 from gateway.api.desk import Asked
 from gateway.api.problems import build_problem
+from gateway.api.tongue import tongue_of
 from gateway.domain.errors import GatewayError
 
 REPLAYED = "Idempotent-Replayed"
@@ -32,10 +33,16 @@ def do_once(asked: Asked, request: Request, key: str, body: BaseModel | None, wo
         headers = {REPLAYED: "true"}
         return Response(json.dumps(verdict.body), verdict.status, headers=headers, media_type="application/json")
     if verdict is Verdict.OTHER_REQUEST:
-        return build_problem(422, "REQUEST_INVALID", "Этот Idempotency-Key уже дан другому запросу")
+        return build_problem(
+            422, "REQUEST_INVALID", "Этот Idempotency-Key уже дан другому запросу", tongue=tongue_of(request)
+        )
     if verdict is Verdict.IN_FLIGHT:
         return build_problem(
-            409, "ALREADY_RUNNING", "Запрос с этим ключом ещё выполняется", headers={"Retry-After": "2"}
+            409,
+            "ALREADY_RUNNING",
+            "Запрос с этим ключом ещё выполняется",
+            headers={"Retry-After": "2"},
+            tongue=tongue_of(request),
         )
     try:
         response = work()

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from gateway.access.looks import note_refusal
+from gateway.api.tongue import Tongue, tell_fault, tongue_of
 from gateway.domain.errors import (
     AlreadyRunningError,
     AmbiguousMatchError,
@@ -30,7 +31,6 @@ from gateway.domain.errors import (
     NotVisibleError,
     PlanRefusedError,
 )
-from gateway.domain.faults_ru import say_fault
 from gateway.domain.reasons import REASONS
 from gateway.domain.storable import storable_text
 from gateway.telemetry import get_logger
@@ -51,6 +51,23 @@ _TITLES = {
     429: "Слишком много попыток",
     500: "Ошибка шлюза",
     503: "Сейчас не работает",
+}
+
+
+_TITLES_EN = {
+    400: "The request can't be read",
+    401: "Log in first",
+    403: "Not from a page of ours",
+    404: "There is no such thing",
+    405: "No such act here",
+    409: "Not now",
+    413: "The request is too large",
+    415: "The body is not JSON",
+    421: "Another address",
+    422: "The request is not accepted",
+    429: "Too many tries",
+    500: "A fault of the gateway",
+    503: "Out of order now",
 }
 
 
@@ -78,73 +95,95 @@ class Problem(BaseModel):
 
 
 def build_problem(
-    status: int, code: str, detail: str = "", *, errors: Sequence[Fault] = (), headers: dict[str, str] | None = None
+    status: int,
+    code: str,
+    detail: str = "",
+    *,
+    errors: Sequence[Fault] = (),
+    headers: dict[str, str] | None = None,
+    tongue: Tongue = "ru",
 ) -> JSONResponse:
     """Build an answer that says what is wrong.
 
     Args:
         code: Reason code; its texts say what to do.
-        detail: One sentence; empty = the reason's own.
+        detail: One sentence in Russian; empty = the reason's own. Whoever asked for English gets the reason's.
+        tongue: Which language was asked for.
     """
     reason = REASONS.get(code)
+    is_english = tongue == "en"
+    what, todo = ("", "") if reason is None else (reason.what_ru, reason.todo_ru)
+    if is_english and reason is not None:
+        what, todo, detail = reason.what_en, reason.todo_en, ""
+    titles = _TITLES_EN if is_english else _TITLES
     problem = Problem(
         type=f"urn:cito-gateway:problem:{code.lower().replace('_', '-')}",
-        title=_TITLES.get(status, "Запрос не выполнен"),
+        title=titles.get(status, "Not done" if is_english else "Запрос не выполнен"),
         status=status,
         code=code,
-        detail=detail or (reason.what_ru if reason else ""),
-        todo=reason.todo_ru if reason else "",
+        detail=detail or what,
+        todo=todo,
         errors=[Fault(pointer=storable_text(one.pointer), detail=storable_text(one.detail)) for one in errors],
     )
-    return JSONResponse(problem.model_dump(), status, headers=headers, media_type=PROBLEM_TYPE)
+    told = {"Content-Language": tongue, **(headers or {})}
+    return JSONResponse(problem.model_dump(), status, headers=told, media_type=PROBLEM_TYPE)
 
 
 def tell_gateway_error(request: Request, error: Exception) -> JSONResponse:
     """Turn an error of the gateway into its answer; a refusal of an account is written down first."""
     if isinstance(error, NotVisibleError):
         _note_refusal(request)
-        return not_found()
+        return not_found(tongue_of(request))
+    tongue = tongue_of(request)
     if isinstance(error, LogInRefusedError):
         if error.retry_after_s is not None:
             wait = {"Retry-After": str(math.ceil(error.retry_after_s))}
-            return build_problem(429, error.reason_code, error.sentence, headers=wait)
-        return build_problem(401, error.reason_code, error.sentence, headers={"WWW-Authenticate": "Bearer"})
+            return build_problem(429, error.reason_code, error.sentence, headers=wait, tongue=tongue)
+        return build_problem(
+            401, error.reason_code, error.sentence, headers={"WWW-Authenticate": "Bearer"}, tongue=tongue
+        )
     if isinstance(error, PlanRefusedError | AlreadyRunningError | AmbiguousMatchError):
-        return build_problem(409, error.reason_code, error.sentence)
+        return build_problem(409, error.reason_code, error.sentence, tongue=tongue)
     if isinstance(error, EntryRefusedError):
         faults = [Fault(pointer=f"/body/{field}", detail=sentence) for field, sentence in error.faults]
-        return build_problem(422, error.reason_code, error.sentence, errors=faults)
+        return build_problem(422, error.reason_code, error.sentence, errors=faults, tongue=tongue)
     if isinstance(error, ConfigurationError):
-        return build_problem(422, error.reason_code, error.sentence)
+        return build_problem(422, error.reason_code, error.sentence, tongue=tongue)
     if isinstance(error, ConnectorError):
-        return build_problem(503, error.reason_code, error.sentence)
+        return build_problem(503, error.reason_code, error.sentence, tongue=tongue)
     code = error.reason_code if isinstance(error, GatewayError) else "INTERNAL"
     LOG.exception("request.failed", request_id=request.state.request_id)
     # told outside of `caps`, which sets the headers of every other answer
-    return build_problem(500, code, headers={"Cache-Control": "no-store"})
+    return build_problem(500, code, headers={"Cache-Control": "no-store"}, tongue=tongue)
 
 
-def tell_http_error(_request: Request, error: Exception) -> JSONResponse:
+def tell_http_error(request: Request, error: Exception) -> JSONResponse:
     """Turn the framework's own refusals into problems; an unknown path is an unknown thing."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 404:
-        return not_found()
+        return not_found(tongue_of(request))
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
     return build_problem(
-        status, "REQUEST_INVALID" if status < 500 else "INTERNAL", _TITLES.get(status, ""), headers=headers
+        status,
+        "REQUEST_INVALID" if status < 500 else "INTERNAL",
+        _TITLES.get(status, ""),
+        headers=headers,
+        tongue=tongue_of(request),
     )
 
 
-def tell_faults(_request: Request, error: Exception) -> JSONResponse:
+def tell_faults(request: Request, error: Exception) -> JSONResponse:
     """All faults of a request at once; what was sent is not repeated, because it may be a password."""
     found: Sequence[dict[str, Any]] = error.errors() if isinstance(error, RequestValidationError) else ()
-    faults = [Fault(pointer=_pointer(one["loc"]), detail=say_fault(one)) for one in found]
-    return build_problem(422, "REQUEST_INVALID", "Запрос не принят: исправьте перечисленное", errors=faults)
+    tongue = tongue_of(request)
+    faults = [Fault(pointer=_pointer(one["loc"]), detail=tell_fault(one, tongue)) for one in found]
+    words = "Запрос не принят: исправьте перечисленное"
+    return build_problem(422, "REQUEST_INVALID", words, errors=faults, tongue=tongue)
 
 
-def not_found() -> JSONResponse:
+def not_found(tongue: Tongue = "ru") -> JSONResponse:
     """The one answer for what is not there and for what is somebody else's."""
-    return build_problem(404, "NOT_VISIBLE")
+    return build_problem(404, "NOT_VISIBLE", tongue=tongue)
 
 
 def _note_refusal(request: Request) -> None:

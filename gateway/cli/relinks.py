@@ -158,11 +158,11 @@ def sheet_command(
             moved = {move.local_ref for move in get_unit(conn, place_id, sheet.relink, now=now).line.moves}
         show_of(gateway, "incidents_show", within=f"incident:{number}", pupils=moved)
         if out is not None:
-            _write(sheet, out)
+            _write(sheet, out, ZoneInfo(gateway.settings.school.timezone))
         if as_json:
             print_json(sheet)
             return
-        facts, entries, looks = to_rows(sheet)
+        facts, entries, looks = to_rows(sheet, ZoneInfo(gateway.settings.school.timezone))
         for name, value in facts:
             OUT.print(escape(f"{name}: {value}"))
         OUT.print(f"Записей {len(entries)}, ещё стоят {sum(one.until is None for one in sheet.shown)}")
@@ -197,10 +197,10 @@ def found_command(
         OUT.print("Отмечено, инцидент закрыт" if done else "Уже было отмечено")
 
 
-def _write(sheet: Sheet, path: Path) -> None:
+def _write(sheet: Sheet, path: Path, zone: ZoneInfo) -> None:
     forms = {
-        ".xlsx": lambda: build_xlsx(sheet),
-        ".html": lambda: build_html(sheet).encode(),
+        ".xlsx": lambda: build_xlsx(sheet, zone),
+        ".html": lambda: build_html(sheet, zone).encode(),
         ".json": lambda: msgspec.json.encode(sheet),
     }
     if path.suffix not in forms:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import msgspec
@@ -278,15 +278,15 @@ _COLUMNS = ("Вид", "Предмет", "Дата", "Что", "У кого ст�
 _LOOK_COLUMNS = ("Учётная запись", "Роль", "Что смотрели", "Раз", "Впервые", "Последний раз")
 
 
-def to_rows(sheet: Sheet) -> tuple[list[tuple[str, str]], list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """The sheet as tables of text: facts, entries, looks."""
+def to_rows(sheet: Sheet, zone: tzinfo) -> tuple[list[tuple[str, str]], list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The sheet as tables of text, moments by the school's clock: facts, entries, looks."""
     facts = [
         ("Инцидент", f"№ {sheet.number}, исправление № {sheet.relink}"),
-        ("Замечен", f"{_at(sheet.noticed_at)}, {sheet.noticed_by}"),
+        ("Замечен", f"{_at(sheet.noticed_at, zone)}, {sheet.noticed_by}"),
         ("Причина", sheet.reason or "—"),
         *(("Кто", move) for move in sheet.moves),
-        ("Уведомить до (24 ч)", _tell_deadline(sheet.notice)),
-        ("Результаты до (72 ч)", _tell_deadline(sheet.findings)),
+        ("Уведомить до (24 ч)", _tell_deadline(sheet.notice, zone)),
+        ("Результаты до (72 ч)", _tell_deadline(sheet.findings, zone)),
         ("Видно было", "в городском журнале: ученику, его представителям и его педагогам, за указанные времена"),
     ]
     entries: list[tuple[str, ...]] = [
@@ -296,23 +296,23 @@ def to_rows(sheet: Sheet) -> tuple[list[tuple[str, str]], list[tuple[str, ...]],
             one.on,
             one.what,
             one.wrong_pupil,
-            _at(one.since),
-            _at(one.until) if one.until else "ещё стоит",
+            _at(one.since, zone),
+            _at(one.until, zone) if one.until else "ещё стоит",
             one.removal,
-            _at(one.created_at) if one.created_at else "—",
+            _at(one.created_at, zone) if one.created_at else "—",
         )
         for one in sheet.shown
     ]
     looks: list[tuple[str, ...]] = [
-        (one.actor, one.role or "—", one.what, str(one.times), _at(one.first_at), _at(one.last_at))
+        (one.actor, one.role or "—", one.what, str(one.times), _at(one.first_at, zone), _at(one.last_at, zone))
         for one in sheet.looks
     ]
     return facts, entries, looks
 
 
-def build_xlsx(sheet: Sheet) -> bytes:
+def build_xlsx(sheet: Sheet, zone: tzinfo) -> bytes:
     """The sheet as a workbook; every cell is text, so that nothing in it is a formula."""
-    facts, entries, looks = to_rows(sheet)
+    facts, entries, looks = to_rows(sheet, zone)
     stream = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(stream, options) as book:
@@ -333,9 +333,9 @@ def build_xlsx(sheet: Sheet) -> bytes:
     return stream.getvalue()
 
 
-def build_html(sheet: Sheet) -> str:
+def build_html(sheet: Sheet, zone: tzinfo) -> str:
     """The sheet as one page to be printed, without anything from elsewhere."""
-    facts, entries, looks = to_rows(sheet)
+    facts, entries, looks = to_rows(sheet, zone)
     parts = [
         "<!doctype html><html lang='ru'><head><meta charset='utf-8'>",
         f"<title>Инцидент № {sheet.number}</title>",
@@ -358,15 +358,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table>{f'<tr>{heads}</tr>' if heads else ''}{lines}</table>"
 
 
-def _tell_deadline(one: Deadline) -> str:
+def _tell_deadline(one: Deadline, zone: tzinfo) -> str:
     if one.done_at is not None:
         late = ", с опозданием" if one.is_overdue else ""
-        return f"{_at(one.due_at)}: сделано {_at(one.done_at)}{late}, {one.done_by}: {one.said or '—'}"
-    return f"{_at(one.due_at)}: {'просрочено' if one.is_overdue else 'ждёт'}"
+        return f"{_at(one.due_at, zone)}: сделано {_at(one.done_at, zone)}{late}, {one.done_by}: {one.said or '—'}"
+    return f"{_at(one.due_at, zone)}: {'просрочено' if one.is_overdue else 'ждёт'}"
 
 
-def _at(moment: datetime) -> str:
-    return f"{moment:%d.%m.%Y %H:%M} UTC"
+def _at(moment: datetime, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%d.%m.%Y %H:%M}"
 
 
 __all__ = ["IncidentLine", "Sheet", "build_html", "build_xlsx", "get_sheet", "load_incidents", "to_rows"]

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 import gateway.flows.relink as relink_flow
+from gateway.domain.clock import MOSCOW
 from gateway.domain.discrepancies import LIVE
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind
@@ -131,9 +132,11 @@ def assert_sheet_tells_it_all(hand: Any, proposed: Any) -> None:
         timedelta(hours=72),
     )
     assert (sheet.state, sheet.notice.is_overdue, sheet.findings.is_overdue) == ("closed", False, True)
-    page = build_html(sheet)
+    page = build_html(sheet, MOSCOW)
     assert all(text in page for text in ("перепутаны", "результаты поданы", sheet.shown[0].what))
-    assert build_xlsx(sheet).startswith(b"PK")
+    assert f"{sheet.noticed_at.astimezone(MOSCOW):%d.%m.%Y %H:%M}" in page
+    assert "UTC" not in page, "people read the school's clock"
+    assert build_xlsx(sheet, MOSCOW).startswith(b"PK")
 
 
 def test_a_pupil_whose_right_profile_nobody_knows_is_only_taken_away_and_by_two(small: Any) -> None:
