@@ -15,6 +15,7 @@ from gateway.domain.errors import AlreadyRunningError, GatewayError, NotVisibleE
 from gateway.flows.calendar import load_year
 from gateway.flows.emptied import Emptied, believe_emptied, find_emptied
 from gateway.mapping.calendars import StoredYear
+from gateway.report.coverage import ClassCoverage, load_coverage
 from gateway.report.source_view import ConflictLine, SourceLine, load_conflicts, load_sources
 from gateway.report.whose import load_pupils_of
 from gateway.telemetry import get_logger
@@ -78,6 +79,13 @@ def show_calendar(asked: Read) -> Response:
     if stored is None:
         raise NotVisibleError("Такой записи нет")
     return send(stored)
+
+
+@routes.get("/coverage", response_model=page_of(ClassCoverage))
+def list_coverage(asked: Read) -> Response:
+    """Сколько городского журнала каждого класса прочитано целиком и как давно."""
+    with asked.gateway.store.read() as conn:
+        return send_page(load_coverage(conn, asked.place_id), None)
 
 
 @routes.get("/sources", response_model=page_of(SourceLine))

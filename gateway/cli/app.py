@@ -13,6 +13,7 @@ from gateway.cli.audit import audit_app
 from gateway.cli.backup import backup_command, restore_command
 from gateway.cli.calendar import calendar_app
 from gateway.cli.check import check_command
+from gateway.cli.coverage import coverage_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.emptied import emptied_command
@@ -105,6 +106,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(users_app, name="users")
 app.add_typer(protocol_app, name="protocol")
 app.add_typer(activity_app, name="activity")
+app.command("coverage")(coverage_command)
 app.command("passport")(passport_command)
 app.command("stop-sending")(stop_command)
 app.command("emptied")(emptied_command)

@@ -50,7 +50,7 @@ LOOKING = {
 """Commands that print what is a child's, with words that make them find something."""
 NOBODYS = """
 activity kinds, activity pull, audit checkpoint, audit list, audit verify, backup, calendar check, calendar import,
-calendar show, calendar template, check, deliver, demo, discrepancies assign, discrepancies choose,
+calendar show, calendar template, check, coverage, deliver, demo, discrepancies assign, discrepancies choose,
 discrepancies dispute, discrepancies groups, discrepancies precedents, discrepancies precedents backtest,
 discrepancies precedents make, discrepancies precedents off, discrepancies precedents on, discrepancies wait, emptied,
 guards show, guards try, hand-list back, hand-list outage, hand-list put, holds add, holds lift, incidents,
