@@ -56,7 +56,9 @@ def run(tmp_path: Any, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> 
             (tmp_path / "mapping.toml").write_text(MAPPING, encoding="utf-8")
 
             def call(*words: str, code: int = 0) -> str:
-                told = CliRunner().invoke(app, [*words, "--config", str(tmp_path / "gateway.toml")])
+                told = CliRunner().invoke(
+                    app, [*words, "--config", str(tmp_path / "gateway.toml")], input="a password 7\n"
+                )
                 assert told.exit_code == code, told.output
                 return told.stdout
 
