@@ -25,8 +25,11 @@ from gateway.domain.errors import (
     UnavailableError,
     UnreachableError,
 )
+from gateway.domain.reasons import TRANSPORT
+from gateway.mapping.tables import place
 from gateway.queue.pace import is_held
-from gateway.queue.tables import city_breaker, pace_bucket
+from gateway.queue.states import State
+from gateway.queue.tables import city_breaker, operation, pace_bucket
 from gateway.store.transaction import Store, upsert
 from gateway.telemetry import get_logger
 
@@ -179,6 +182,7 @@ def note_answer(
         ).rowcount
         if closed:
             LOG.info("breaker.closed", city=city)
+            _wake_unreached(conn, city, now)
         return
     upsert(
         conn,
@@ -201,6 +205,24 @@ def note_answer(
     _store(conn, city, after, now)
     if after.state is BreakerState.OPEN and before.state is not BreakerState.OPEN:
         LOG.warning("breaker.opened", city=city, failure_count=after.failures, attempt=after.trips)
+
+
+def _wake_unreached(conn: Connection, city: str, now: datetime) -> None:
+    """What waited because nobody was there is due now: after days of silence its own next try may be hours away.
+
+    Rows that somebody holds are left to him: whoever claims has locked them first and asks for the breaker after.
+    """
+    waiting = (
+        select(operation.c.id)
+        .where(
+            operation.c.place_id.in_(select(place.c.id).where(place.c.city == city)),
+            operation.c.state == State.READY.value,
+            operation.c.reason == TRANSPORT,
+            operation.c.not_before > now,
+        )
+        .with_for_update(skip_locked=True)
+    )
+    conn.execute(update(operation).where(operation.c.id.in_(waiting)).values(not_before=now))
 
 
 def _store(conn: Connection, city: str, breaker: Breaker, now: datetime) -> None:

@@ -22,9 +22,10 @@ from gateway.domain.errors import (
     SendingStoppedError,
     StaleError,
     ThrottledError,
+    UnreachableError,
 )
 from gateway.domain.reasons import ENTER_BY_HAND, TOO_MANY_ATTEMPTS
-from gateway.queue.breaker import note_answer
+from gateway.queue.breaker import BreakerState, load_breaker, note_answer
 from gateway.queue.deeds import Ledger
 from gateway.queue.moves import close_attempt, is_held, move
 from gateway.queue.pace import hold
@@ -41,6 +42,7 @@ _KILLS = select(func.count()).where(
     attempt.c.request_id != bindparam("request_id"),
 )
 """Earlier attempts of an operation that nobody lived to record."""
+_TRIES = select(func.count()).where(attempt.c.operation_id == bindparam("operation_id"))
 _ACTIONS = {
     State.READY: "postponed",
     State.UNKNOWN: "unanswered",
@@ -204,12 +206,17 @@ class Outcomes:
         self, conn: Connection, ledger: Ledger, one: Answered, error: GatewayError, now: datetime
     ) -> State:
         # A dead session, a request to wait and a person's stop say nothing of this operation; all else must end.
-        is_charged = not isinstance(error, AccessDeniedError | ThrottledError | SendingStoppedError)
+        # Neither does a city that nobody reaches: days without it would park a record for every hour of them.
+        is_unreached = isinstance(error, UnreachableError) and self._is_silent(conn)
+        is_charged = not is_unreached and not isinstance(error, AccessDeniedError | ThrottledError | SendingStoppedError)
         attempts = one.row.attempts + int(is_charged)
         if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
             pause(conn, ledger, self._city, error, now=now)
             self._store.after_commit(self._paused)
-        state, not_before = self._state_after(conn, one, error, attempts, now)
+        if is_unreached:
+            state, not_before = State.READY, self._next_try(conn, one, error, now)
+        else:
+            state, not_before = self._state_after(conn, one, error, attempts, now)
         moved = move(
             conn,
             ledger,
@@ -248,6 +255,16 @@ class Outcomes:
         kills = conn.execute(_KILLS, {"operation_id": row.id, "request_id": one.request_id}).scalar_one()
         due = next_attempt_at(error, attempts=attempts, max_attempts=self._terms.max_attempts, now=now, kills=kills)
         return (State.READY, due) if due is not None else (State.PARKED, now)
+
+    def _is_silent(self, conn: Connection) -> bool:
+        return load_breaker(conn, self._city).state is not BreakerState.CLOSED
+
+    def _next_try(self, conn: Connection, one: Answered, error: GatewayError, now: datetime) -> datetime:
+        """Later with each try, so that not one row tries for all; once the city answers they are all due."""
+        tries = conn.execute(_TRIES, {"operation_id": one.row.id}).scalar_one()
+        due = next_attempt_at(error, attempts=tries, max_attempts=tries + 1, now=now)
+        assert due is not None  # noqa: S101  # so many are allowed
+        return due
 
     def _record_unsent(self, conn: Connection, ledger: Ledger, one: Answered, now: datetime) -> State:
         """The batch ended before this call was made: it is due again, uncharged."""

@@ -12,11 +12,13 @@ import pytest
 from gateway.connectors.port import Accepted
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import (
+    GatewayError,
     OutcomeUnknownError,
     RejectedError,
     StaleError,
     UnreachableError,
 )
+from gateway.queue.breaker import note_answer
 from gateway.queue.due import load_due, sweep
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.store.transaction import Store
@@ -383,8 +385,43 @@ def test_attempts_used_up_promise_no_other_attempt(desk: Any, clock: VirtualCloc
     for _ in range(desk.terms.max_attempts):
         desk.sink.answers = [UnreachableError("нет связи")]
         desk.delivery().deliver(operation_id)
+        answer_something(desk)
         clock.wait((desk.rows()[0].not_before - clock.now()).total_seconds())
 
     row = desk.rows()[0]
     assert (row.state, row.reason) == (State.PARKED, "TOO_MANY_ATTEMPTS")
     assert row.sentence == "нет связи"
+
+
+@pytest.mark.row("A30")
+def test_days_without_the_city_use_up_no_attempts_and_its_first_answer_makes_all_due(
+    desk: Any, clock: VirtualClock
+) -> None:
+    operation_id = desk.queue_create()
+    for _ in range(desk.terms.breaker.failures_count):
+        answer_something(desk, UnreachableError("нет связи"))
+    back_at = clock.now() + timedelta(hours=72)
+    while clock.now() < back_at:
+        desk.sink.answers = [UnreachableError("нет связи")]
+        desk.delivery().deliver(operation_id)
+        due_s = (desk.rows()[0].not_before - clock.now()).total_seconds()
+        clock.wait(max(due_s, desk.terms.breaker.longest_s))
+    row = desk.rows()[0]
+    assert (row.state, row.reason) == (State.READY, "TRANSPORT")
+    assert row.attempts == 0
+    assert desk.terms.max_attempts < len(desk.sink.asked) < 40
+
+    desk.sink.answers = [UnreachableError("нет связи")]
+    desk.delivery().deliver(operation_id)
+    assert desk.rows()[0].not_before > clock.now() + timedelta(hours=5)
+    answer_something(desk)
+
+    assert desk.rows()[0].not_before == clock.now()
+    assert desk.delivery().deliver(operation_id) == State.ACCEPTED
+
+
+def answer_something(desk: Any, error: GatewayError | None = None) -> None:
+    """Another call of the city ends, well where no error is given."""
+    with desk.store.write() as conn:
+        note_answer(conn, desk.place.city, desk.terms.breaker, desk.store.now(conn), error)
+
