@@ -208,7 +208,9 @@ class Outcomes:
         # A dead session, a request to wait and a person's stop say nothing of this operation; all else must end.
         # Neither does a city that nobody reaches: days without it would park a record for every hour of them.
         is_unreached = isinstance(error, UnreachableError) and self._is_silent(conn)
-        is_charged = not is_unreached and not isinstance(error, AccessDeniedError | ThrottledError | SendingStoppedError)
+        is_charged = not is_unreached and not isinstance(
+            error, AccessDeniedError | ThrottledError | SendingStoppedError
+        )
         attempts = one.row.attempts + int(is_charged)
         if isinstance(error, AccessDeniedError) and error.reason_code != "NO_PROFILE":
             pause(conn, ledger, self._city, error, now=now)

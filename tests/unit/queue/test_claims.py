@@ -424,4 +424,3 @@ def answer_something(desk: Any, error: GatewayError | None = None) -> None:
     """Another call of the city ends, well where no error is given."""
     with desk.store.write() as conn:
         note_answer(conn, desk.place.city, desk.terms.breaker, desk.store.now(conn), error)
-
