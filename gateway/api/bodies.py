@@ -87,6 +87,7 @@ class Settle(Reason):
     own_value: Annotated[str, StringConstraints(max_length=3, pattern=r"^[0-9]+$")] | None = None
     until: AwareDatetime | None = None
     preview: bool = False
+    with_removals: bool = False
 
 
 class Assign(Reason):

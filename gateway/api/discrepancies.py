@@ -93,6 +93,7 @@ def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -
             own_value=body.own_value,
             until=body.until,
             is_preview=body.preview,
+            with_removals=body.with_removals,
         )
         # somebody else's number and one that there is none of are left out in the same words
         others = [Excluded(number, "unknown") for number in sorted(set(body.ids) - set(mine))]
@@ -102,6 +103,7 @@ def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -
                 taken=done.taken,
                 excluded=[*done.excluded, *others],
                 is_preview=done.is_preview,
+                is_removing=done.is_removing,
             )
         )
 

@@ -215,6 +215,9 @@ def choose_command(
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="День, когда вернуться, для hold и ignore.")
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Только показать, что будет взято.")] = False,
+    with_removals: Annotated[
+        bool, typer.Option("--with-removals", help="Подтвердить решение, по которому уйдёт несколько записей сразу.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Решить: по номерам или всю группу одинаковых сразу. Ничего не отправляет: запись уйдёт следующим планом."""
@@ -236,7 +239,16 @@ def choose_command(
         if until is not None:
             zone = ZoneInfo(gateway.settings.school.timezone)
             back_at = datetime.combine(until.date(), time(0), zone).astimezone(UTC)
-        settled = choose(gateway, ids, choice, reason=reason, own_value=value, until=back_at, is_preview=preview)
+        settled = choose(
+            gateway,
+            ids,
+            choice,
+            reason=reason,
+            own_value=value,
+            until=back_at,
+            is_preview=preview,
+            with_removals=with_removals,
+        )
         if as_json:
             print_json(settled)
         else:
@@ -348,6 +360,8 @@ def _print_card(line: Line) -> None:
 def _print_settlement(settled: Settlement) -> None:
     verb = "Будет взято" if settled.is_preview else "Взято"
     OUT.print(f"{verb}: {len(settled.taken)}, решение «{CHOICE_WORDS[settled.choice]}»")
+    if settled.is_removing and settled.taken:
+        OUT.print("Это удаление: по этому решению записи уйдут; правки решают отдельно")
     for one in settled.excluded:
         OUT.print(f"Не взято № {one.id}: {WHY_WORDS.get(one.why, one.why)}")
     if settled.taken and not settled.is_preview:

@@ -117,6 +117,15 @@ REFUSAL_TEXTS: tuple[Row, ...] = (
         "Choose records of one sort.",
     ),
     (
+        "REMOVALS_UNCONFIRMED",
+        "fault",
+        "curator",
+        "По этому решению уйдёт несколько записей, и этого никто не подтвердил.",
+        "Посмотрите, что будет взято, и подтвердите удаление отдельно.",
+        "By this choice several records go, and nobody has confirmed it.",
+        "Look at what would be taken, then confirm the removals.",
+    ),
+    (
         "GATE_SHUT",
         "fault",
         "deputy_head",

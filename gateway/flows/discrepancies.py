@@ -29,11 +29,11 @@ from gateway.reconcile.choose import (
     load_for_choice,
     sort_out,
     store_choice,
-    take_back,
 )
 from gateway.reconcile.discrepancies import Effect
 from gateway.reconcile.follow import Followed, follow_chunk
 from gateway.reconcile.joins import same_record
+from gateway.reconcile.laid_down import take_back
 from gateway.reconcile.own_value import find_off_scale, is_own_value
 from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import city_directory, discrepancy, discrepancy_step
@@ -50,12 +50,17 @@ _NAMED_COUNT = 10
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What one act took, what dropped out and why, and whether it was only shown."""
+    """What one act took, what dropped out and why, and whether it was only shown.
+
+    Attributes:
+        is_removing: By it records go: from the city by a later plan, or from ours because they are gone from the city.
+    """
 
     choice: Choice
     taken: list[int]
     excluded: list[Excluded]
     is_preview: bool
+    is_removing: bool = False
 
 
 def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int) -> Followed:
@@ -116,6 +121,7 @@ def choose(
     own_value: str | None = None,
     until: datetime | None = None,
     is_preview: bool = False,
+    with_removals: bool = False,
 ) -> Settlement:
     """Settle discrepancies by one choice; what moved since it was shown drops out and is listed.
 
@@ -127,21 +133,29 @@ def choose(
         own_value: The third value of a mark on the scale of its control form, for `Choice.OWN`.
         until: When what is put aside comes back; aware UTC, at most 120 days away.
         is_preview: Only say what would be taken.
+        with_removals: The person knows that by this choice several records go; asked for nothing else.
 
     Raises:
-        PlanRefusedError: No reason, no day, a value that is none, too many, or deletes mixed with changes.
+        PlanRefusedError: No reason, no day, a value that is none, too many, removals mixed with changes, or several
+            removals that nobody has confirmed.
     """
     _refuse_incomplete(gateway, ids, choice, reason=reason, own_value=own_value, until=until)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
-        rows = load_for_choice(conn, place_id, sorted(set(ids)))
-        missing = [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
-        taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, [row.id for row in rows], OPEN))
+        asked = sorted(set(ids))
+        rows = load_for_choice(conn, place_id, asked, has_bodies=not is_preview or choice is Choice.OWN)
+        missing = [Excluded(number, "unknown") for number in sorted(set(asked) - {row.id for row in rows})]
+        taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, asked, OPEN))
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
             raise PlanRefusedError(
                 "Удаления решаются отдельно от правок: выберите записи одного рода", reason="PLAN_MIXED"
+            )
+        if removing == {True} and len(taken) > 1 and not (is_preview or with_removals):
+            raise PlanRefusedError(
+                f"Этим решением уйдут записи, их {len(taken)}: проверьте список (--preview) и подтвердите --with-removals",
+                reason="REMOVALS_UNCONFIRMED",
             )
         if choice is Choice.OWN and own_value is not None:
             _refuse_off_scale(conn, gateway, place_id, taken, own_value)
@@ -150,6 +164,7 @@ def choose(
             taken=[row.id for row, _ in taken],
             excluded=[*excluded, *missing],
             is_preview=is_preview,
+            is_removing=True in removing,
         )
         if is_preview or not taken:
             return settlement

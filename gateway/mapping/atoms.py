@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import assert_never
 
 import msgspec
@@ -45,6 +46,7 @@ _WHOLE = re.compile(r"(\d+)[.,]0+")
 _POINT = "точка:"
 
 
+@lru_cache(maxsize=512)
 def canonical_value(value: str) -> str:
     """Return a shown mark in one spelling: «5 (2К)», «5.0» and « 5» are «5»; «4 +» is «4+», «СМ» is «см»."""
     text = unicodedata.normalize("NFC", value).strip()

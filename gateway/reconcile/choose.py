@@ -21,6 +21,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -37,40 +38,25 @@ from gateway.domain.records import to_body
 from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent, canonical_value, with_atom
 from gateway.reconcile.discrepancies import Effect, find_effect, is_fixed_to_cell
 from gateway.reconcile.joins import same_record
+from gateway.reconcile.laid_down import NO_DIGEST, move_bases, store_bases, store_corrections
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import (
     apart,
     base,
-    correction,
     discrepancy,
     discrepancy_step,
     intended,
-    record,
     scope_memo,
     shadow,
 )
 from gateway.reconcile.triples import COMPARED
 from gateway.store.among import among, listed
 from gateway.store.metadata import UtcDateTime
-from gateway.store.transaction import upsert, upsert_from
+from gateway.store.transaction import upsert
 
-NO_DIGEST = bytes(16)
-"""Stands where there is no content to take a digest of."""
-
-
-_NEEDED = [
-    "id",
-    "kind",
-    "ref",
-    "scope",
-    "type",
-    "state",
-    "city_id",
-    "object_key",
-    "their_key",
-    "intent",
-    "city_body",
-]
+_JUDGED = ("kind", "type", "state")
+_NEEDED = ("ref", "scope", "city_id")
+_BODIES = ("intent", "city_body")
 
 
 class Excluded(msgspec.Struct, frozen=True):
@@ -80,28 +66,29 @@ class Excluded(msgspec.Struct, frozen=True):
     why: str
 
 
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a choice took and what dropped out.
+def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int], *, has_bodies: bool = True) -> list[Row[Any]]:
+    """Load discrepancies beside the legs as they stand now, by their numbers.
 
-    Attributes:
-        taken: Numbers of the discrepancies.
-        records: (kind, ref) of what delivery parked and has to let go.
-        may_remove: Some of it may end as a delete.
+    Args:
+        conn: Any transaction.
+        place_id: Where we are.
+        ids: Numbers of the discrepancies.
+        has_bodies: With what `store_choice` and a third value need; a preview of thousands is faster without.
     """
-
-    taken: Sequence[int]
-    excluded: Sequence[Excluded]
-    records: Collection[tuple[str, str]]
-    may_remove: bool
-
-
-def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int]) -> list[Row[Any]]:
-    """Load discrepancies beside the legs as they stand now."""
+    bodies = (
+        *(discrepancy.c[name] for name in _BODIES),
+        func.coalesce(discrepancy.c.intent, discrepancy.c.base_intent).label("meant"),
+    )
     query: Any = (
         select(
+            discrepancy.c.id,
+            *(discrepancy.c[name] for name in _JUDGED),
+            # read as numbers: a type that turns each into a bool by itself costs more than the comparison
+            cast(_is_elsewhere(), Integer).label("is_elsewhere"),
+            cast(_all_stand(), Integer).label("is_standing"),
             *(discrepancy.c[name] for name in _NEEDED),
-            func.coalesce(discrepancy.c.intent, discrepancy.c.base_intent).label("meant"),
-            _all_stand().label("is_standing"),
+            cast(_is_agreed_there(), Integer).label("is_agreed_there"),
+            *(bodies if has_bodies else ()),
         )
         .select_from(
             discrepancy.outerjoin(intended, same_record(intended, discrepancy))
@@ -118,7 +105,7 @@ def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int]) -> list
         .where(discrepancy.c.place_id == place_id, among(conn, discrepancy.c.id, ids))
         .order_by(discrepancy.c.id)
     )
-    return list(conn.execute(query))
+    return list(conn.execute(query).all())
 
 
 def sort_out(
@@ -133,24 +120,36 @@ def sort_out(
     """
     taken: list[tuple[Row[Any], Effect]] = []
     excluded: list[Excluded] = []
-    effects: dict[tuple[str, bool], Effect | None] = {}
+    verdicts: dict[tuple[Any, ...], Effect | str] = {}
     for row in rows:
-        key = row.type, _is_other_cell(row)
-        if key not in effects:
-            effects[key] = find_effect(DiscrepancyType(row.type), choice, is_other_cell=key[1])
-        effect = effects[key]
-        if row.state == DiscrepancyState.RESOLVED.value:
-            excluded.append(Excluded(row.id, "settled"))
-        elif effect is None or (choice is Choice.OWN and row.kind != Kind.MARK.value):
-            # a third value is typed for a mark; what else may stand there is not a number
-            excluded.append(Excluded(row.id, "not_offered"))
-        elif choice not in PUT_ASIDE and (row.kind, row.ref) in busy:
+        # thousands of one pattern are judged once: what they are judged by stands after the number
+        key = row[1:_JUDGED_COUNT]
+        verdict = verdicts.get(key)
+        if verdict is None:
+            verdict = verdicts[key] = _judge(row, choice)
+        is_busy = bool(busy) and choice not in PUT_ASIDE and (row.kind, row.ref) in busy
+        if is_busy and (verdict == "moved" or isinstance(verdict, Effect)):
             excluded.append(Excluded(row.id, "in_flight"))
-        elif choice not in PUT_ASIDE and not row.is_standing:
-            excluded.append(Excluded(row.id, "moved"))
+        elif isinstance(verdict, Effect):
+            taken.append((row, verdict))
         else:
-            taken.append((row, effect))
+            excluded.append(Excluded(row.id, verdict))
     return taken, excluded
+
+
+_JUDGED_COUNT = 1 + len(_JUDGED) + 2
+
+
+def _judge(row: Row[Any], choice: Choice) -> Effect | str:
+    """What a choice does to a discrepancy, or why it is not taken; delivery is not asked."""
+    is_other_cell = bool(row.is_elsewhere) and is_fixed_to_cell(row.kind)
+    effect = find_effect(DiscrepancyType(row.type), choice, is_other_cell=is_other_cell)
+    if row.state == DiscrepancyState.RESOLVED.value:
+        return "settled"
+    if effect is None or (choice is Choice.OWN and row.kind != Kind.MARK.value):
+        # a third value is typed for a mark; what else may stand there is not a number
+        return "not_offered"
+    return effect if choice in PUT_ASIDE or row.is_standing else "moved"
 
 
 def store_choice(
@@ -178,22 +177,26 @@ def store_choice(
         note_id: Why, as typed.
         now: Aware UTC.
     """
-    bases: list[tuple[int, bytes]] = []
+    bases: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
     dropped: list[dict[str, Any]] = []
     laid_over: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
     left_to_city: dict[bool, list[int]] = {True: [], False: []}
     pairs: list[dict[str, Any]] = []
     chosen: dict[str, list[int]] = {}
+    bodies: dict[Atom, bytes] = {}
     for row, effect in taken:
         laid = _laid_over(row, effect, own_value)
         if effect.base == "theirs":
             theirs = laid if effect.overlay == "theirs" and laid is not None else _their_atom(row)
-            bases.append((row.id, to_body(with_atom(_intent_of(row.kind, row.meant), theirs))))
+            meant = to_body(with_atom(_intent_of(row.kind, row.meant), theirs))
+            bases[bool(row.is_agreed_there)].append((row.id, meant))
         elif effect.base == "drop":
             dropped.append({"b_kind": row.kind, "b_ref": row.ref})
         is_stored = row.kind != Kind.TOPICS.value
         if effect.overlay != "none" and laid is not None:
-            laid_over[is_stored].append((row.id, to_body(laid)))
+            if laid not in bodies:
+                bodies[laid] = to_body(laid)
+            laid_over[is_stored].append((row.id, bodies[laid]))
         elif effect.overlay != "none":
             left_to_city[is_stored].append(row.id)
         if effect.is_apart:
@@ -207,8 +210,10 @@ def store_choice(
                 }
             )
         chosen.setdefault(_chosen_leg(effect), []).append(row.id)
-    if bases:
-        _store_bases(conn, place_id, bases, now)
+    if bases[True]:
+        move_bases(conn, place_id, bases[True], now)
+    if bases[False]:
+        store_bases(conn, place_id, bases[False], now)
     if dropped:
         conn.execute(
             delete(base).where(
@@ -222,12 +227,10 @@ def store_choice(
         if laid_over[is_stored]:
             atoms = listed(conn, laid_over[is_stored])
             source = discrepancy.join(atoms, atoms.c.id == discrepancy.c.id)
-            _store_corrections(conn, place_id, source, true(), atoms.c.body, actor, now, update_columns)
+            store_corrections(conn, place_id, source, true(), atoms.c.body, actor, now, update_columns)
         if left_to_city[is_stored]:
             where = among(conn, discrepancy.c.id, left_to_city[is_stored])
-            _store_corrections(
-                conn, place_id, discrepancy, where, cast(null(), LargeBinary), actor, now, update_columns
-            )
+            store_corrections(conn, place_id, discrepancy, where, cast(null(), LargeBinary), actor, now, update_columns)
     upsert(conn, apart, pairs, keys=("place_id", "kind", "ref", "city_id"), update=())
     if taken:
         _move_on(conn, chosen, choice, own_value, until=until, now=now)
@@ -235,130 +238,6 @@ def store_choice(
         # What a memo stands on has moved: these scopes are looked at again.
         scopes = sorted({row.scope for row, _ in taken})
         conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
-
-
-def take_back(conn: Connection, place_id: int, ids: Sequence[int], now: datetime) -> None:
-    """Undo what choices have laid down, so that the difference is there again for who disputes them to choose.
-
-    What was agreed before the choice is agreed again, and nothing is laid over ours: the next plan meets the same three
-    legs and holds the record. Where the city was already corrected by an ordinary plan both sides say the same by now, and
-    there is nothing to take back.
-    """
-    rows = conn.execute(
-        select(
-            *(discrepancy.c[name] for name in ("id", "kind", "ref", "scope", "city_id", "object_key")),
-            discrepancy.c.base,
-            discrepancy.c.base_intent,
-            correction.c.discrepancy_id.label("laid"),
-            base.c.how,
-        )
-        .select_from(
-            discrepancy.outerjoin(correction, correction.c.discrepancy_id == discrepancy.c.id).outerjoin(
-                base, same_record(base, discrepancy)
-            )
-        )
-        .where(discrepancy.c.place_id == place_id, among(conn, discrepancy.c.id, ids))
-    ).all()
-    touched = [row for row in rows if row.laid is not None or row.how == "chosen"]
-    if not touched:
-        return
-    conn.execute(delete(correction).where(among(conn, correction.c.discrepancy_id, [row.id for row in touched])))
-    keys = [{"b_kind": row.kind, "b_ref": row.ref} for row in touched]
-    conn.execute(
-        delete(base).where(
-            base.c.place_id == place_id, base.c.kind == bindparam("b_kind"), base.c.ref == bindparam("b_ref")
-        ),
-        keys,
-    )
-    agreed = [row for row in touched if row.base is not None and row.city_id is not None]
-    taken = {
-        (kind, city_id)
-        for kind, city_id in conn.execute(
-            select(base.c.kind, base.c.city_id).where(
-                base.c.place_id == place_id, among(conn, base.c.city_id, [row.city_id for row in agreed])
-            )
-        )
-    }
-    upsert(
-        conn,
-        base,
-        [
-            {
-                "place_id": place_id,
-                "kind": row.kind,
-                "ref": row.ref,
-                "scope": row.scope,
-                "city_id": row.city_id,
-                "object_key": row.object_key,
-                "digest": row.base,
-                "intent": row.base_intent,
-                "verified_at": now,
-                "how": "disputed",
-            }
-            for row in agreed
-            if (row.kind, row.city_id) not in taken
-        ],
-        keys=("place_id", "kind", "ref"),
-        update=("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how"),
-    )
-    scopes = sorted({row.scope for row in touched})
-    conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id, scope_memo.c.scope.in_(scopes)))
-
-
-def _store_bases(conn: Connection, place_id: int, bodies: Sequence[tuple[int, bytes]], now: datetime) -> None:
-    """The city's values as last read become what is agreed: a person has seen them."""
-    meant = listed(conn, bodies)
-    found = (
-        select(
-            discrepancy.c.place_id,
-            discrepancy.c.kind,
-            discrepancy.c.ref,
-            discrepancy.c.scope,
-            discrepancy.c.city_id,
-            discrepancy.c.their_key,
-            discrepancy.c.theirs,
-            meant.c.body,
-            literal(now, UtcDateTime()),
-            literal("chosen"),
-        )
-        .select_from(discrepancy.join(meant, meant.c.id == discrepancy.c.id))
-        .where(discrepancy.c.place_id == place_id)
-    )
-    named = ("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how")
-    upsert_from(conn, base, ("place_id", "kind", "ref", *named), found, keys=("place_id", "kind", "ref"), update=named)
-
-
-def _store_corrections(
-    conn: Connection,
-    place_id: int,
-    source: Any,
-    where: ColumnElement[bool],
-    atom: Any,
-    actor: str,
-    now: datetime,
-    update_columns: Sequence[str],
-) -> None:
-    """Lay what was chosen over the records of some discrepancies, each bound to what its source says now."""
-    found = (
-        select(
-            discrepancy.c.place_id,
-            discrepancy.c.kind,
-            discrepancy.c.ref,
-            func.coalesce(record.c.digest, intended.c.digest, literal(NO_DIGEST)),
-            atom,
-            literal(actor),
-            literal(now, UtcDateTime()),
-            discrepancy.c.id,
-        )
-        .select_from(
-            source.outerjoin(record, same_record(record, discrepancy)).outerjoin(
-                intended, same_record(intended, discrepancy)
-            )
-        )
-        .where(discrepancy.c.place_id == place_id, where)
-    )
-    columns = ("place_id", "kind", "ref", "corrected", "atom", "actor", "made_at", "discrepancy_id")
-    upsert_from(conn, correction, columns, found, keys=("place_id", "kind", "ref"), update=update_columns)
 
 
 def _move_on(
@@ -429,8 +308,23 @@ def _all_stand() -> ColumnElement[bool]:
     )
 
 
-def _is_other_cell(row: Row[Any]) -> bool:
-    return is_fixed_to_cell(row.kind) and row.their_key is not None and row.their_key != row.object_key
+def _is_elsewhere() -> ColumnElement[bool]:
+    """Whether the city's object hangs elsewhere than ours would; where neither is known it does not."""
+    return and_(
+        discrepancy.c.their_key.is_not(None), discrepancy.c.their_key.is_distinct_from(discrepancy.c.object_key)
+    )
+
+
+def _is_agreed_there() -> ColumnElement[bool]:
+    """Whether something is agreed already, and in the very place in which the city was read to have it."""
+    return func.coalesce(
+        and_(
+            base.c.scope == discrepancy.c.scope,
+            base.c.city_id == discrepancy.c.city_id,
+            base.c.object_key == discrepancy.c.their_key,
+        ),
+        false(),
+    )
 
 
 def _state_after(choice: Choice) -> DiscrepancyState:

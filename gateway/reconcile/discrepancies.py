@@ -105,7 +105,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         overlay: What is laid over ours: nothing, the city's value, a third one, or «not there at all».
         is_apart: The record and the city's object are two different things from now on.
         is_replayed: What delivery parked is decided afresh.
-        is_removing: What follows may be a delete; such choices are never mixed with others in one act.
+        is_removing: What follows may be a delete, or what is gone from the city goes from ours too; such choices are never
+            mixed with others in one act, nor made by a rule.
     """
 
     base: Literal["keep", "theirs", "drop"] = "keep"
@@ -122,7 +123,7 @@ _EFFECTS: dict[tuple[DiscrepancyType, Choice], Effect] = {
     (DiscrepancyType.TWO_WRITERS, Choice.THEIRS): Effect(base="theirs", overlay="theirs"),
     (DiscrepancyType.TWO_WRITERS, Choice.OWN): Effect(base="theirs", overlay="own"),
     (DiscrepancyType.ONLY_HERE, Choice.OURS): Effect(base="drop"),
-    (DiscrepancyType.ONLY_HERE, Choice.THEIRS): Effect(base="drop", overlay="nothing"),
+    (DiscrepancyType.ONLY_HERE, Choice.THEIRS): Effect(base="drop", overlay="nothing", is_removing=True),
     (DiscrepancyType.ONLY_THERE, Choice.THEIRS): Effect(base="drop"),
     (DiscrepancyType.TWO_CANDIDATES, Choice.OURS): Effect(base="theirs"),
     (DiscrepancyType.TWO_CANDIDATES, Choice.THEIRS): Effect(base="theirs", overlay="theirs"),

@@ -291,7 +291,6 @@ discrepancy = Table(
     Index("ix_discrepancy_state", "place_id", "state", "id"),
     # groups are counted in this index alone: the rows are wide
     Index("ix_discrepancy_pattern", "place_id", "state", "pattern", "owner", "type", "kind", "due_at", "opened_at"),
-    Index("ix_discrepancy_scope", "place_id", "scope", "state"),
 )
 
 discrepancy_step = Table(

@@ -11,11 +11,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, case, func, select, union_all
 
 from gateway.audit.notes import get_note
 from gateway.domain.city import Atom
-from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyType
+from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import RECORD_TYPES
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
@@ -121,10 +121,10 @@ def load_lines(
         limit: Rows a page.
         covered: Condition on `record` that a door puts on what it shows; None = the whole school.
     """
+    near = _near(place_id, sieve, now=now, after_id=after_id, limit=limit, covered=covered)
     query = (
-        _sifted(select(discrepancy, record.c.body), place_id, sieve, now)
-        .select_from(WITH_RECORD)
-        .where(discrepancy.c.id > after_id, *([] if covered is None else [covered]))
+        select(discrepancy, record.c.body)
+        .select_from(WITH_RECORD.join(near, near.c.id == discrepancy.c.id))
         .order_by(discrepancy.c.id)
         .limit(limit)
     )
@@ -239,6 +239,21 @@ def load_one(conn: Connection, place_id: int, number: int, *, now: datetime) -> 
     """Load one card, whatever its state; None where there is no such number at this place."""
     lines = load_lines(conn, place_id, Sieve(states=()), now=now, after_id=number - 1, limit=1)
     return lines[0] if lines and lines[0].id == number else None
+
+
+def _near(
+    place_id: int, sieve: Sieve, *, now: datetime, after_id: int, limit: int, covered: ColumnElement[bool] | None
+) -> Subquery:
+    """The next numbers in each state, to be merged: over several states at once no index keeps their order, and all are sorted."""
+    parts = []
+    for state in dict.fromkeys(sieve.states) or [one.value for one in DiscrepancyState]:
+        part = select(discrepancy.c.id)
+        if covered is not None:
+            part = part.select_from(WITH_RECORD).where(covered)
+        narrow = msgspec.structs.replace(sieve, states=(state,))
+        nearest = _sifted(part, place_id, narrow, now).where(discrepancy.c.id > after_id)
+        parts.append(select(nearest.order_by(discrepancy.c.id).limit(limit).subquery().c.id))
+    return union_all(*parts).subquery("near")
 
 
 def _sifted(query: Select[Any], place_id: int, sieve: Sieve, now: datetime) -> Select[Any]:

@@ -16,6 +16,7 @@ from gateway.report.discrepancies import Line, Sieve, load_groups, load_lines, l
 from gateway.sandbox.portal.school_course import FIRST_COURSE
 
 COURSE = FIRST_COURSE
+TYPES = ("fields_differ", "only_here")
 
 
 @pytest.fixture
@@ -155,6 +156,48 @@ def test_nobody_decides_without_a_reason_or_about_what_has_moved(delivered: Any)
 
     assert [one.why for one in preview.excluded] == ["moved"]
     assert (settled.taken, [one.why for one in settled.excluded]) == ([], ["moved", "unknown"])
+
+
+def test_what_is_gone_from_the_city_goes_from_ours_only_by_an_act_of_its_own(delivered: Any) -> None:
+    change_there(delivered, "2")
+    manual = [row for row in delivered.base_rows() if row.kind == "mark"][5:7]
+    for row in manual:
+        delivered.world.city.human("delete", "mark", id=row.city_id)
+    delivered.sync()
+    lines = {kind: [line.id for line in open_lines(delivered) if line.type == kind] for kind in TYPES}
+    gateway = delivered.gateway
+    differ, gone = lines["fields_differ"], lines["only_here"]
+    assert (len(differ), len(gone)) == (1, 2)
+
+    with pytest.raises(PlanRefusedError, match="отдельно от правок"):
+        choose(gateway, [*differ, *gone], Choice.THEIRS, reason="верим городу")
+    with pytest.raises(PlanRefusedError, match="их 2"):
+        choose(gateway, gone, Choice.THEIRS, reason="верим городу")
+    assert {state_of(delivered, number) for number in [*differ, *gone]} == {"open"}
+    with pytest.raises(PlanRefusedError, match="отдельно от правок"):
+        # the word for removals is none for a mixture
+        choose(gateway, [*differ, *gone], Choice.THEIRS, reason="верим городу", with_removals=True)
+    assert choose(gateway, gone, Choice.THEIRS, reason="верим городу", is_preview=True).is_removing
+    # to set them again takes nothing away: one act with what differs
+    assert not choose(gateway, [*differ, *gone], Choice.OURS, reason="наше", is_preview=True).is_removing
+
+    taken = choose(gateway, gone, Choice.THEIRS, reason="верим городу", with_removals=True)
+    assert (taken.taken, taken.is_removing) == (gone, True)
+    assert choose(gateway, differ, Choice.THEIRS, reason="верим городу").taken == differ
+    delivered.sync()
+    assert {state_of(delivered, number) for number in [*differ, *gone]} == {"resolved"}
+    delivered.assert_sound()
+
+
+def test_a_single_record_that_is_gone_is_confirmed_by_its_own_card(delivered: Any) -> None:
+    row = next(one for one in delivered.base_rows() if one.kind == "mark")
+    delivered.world.city.human("delete", "mark", id=row.city_id)
+    delivered.sync()
+    (line,) = open_lines(delivered)
+
+    settled = choose(delivered.gateway, [line.id], Choice.THEIRS, reason="так решил учитель")
+
+    assert (settled.taken, settled.is_removing) == ([line.id], True)
 
 
 def test_who_has_it_is_written_and_a_teacher_may_object(delivered: Any) -> None:
