@@ -99,6 +99,10 @@ def _end(
             if is_proven(row.chosen, ours=row.now_ours, base=row.now_base, theirs=row.now_theirs):
                 counts.proven += 1
                 steps.append((row.kind, row.ref, "proven", plan_id))
+            elif row.now_ours not in (None, NO_DIGEST) and row.now_ours == row.now_base == row.now_theirs:
+                # all three agree on something else: an edit at the source has overtaken the choice and was carried out
+                counts.vanished += 1
+                steps.append((row.kind, row.ref, "portal_moved", plan_id))
             elif row.now_base is None and (row.now_ours is None or (plan_id is not None and row.now_ours == NO_DIGEST)):
                 # the portal let go of it meanwhile, and nothing of ours stands there: there is nothing left to prove
                 counts.vanished += 1

@@ -366,6 +366,30 @@ def test_a_choice_whose_record_both_sides_let_go_of_meanwhile_is_closed_and_does
     assert here.world.city == {}
 
 
+@pytest.mark.parametrize("choice", [Choice.OURS, Choice.THEIRS, Choice.OWN])
+def test_a_choice_that_a_newer_edit_at_the_source_overtook_is_closed_when_the_city_shows_that_edit(
+    new_world: Callable[[], World], choice: Choice
+) -> None:
+    here = CuratedWorld(new_world())
+    here.teach(1, "5")
+    here.night()
+    here.type_there(1, "3")
+    here.night()
+    (row,) = here.rows()
+
+    # seed 472 of the lives: the edit is there, and no read has shown it yet
+    assert here.choose(row.id, choice, own="2")
+    here.teach(1, "4")
+    here.night()
+
+    assert [mark.value for mark in here.world.city.values()] == ["4"]
+    assert here.steps(row.id)[-1] == "portal_moved"
+    assert [one.state for one in here.rows(live_only=False)] == [DiscrepancyState.RESOLVED.value]
+    here.type_there(1, "3")
+    here.night()
+    assert here.steps(row.id)[-1] == "reopened"
+
+
 def test_what_was_put_aside_comes_back_at_its_day(new_world: Callable[[], World]) -> None:
     here = CuratedWorld(new_world())
     here.teach(1, "5")
