@@ -7,8 +7,8 @@ own (`cpu`), which another's load on the machine touches less: a page of 50 anyw
 owner and type, groups of one pattern, a card, the preview of an act and the act that settles 5 000 of one pattern (each
 time another 5 000). The aim is 300 ms a call with memory flat.
 
-A plan goes group by group, so what differs in a group lies together. `--scattered` lays every group's over the whole list,
-as if each night had opened a few of all: the dearest for the database, because every row lies on a page of its own.
+Every group's discrepancies lie all over the list, as if each night had opened a few of all: the dearest for the database,
+because every row of an act lies on a page of its own. `--grouped` lays a group's together, as one plan takes them up.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     rss_mb: float
 
 
-def fill(store: Store, place_id: int, count: int, *, is_scattered: bool = False) -> None:
+def fill(store: Store, place_id: int, count: int, *, is_grouped: bool = False) -> None:
     """Store marks whose value a person changed in the city, each with its open discrepancy.
 
     Args:
-        is_scattered: One of each group in turn, as if every night had opened a few of all; else a group's stand together,
-            as a plan takes them up.
+        is_grouped: A group's stand together, as one plan takes them up; else one of each group in turn, as if every night
+            had opened a few of all.
     """
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("record", "intended", "base", "shadow", "discrepancy")
@@ -85,7 +85,7 @@ def fill(store: Store, place_id: int, count: int, *, is_scattered: bool = False)
     tables = {"record": record, "intended": intended, "base": base, "shadow": shadow, "discrepancy": discrepancy}
     now = store.now()
     for number in range(1, count + 1):
-        at = number % GROUPS if is_scattered else (number - 1) * GROUPS // count
+        at = (number - 1) * GROUPS // count if is_grouped else number % GROUPS
         for name, row in _rows_of(number, place_id, now, at).items():
             rows[name].append(row)
         if number % CHUNK_ROWS == 0 or number == count:
@@ -194,7 +194,7 @@ def _rows_of(number: int, place_id: int, now: Any, group: int) -> dict[str, dict
             "reason": "DRIFT",
             "state": "open",
             "owner": ("teacher", "curator", "deputy_head")[number % 3],
-            "pattern": f"fields_differ/DRIFT/mark/value/city-group:{group * PATTERNS // GROUPS}",
+            "pattern": f"fields_differ/DRIFT/mark/value/city-group:{group % PATTERNS}",
             "ours": digest,
             "base": digest,
             "theirs": their_digest,
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, fill a database, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.discrepancies", description=__doc__.splitlines()[0])
     parser.add_argument("--open", type=int, default=100_000, help="open discrepancies, at least 5000")
-    parser.add_argument("--scattered", action="store_true", help="a group's discrepancies all over the list")
+    parser.add_argument("--grouped", action="store_true", help="a group's discrepancies one after another")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     wanted = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="discrepancies-benchmark-") as folder:
@@ -308,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with gateway.store.write() as conn:
                 place_id = gateway.place_id(conn)
             sys.stderr.write(f"filling {wanted.open} …\n")
-            fill(gateway.store, place_id, wanted.open, is_scattered=wanted.scattered)
+            fill(gateway.store, place_id, wanted.open, is_grouped=wanted.grouped)
             figures = measure(gateway, place_id, wanted.open)
     if wanted.json:
         sys.stdout.buffer.write(msgspec.json.encode(figures) + b"\n")
