@@ -99,6 +99,8 @@ class _Desk:
                 rows = load_due_rows(conn, self.place_id, gateway.store.now(conn), limit=AT_ONCE_COUNT)
             ids = [row.id for row in rows]
             for first in range(0, len(ids), gateway.terms.batch_count):
+                if find_wait(gateway) is not None:
+                    break
                 moved += len(self._work.deliver_many(ids[first : first + gateway.terms.batch_count]))
         return moved + confirm(
             gateway, self.place_id, self._problems, owner=OWNER, wait_s=gateway.settings.queue.read_back_after_s
