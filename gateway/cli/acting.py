@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gateway.access.policy import Action, find_reach
-from gateway.access.scope import Principal, permit
+from gateway.access.scope import Principal, Scope, permit
 from gateway.access.sessions import choose_role, get_session_principal, log_in, log_out
 from gateway.bootstrap import build_gate
 from gateway.domain.errors import NotVisibleError
@@ -31,10 +31,19 @@ PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Паро
 
 @dataclass(frozen=True, kw_only=True)
 class Acting:
-    """The gateway in the hands of who types; `principal` is None for the user of the machine."""
+    """The gateway in the hands of who types.
+
+    Attributes:
+        scope: How far the account reaches in what it asked to do; None for the user of the machine, who has the database.
+    """
 
     gateway: Gateway
-    principal: Principal | None
+    scope: Scope | None
+
+    @property
+    def principal(self) -> Principal | None:
+        """The account; None for the user of the machine."""
+        return None if self.scope is None else self.scope.principal
 
     @property
     def who(self) -> str:
@@ -55,13 +64,18 @@ def act_as(gateway: Gateway, login: str | None, action: Action, *, from_stdin: b
         NotVisibleError: None of its roles may.
     """
     if login is None:
-        return Acting(gateway=gateway, principal=None)
-    acting, principal = act_as_account(gateway, login, action, from_stdin=from_stdin)
-    return Acting(gateway=acting, principal=principal)
+        return Acting(gateway=gateway, scope=None)
+    scope = _log_in_for(gateway, login, action, from_stdin=from_stdin)
+    return Acting(gateway=replace(gateway, actor=scope.principal.actor), scope=scope)
 
 
 def act_as_account(gateway: Gateway, login: str, action: Action, *, from_stdin: bool) -> tuple[Gateway, Principal]:
     """As `act_as`, where nobody but an account may act: the gateway in its hands, and who it is."""
+    principal = _log_in_for(gateway, login, action, from_stdin=from_stdin).principal
+    return replace(gateway, actor=principal.actor), principal
+
+
+def _log_in_for(gateway: Gateway, login: str, action: Action, *, from_stdin: bool) -> Scope:
     password = (
         sys.stdin.readline().rstrip("\r\n") if from_stdin else str(typer.prompt("Пароль", hide_input=True, err=True))
     )
@@ -75,7 +89,6 @@ def act_as_account(gateway: Gateway, login: str, action: Action, *, from_stdin: 
             choose_role(gate, opened.secret, opened.principal, role)
         with gateway.store.read() as conn:
             principal, _ = get_session_principal(conn, gate, opened.secret, address=ADDRESS)
-            permit(conn, principal, action, now=gateway.store.now(conn))
+            return permit(conn, principal, action, now=gateway.store.now(conn))
     finally:
         log_out(gate, opened.secret, opened.principal)
-    return replace(gateway, actor=principal.actor), principal

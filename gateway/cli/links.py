@@ -9,12 +9,13 @@ import typer
 from rich.markup import escape
 
 from gateway.access.policy import Action
-from gateway.cli.acting import AsOption, PasswordOption, act_as
+from gateway.cli.acting import Acting, AsOption, PasswordOption, act_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
 from gateway.cli.looks import show_of
 from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import dense_table
 from gateway.domain.identifiers import Kind
+from gateway.flows.gateway import Gateway
 from gateway.flows.links import confirm_link, import_roster, reject_link
 from gateway.flows.merge import merge_profile
 from gateway.flows.relink import propose_relink
@@ -26,6 +27,7 @@ from gateway.mapping.links import load_candidates, load_links, load_waiting
 from gateway.mapping.roster import REFUSAL_SENTENCES, Refusal
 from gateway.mapping.roster_file import read_roster, write_template
 from gateway.report.links import Asking, get_card, load_asking, shown_pupils
+from gateway.report.pupils import require_pupil
 
 links_app = typer.Typer(help="Связи учеников портала с учениками городского журнала.", no_args_is_help=True)
 
@@ -90,7 +92,7 @@ def confirm_command(
 ) -> None:
     """Подтвердить одну связь; существующая другая не перезаписывается."""
     with opened(config, is_quiet=as_json) as gateway:
-        acting = act_as(gateway, login, Action.LINKS_DECIDE, from_stdin=password_stdin)
+        acting = _act_on(gateway, local_ref, login, from_stdin=password_stdin)
         made = confirm_link(
             acting.gateway,
             local_ref,
@@ -184,6 +186,19 @@ def show_command(
             OUT.print(escape(f"Отвергнут № {refused.city_id}, {refused.actor}: {refused.why or '—'}"))
 
 
+def _act_on(gateway: Gateway, local_ref: str, login: str | None, *, from_stdin: bool) -> Acting:
+    """Who decides about a pupil's link; an account only about a pupil whom it reaches, as by the HTTP door.
+
+    Raises:
+        NotVisibleError: None of its roles may, or the pupil is somebody else's.
+    """
+    acting = act_as(gateway, login, Action.LINKS_DECIDE, from_stdin=from_stdin)
+    if acting.scope is not None:
+        with gateway.store.read() as conn:
+            require_pupil(conn, acting.scope, gateway.place_id(conn), local_ref)
+    return acting
+
+
 def _print_asking(one: Asking) -> None:
     OUT.print(escape(f"{one.ref}: {one.name}, {one.class_name or 'класс неизвестен'}. {one.what}"))
     for doubt in one.doubts:
@@ -207,7 +222,7 @@ def split_command(
 ) -> None:
     """Исправить неверную связь: убрать записи у неверного ребёнка, создать у верного; утверждает другой человек."""
     with opened(config, is_quiet=as_json) as gateway:
-        acting = act_as(gateway, login, Action.LINKS_DECIDE, from_stdin=password_stdin)
+        acting = _act_on(gateway, local_ref, login, from_stdin=password_stdin)
         made = propose_relink(acting.gateway, local_ref, to, reason=reason, is_swap=swap, principal=acting.principal)
         if as_json:
             print_json(made)

@@ -1,0 +1,91 @@
+"""By the command line an account reaches the pupils whom it reaches by the HTTP door, and nobody else."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import insert, select
+
+from gateway.access.roles import Role, Tie
+from gateway.connectors.port import CityDirectory
+from gateway.domain.city import CityPupil, CityYear
+from gateway.domain.identifiers import Kind
+from gateway.mapping.links import load_links
+from gateway.reconcile.tables import city_directory, relink
+from tests.door.api.command_line import Typed, build_typed
+
+__all__ = ["build_typed"]
+
+PASSWORD = "correct horse 7"
+WHY = ("--reason", "проверено")
+
+
+@pytest.fixture
+def staffed(school: Any) -> Any:
+    """Two curators: of course:1, where user:1 and user:2 learn, and of course:2, where they do not."""
+    school.account("own", Role.CURATOR, (Tie.CURATES, "course:1"))
+    school.account("foreign", Role.CURATOR, (Tie.CURATES, "course:2"))
+    now = school.clock.now()
+    pupils = tuple(
+        CityPupil(
+            id=number, person_id=f"p-{number}", last_name=name, first_name="Имя", middle_name=None, birth_on=None,
+            class_id=1, class_name="7А", is_active=True,
+        )
+        for number, name in ((1001, "Аистова"), (1002, "Бобров"), (1009, "Аистова"))
+    )  # fmt: skip
+    year = CityYear(id=1, name="2026/27", begins_on=now.date(), ends_on=now.date(), is_current=True)
+    directory = CityDirectory(
+        year=year, periods=(), classes=(), subjects=(), groups=(), teachers=(), pupils=pupils, forms=()
+    )
+    with school.gateway.store.write() as conn:
+        body = msgspec.json.encode(directory)
+        conn.execute(insert(city_directory).values(place_id=school.place_ids[0], body=body, read_at=now))
+    return school
+
+
+@pytest.fixture
+def typed(staffed: Any, build_typed: Any) -> Typed:
+    made: Typed = build_typed(staffed)
+    return made
+
+
+def proposers(school: Any) -> list[str]:
+    with school.gateway.store.read() as conn:
+        query = select(relink.c.proposed_by).where(relink.c.place_id == school.place_ids[0]).order_by(relink.c.id)
+        return list(conn.execute(query).scalars())
+
+
+def linked(school: Any) -> dict[str, int]:
+    with school.gateway.store.read() as conn:
+        return load_links(conn, school.place_ids[0], Kind.PERSON)
+
+
+def test_a_curator_does_not_split_the_link_of_a_pupil_who_is_not_his(staffed: Any, typed: Typed) -> None:
+    before = proposers(staffed)
+    body = {"to_city_id": 1009, "reason": "проверено", "swap": False}
+    by_door = staffed.call("foreign").post("/links/user:1/split", body, key=uuid.uuid4().hex)
+    words = ("links", "split", "user:1", "--to", "1009", *WHY, "--as")
+
+    refused = typed(*words, "foreign", code=4, password=PASSWORD)
+
+    assert by_door.status_code == 404
+    assert "NOT_VISIBLE" in refused.stderr
+    assert proposers(staffed) == before
+    typed(*words, "own", password=PASSWORD)
+    assert proposers(staffed) == [*before, "account:1"]
+
+
+def test_a_curator_does_not_confirm_the_link_of_a_pupil_who_is_not_his(staffed: Any, typed: Typed) -> None:
+    words = ("links", "confirm", "user:2", "1002", "--as")
+
+    refused = typed(*words, "foreign", code=4, password=PASSWORD)
+
+    assert "NOT_VISIBLE" in refused.stderr
+    assert "user:2" not in linked(staffed)
+    nobody = typed("links", "confirm", "user:999", "1002", "--as", "foreign", code=4, password=PASSWORD)
+    assert nobody.stderr == refused.stderr, "somebody else's pupil and no pupil are told in the same words"
+    typed(*words, "own", password=PASSWORD)
+    assert linked(staffed)["user:2"] == 1002
