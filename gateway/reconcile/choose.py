@@ -86,6 +86,8 @@ def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int], *, has_
             # read as numbers: a type that turns each into a bool by itself costs more than the comparison
             cast(_is_elsewhere(), Integer).label("is_elsewhere"),
             cast(_all_stand(), Integer).label("is_standing"),
+            cast(discrepancy.c.ours.is_not(None), Integer).label("has_ours"),
+            cast(discrepancy.c.theirs.is_not(None), Integer).label("has_theirs"),
             *(discrepancy.c[name] for name in _NEEDED),
             cast(_is_agreed_there(), Integer).label("is_agreed_there"),
             *(bodies if has_bodies else ()),
@@ -137,13 +139,19 @@ def sort_out(
     return taken, excluded
 
 
-_JUDGED_COUNT = 1 + len(_JUDGED) + 2
+_JUDGED_COUNT = 1 + len(_JUDGED) + 4
 
 
 def _judge(row: Row[Any], choice: Choice) -> Effect | str:
     """What a choice does to a discrepancy, or why it is not taken; delivery is not asked."""
     is_other_cell = bool(row.is_elsewhere) and is_fixed_to_cell(row.kind)
-    effect = find_effect(DiscrepancyType(row.type), choice, is_other_cell=is_other_cell)
+    effect = find_effect(
+        DiscrepancyType(row.type),
+        choice,
+        is_other_cell=is_other_cell,
+        has_ours=bool(row.has_ours),
+        has_theirs=bool(row.has_theirs),
+    )
     if row.state == DiscrepancyState.RESOLVED.value:
         return "settled"
     if effect is None or (choice is Choice.OWN and row.kind != Kind.MARK.value):

@@ -87,14 +87,18 @@ def classify(
         flips: How often what had been settled was changed back since.
     """
     if reason in ("DRIFT", "CONFLICT") and not is_rejected:
-        if flips >= FLIPS_OF_TWO_WRITERS:
-            return DiscrepancyType.TWO_WRITERS
-        if not has_ours:
-            return DiscrepancyType.DELETE_AGAINST_CHANGE
-        return DiscrepancyType.FIELDS_DIFFER if has_theirs else DiscrepancyType.ONLY_HERE
+        type_ = DiscrepancyType.FIELDS_DIFFER if flips < FLIPS_OF_TWO_WRITERS else DiscrepancyType.TWO_WRITERS
+        return _by_sides(type_, has_ours=has_ours, has_theirs=has_theirs)
     if reason == "CONFLICT":
         return DiscrepancyType.REFUSED
     return _BY_REASON.get(reason)
+
+
+def _by_sides(type_: DiscrepancyType, *, has_ours: bool, has_theirs: bool) -> DiscrepancyType:
+    """Two values differ, or are fought over, only where there are two: a missing one makes the choice one of a removal."""
+    if not has_ours:
+        return DiscrepancyType.DELETE_AGAINST_CHANGE
+    return type_ if has_theirs else DiscrepancyType.ONLY_HERE
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +138,14 @@ _EFFECTS: dict[tuple[DiscrepancyType, Choice], Effect] = {
 }
 
 
-def find_effect(type_: DiscrepancyType, choice: Choice, *, is_other_cell: bool = False) -> Effect | None:
+def find_effect(
+    type_: DiscrepancyType,
+    choice: Choice,
+    *,
+    is_other_cell: bool = False,
+    has_ours: bool = True,
+    has_theirs: bool = True,
+) -> Effect | None:
     """Find what a choice does; None where it is not offered.
 
     Args:
@@ -142,14 +153,22 @@ def find_effect(type_: DiscrepancyType, choice: Choice, *, is_other_cell: bool =
         choice: What the person wants.
         is_other_cell: The look-alike hangs on a neighbouring lesson. An entry never moves between lessons, so it can't be
             the same one by a choice: it is left to the city or set apart.
+        has_ours: Something of ours should stand in the city.
+        has_theirs: The city's object was there when it was read.
     """
+    if type_ is DiscrepancyType.TWO_WRITERS:
+        # a row of an older release may be called so though a side is missing
+        type_ = _by_sides(type_, has_ours=has_ours, has_theirs=has_theirs)
     if choice not in TYPE_TEXTS[type_].choices:
         return None
     if choice in PUT_ASIDE:
         return Effect()
     if type_ is DiscrepancyType.TWO_CANDIDATES and is_other_cell and choice is not Choice.DISTINCT:
         return Effect(overlay="nothing") if choice is Choice.THEIRS else None
-    return _EFFECTS[type_, choice]
+    effect = _EFFECTS[type_, choice]
+    needs_theirs = "theirs" in (effect.base, effect.overlay)
+    is_wanting = (needs_theirs and not has_theirs) or (effect.overlay == "own" and not has_ours)
+    return None if is_wanting else effect
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

@@ -310,7 +310,14 @@ def _line(row: Row[Any], words: Words, now: datetime) -> Line:
         offered=[
             choice
             for choice in TYPE_TEXTS[type_].choices
-            if find_effect(type_, choice, is_other_cell=is_other_cell) is not None
+            if find_effect(
+                type_,
+                choice,
+                is_other_cell=is_other_cell,
+                has_ours=row.ours is not None,
+                has_theirs=row.theirs is not None,
+            )
+            is not None
         ],
         proposal=propose(
             type_,
