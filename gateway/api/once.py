@@ -31,6 +31,9 @@ def do_once(asked: Asked, request: Request, key: str, body: BaseModel | None, wo
         verdict = claim_key(conn, account_id, key, digest, now=store.now(conn))
     if isinstance(verdict, Answer):
         headers = {REPLAYED: "true"}
+        if verdict.body is None:
+            # a 204 has no body: one that is sent all the same breaks the connection (RFC 9110 §15.3.5)
+            return Response(status_code=verdict.status, headers=headers)
         return Response(json.dumps(verdict.body), verdict.status, headers=headers, media_type="application/json")
     if verdict is Verdict.OTHER_REQUEST:
         return build_problem(

@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 from sqlalchemy import insert, select, update
@@ -15,6 +16,7 @@ from gateway.domain.city import MarkAtom
 from gateway.domain.discrepancies import DiscrepancyState
 from gateway.queue.tables import operation
 from gateway.reconcile.tables import correction, discrepancy, discrepancy_step, scope_state
+from gateway.sandbox.serve import serve_in_thread
 
 WHY = {"reason": "список класса правят"}
 
@@ -72,6 +74,24 @@ def test_what_is_held_leaves_the_queue_at_once_and_comes_back_when_it_is_lifted(
         "hold.placed",
         "hold.lifted",
     ]
+
+
+def test_a_lifting_that_is_asked_again_under_its_key_is_told_without_a_body_and_the_connection_lives(
+    staffed: Any,
+) -> None:
+    deputy = staffed.call("deputy")
+    post(deputy, "/holds", {"until": until(staffed), "pupil": "user:1", **WHY})
+    (line,) = deputy.get("/holds").json()["items"]
+    path, headers = f"/holds/{line['id']}/lifting", {**deputy.headers, "Idempotency-Key": "k" * 32}
+
+    # over a socket: what a 204 carries all the same breaks the connection there, and is lost in a call in the process
+    with serve_in_thread(staffed.client.app) as served, httpx2.Client(base_url=served.base_url) as client:
+        first, again = (client.post(f"/api/v1{path}", json=WHY, headers=headers) for _ in range(2))
+    inside = deputy.post(path, WHY, key="k" * 32)
+
+    assert [first.status_code, again.status_code, inside.status_code] == [204, 204, 204]
+    assert [first.content, again.content, inside.content] == [b"", b"", b""]
+    assert [one.headers.get("idempotent-replayed") for one in (first, again, inside)] == [None, "true", "true"]
 
 
 def test_an_admin_sees_that_something_is_held_and_not_whose_it_is(staffed: Any) -> None:
