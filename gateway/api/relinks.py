@@ -73,9 +73,10 @@ def merge(pupil: Ref, body: RefusedPair, request: Request, key: IdempotencyKey, 
 @routes.get("/relinks", response_model=page_of(UnitLine))
 def list_relinks(asked: Move, after: AfterNumber = 0, limit: Limit = 50) -> Response:
     """Исправления связей, новые сверху; `after` — последний номер прошлой страницы."""
-    with asked.gateway.store.read() as conn:
+    with asked.gateway.store.write() as conn:
         now = asked.gateway.store.now(conn)
         found = load_units(conn, asked.place_id, now=now, before=after, limit=limit)
+        asked.note_looks(conn, {move.local_ref for one in found for move in one.moves}, "relink")
     return send_page(found, found[-1].number if len(found) == limit else None)
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.looks import show_of
 from gateway.cli.words import (
     PLAN_STATES,
     RUN_WORDS,
@@ -108,6 +109,7 @@ def undo_command(
         if as_json:
             with gateway.store.read() as conn:
                 lines = list(iter_plan_lines(conn, made.plan.place_id, made.plan.id))
+            show_of(gateway, "runs_undo", within=f"plan:{made.plan.id}", refs=[line.ref for line in lines])
             print_json({**msgspec.to_builtins(made), "lines": lines})
         else:
             _print_undo(made)

@@ -45,6 +45,17 @@ def test_a_linked_pupil_is_known_by_the_same_pseudonym_as_in_deliveries(school: 
     assert [entry.subject for entry in looks(school)] == [pseudonym(school, "city-pupil:1001")]
 
 
+@pytest.mark.parametrize("path", ["/relinks", "/relinks/1"])
+def test_links_that_are_set_right_are_a_look_at_each_of_their_pupils(path: str, school: Any) -> None:
+    school.account("deputy", Role.DEPUTY_HEAD)
+
+    answer = school.call("deputy").get(path)
+
+    assert '"user:1"' in answer.text
+    told = [(entry.actor, entry.object_type, entry.subject) for entry in looks(school)]
+    assert told == [("account:1", "relink", pseudonym(school, "city-pupil:1001"))]
+
+
 def test_a_page_that_shows_nobody_is_no_look_and_a_pupil_looking_at_himself_is_none_either(school: Any) -> None:
     school.account("lonely", Role.TEACHER)
     school.account("pupil", Role.PUPIL, (Tie.SELF, "user:1"))

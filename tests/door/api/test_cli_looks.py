@@ -10,10 +10,14 @@ from sqlalchemy import insert, select, update
 from gateway.access.roles import Role, Tie
 from gateway.audit.read import verify
 from gateway.audit.subjects import find_pseudonyms
+from gateway.flows.gateway import Gateway
 from gateway.flows.mapping_life import draft_version
+from gateway.flows.sync import Exit
+from gateway.flows.undo import Undo
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.mapping.tables import mapping_case, mapping_version, source_conflict
 from gateway.queue.tables import operation
+from gateway.reconcile.plan import load_plan
 from gateway.reconcile.tables import discrepancy
 from tests.door.api.command_line import Typed, build_typed
 from tests.door.api.route_cases import corrected, held, store_directory
@@ -42,6 +46,7 @@ LOOKING = {
     "queue": ("--state", "parked"),
     "relinks": (),
     "relinks show": ("1",),
+    "runs undo": ("1",),
     "sources conflicts": (),
     "support-bundle": ("operation:1", "--out", "OUT"),
     "tasks": (),
@@ -58,12 +63,14 @@ incidents found, incidents notified, init, journal add, journal withdraw, links 
 links merge, links reject, links split, links template, mapping activate, mapping backtest, mapping draft,
 mapping list, mapping map-value, mapping propose, mapping rollback, mapping unmapped, mapping withdraw, periods approve,
 periods propose, periods reopen, periods show, periods sign, plan, plan approve, plan propose, planner lint,
-planner template, protocol pull, pull, queue replay, relinks approve, relinks withdraw, restore, runs, runs show, runs undo,
+planner template, protocol pull, pull, queue replay, relinks approve, relinks withdraw, restore, runs, runs show,
 sandbox city, sandbox event-log, sandbox export, sandbox planner, sandbox portal, schedule list, schedule next,
 schedule run, simulate, sources list, stop-sending, sync, tasks done, users add, users disable, users enable,
 users password, users relate, users role, users token, verify, worker
 """
 """Commands that answer with numbers, states and reasons, or with what was typed into them a moment ago."""
+CODES = {"runs undo": Exit.PERSON}
+"""Exit codes of those that end with a person's word wanted."""
 ONLY_WHERE_SOMETHING_IS_CORRECTED = {"mapping correction"}
 
 
@@ -94,6 +101,18 @@ def staffed(school: Any) -> Any:
 
 
 @pytest.fixture
+def undoing(staffed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An undo makes plan 1: there is no city here that could be read."""
+
+    def undo_run(gateway: Gateway, number: int, run_id: int) -> Undo:
+        with gateway.store.read() as conn:
+            made = load_plan(conn, 1)
+        return Undo(run_id=run_id, undoes=number, plan=made, count=8, left={}, problems=[], sentence="План отмены")
+
+    monkeypatch.setattr("gateway.cli.runs.undo_run", undo_run)
+
+
+@pytest.fixture
 def typed(staffed: Any, build_typed: Any) -> Typed:
     made: Typed = build_typed(staffed)
     return made
@@ -115,10 +134,11 @@ def shown_pupils(school: Any, text: str) -> set[str]:
     return {ref for ref, name in school.surnames.items() if name in text or f'"{ref}"' in text or f":{ref}" in text}
 
 
+@pytest.mark.usefixtures("undoing")
 @pytest.mark.parametrize("verb", sorted(LOOKING))
 def test_a_command_that_shows_a_child_writes_who_looked_and_how_far(verb: str, staffed: Any, typed: Typed) -> None:
     before = len(staffed.entries())
-    told = typed(*words_of(staffed, verb), "--json").stdout
+    told = typed(*words_of(staffed, verb), "--json", code=CODES.get(verb, Exit.DONE)).stdout
 
     fresh = staffed.entries()[before:]
     (look,) = [entry for entry in fresh if entry.action == "data.shown"]
