@@ -10,16 +10,14 @@ from sqlalchemy import Connection, select
 
 from gateway.access.scope import Scope
 from gateway.domain.errors import NotVisibleError
-from gateway.domain.identifiers import Kind
 from gateway.reconcile.tables import base, intended, record
 from gateway.report.entered import Entered
 from gateway.report.life import AsOf, load_as_of
-from gateway.report.nameless import Nameless, find_ref
+from gateway.report.nameless import OF_NOBODY, Nameless, find_ref
 from gateway.report.passport import CONFIRMED, Passport, find_kinds, load_passport
 from gateway.report.pupils import OUTSIDE
 from gateway.report.visible import Seen, body_field
 
-_OF_A_GROUP = (Kind.HOMEWORK.value, Kind.TOPICS.value)
 _OF_STAFF = ("discrepancy.", "hold.")
 
 
@@ -47,9 +45,11 @@ def load_seen_passport(
     Raises:
         NotVisibleError: Nothing was ever known under that ref, or it is not the scope's.
     """
-    if not scope.is_named:
-        ref = find_ref(conn, scope.principal.place, place_id, ref, city_ids) or ref
-    owners = _load_owners(conn, scope, place_id, ref, {city_id: one for one, city_id in city_ids.items()})
+    by_city = {city_id: one for one, city_id in city_ids.items()}
+    if scope.is_named:
+        owners = _load_owners(conn, scope, place_id, ref, by_city)
+    else:
+        ref, owners = _find_nameless(conn, scope, place_id, ref, city_ids, by_city)
     pupils = {pupil for pupil in owners.values() if pupil is not None}
     if at is not None:
         stood = [load_as_of(conn, place_id, kind, ref, at) for kind in owners]
@@ -68,6 +68,26 @@ def load_seen_passport(
     if scope.principal.role in OUTSIDE:
         passports = [_without_staff(one) for one in passports]
     return PassportAnswer(passports=passports, as_of=[]), pupils
+
+
+def _find_nameless(
+    conn: Connection, scope: Scope, place_id: int, told: str, city_ids: Mapping[str, int], by_city: Mapping[int, str]
+) -> tuple[str, dict[str, str | None]]:
+    """What a nameless ref stands for, and whose it is; a ref as the portal spells it only where it is no pupil's.
+
+    The portal's refs can be guessed from a user's number, and the answer says the pupil's pseudonym.
+
+    Raises:
+        NotVisibleError: Nothing, or a pupil's by its own ref: the same words for both.
+    """
+    ref = find_ref(conn, scope.principal.place, place_id, told, city_ids)
+    if ref is not None:
+        return ref, _load_owners(conn, scope, place_id, ref, by_city)
+    owners = _load_owners(conn, scope, place_id, told, by_city)
+    nobodys = {kind: pupil for kind, pupil in owners.items() if kind in OF_NOBODY and pupil is None}
+    if not nobodys:
+        raise NotVisibleError("Такой записи нет")
+    return told, nobodys
 
 
 def _load_owners(
@@ -96,7 +116,7 @@ def _load_owners(
 
 
 def _owner_in_city(conn: Connection, place_id: int, kind: str, ref: str, by_city: Mapping[int, str]) -> str | None:
-    if kind in _OF_A_GROUP:
+    if kind in OF_NOBODY:
         return None
     for table in (intended, base):
         key = conn.execute(
@@ -116,8 +136,17 @@ def _without_staff(one: Passport) -> Passport:
     return msgspec.structs.replace(one, events=events, discrepancy_id=None)
 
 
-_VALUED = ("read", "mapped")
-"""Steps whose words say what the record holds."""
+_VALUED = ("read", "matched", "mapped")
+"""Steps whose words say what the record holds, or by which lesson of the city's its pupil is found."""
+_NOTED = (
+    "portal.read",
+    "plan.decided",
+    "operation.queued",
+    "operation.sent",
+    "operation.parked",
+    "operation.superseded",
+)
+"""Events whose notes have numbers of our own alone: no number of the city's, nobody who chose or ordered."""
 
 
 def _without_names(one: Passport, nameless: Nameless, pupil: str | None) -> Passport:
@@ -138,7 +167,10 @@ def _without_names(one: Passport, nameless: Nameless, pupil: str | None) -> Pass
             msgspec.structs.replace(step, words="" if step.is_passed and step.name in _VALUED else step.words)
             for step in one.steps
         ],
-        events=[msgspec.structs.replace(event, words="") for event in one.events],
+        events=[
+            msgspec.structs.replace(event, words="", note=event.note if event.what in _NOTED else "")
+            for event in one.events
+        ],
     )
 
 
