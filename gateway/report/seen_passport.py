@@ -84,7 +84,9 @@ def _find_nameless(
     if ref is not None:
         return ref, _load_owners(conn, scope, place_id, ref, by_city)
     owners = _load_owners(conn, scope, place_id, told, by_city)
-    nobodys = {kind: pupil for kind, pupil in owners.items() if kind in OF_NOBODY and pupil is None}
+    nobodys: dict[str, str | None] = {
+        kind: pupil for kind, pupil in owners.items() if kind in OF_NOBODY and pupil is None
+    }
     if not nobodys:
         raise NotVisibleError("Такой записи нет")
     return told, nobodys
