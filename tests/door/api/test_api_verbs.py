@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import typer
 
+from gateway.__main__ import app
 from gateway.api.app import PREFIX
-from gateway.cli.app import app
 
 ROUTES = {
     "activity kinds": "GET /activity/kinds",
@@ -136,6 +136,7 @@ EXCEPTIONS = {
     "support-bundle": FILES,
     "users token": "prints a machine's secret, which never leaves by a browser",
     "verify": WAY,
+    "serve": MACHINE,
     "worker": MACHINE,
 }
 """Verbs without a route, and why."""

@@ -65,7 +65,7 @@ mapping list, mapping map-value, mapping propose, mapping rollback, mapping unma
 periods propose, periods reopen, periods show, periods sign, plan, plan approve, plan propose, planner lint,
 planner template, protocol pull, pull, queue replay, relinks approve, relinks withdraw, restore, runs, runs show,
 sandbox city, sandbox event-log, sandbox export, sandbox planner, sandbox portal, schedule list, schedule next,
-schedule run, simulate, sources list, stop-sending, sync, tasks done, users add, users disable, users enable,
+schedule run, serve, simulate, sources list, stop-sending, sync, tasks done, users add, users disable, users enable,
 users password, users relate, users role, users token, verify, worker
 """
 """Commands that answer with numbers, states and reasons, or with what was typed into them a moment ago."""
