@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityPort, CityRead, CityScope
 from gateway.domain.city import CityLesson, Intent
 from gateway.domain.errors import (
+    ConfigurationError,
     ContractError,
     GatewayError,
     OutcomeUnknownError,
@@ -25,18 +26,23 @@ from gateway.domain.errors import (
     UnavailableError,
     UnreachableError,
 )
-from gateway.domain.reasons import TRANSPORT
+from gateway.domain.reasons import NO_CITY_CALL, NO_PROFILE, TRANSPORT
 from gateway.mapping.tables import place
 from gateway.queue.pace import is_held
 from gateway.queue.states import State
-from gateway.queue.tables import city_breaker, operation, pace_bucket
+from gateway.queue.tables import attempt, city_breaker, operation, pace_bucket
 from gateway.store.transaction import Store, upsert
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
 SILENT = (UnreachableError, UnavailableError, OutcomeUnknownError)
-NEITHER = (ThrottledError, ContractError, SendingStoppedError)
+NEITHER = (ThrottledError, ContractError, SendingStoppedError, ConfigurationError)
 """Say nothing of the city's health: a request to wait has its own hold, an unreadable answer its own pause; a stopped call never left."""
+
+UNCALLED = (NO_PROFILE, NO_CITY_CALL)
+"""Reasons that are also found before any call: with no status of an answer beside them, nobody has answered."""
+UNREACHED = "unreached"
+"""Outcome of an attempt that says nothing of its operation: nobody was there, for nobody."""
 
 T = TypeVar("T")
 
@@ -158,7 +164,7 @@ def try_pass(conn: Connection, city: str, terms: BreakerTerms, now: datetime) ->
 
 def note_answer(
     conn: Connection, city: str, terms: BreakerTerms, now: datetime, error: GatewayError | None = None
-) -> None:
+) -> bool:
     """Note how a call ended, in the caller's transaction.
 
     Args:
@@ -167,9 +173,12 @@ def note_answer(
         terms: The numbers.
         now: Aware UTC by the store.
         error: What the call raised; None = it was answered well.
+
+    Returns:
+        The city is there again: the caller wakes what waited for it (`wake_unreached`), after its own rows.
     """
-    if isinstance(error, NEITHER):
-        return
+    if isinstance(error, NEITHER) or _is_uncalled(error):
+        return False
     if not isinstance(error, SILENT):
         # Nearly always nothing to change, so this finds no row and locks none.
         closed = conn.execute(
@@ -182,8 +191,7 @@ def note_answer(
         ).rowcount
         if closed:
             LOG.info("breaker.closed", city=city)
-            _wake_unreached(conn, city, now)
-        return
+        return closed > 0
     upsert(
         conn,
         city_breaker,
@@ -205,12 +213,20 @@ def note_answer(
     _store(conn, city, after, now)
     if after.state is BreakerState.OPEN and before.state is not BreakerState.OPEN:
         LOG.warning("breaker.opened", city=city, failure_count=after.failures, attempt=after.trips)
+    return False
 
 
-def _wake_unreached(conn: Connection, city: str, now: datetime) -> None:
+def _is_uncalled(error: GatewayError | None) -> bool:
+    """Whether it was raised before any call: nobody answered."""
+    return error is not None and error.reason_code in UNCALLED and getattr(error, "status", None) is None
+
+
+def wake_unreached(conn: Connection, city: str, now: datetime) -> None:
     """What waited because nobody was there is due now: after days of silence its own next try may be hours away.
 
-    Rows that somebody holds are left to him: whoever claims has locked them first and asks for the breaker after.
+    Only where the last attempt was one of those: a row that a part of the city answers badly keeps its own wait, however
+    well another part answers. Rows that somebody holds are left to him: whoever claims has locked them first and asks for
+    the breaker after.
     """
     waiting = (
         select(operation.c.id)
@@ -219,6 +235,11 @@ def _wake_unreached(conn: Connection, city: str, now: datetime) -> None:
             operation.c.state == State.READY.value,
             operation.c.reason == TRANSPORT,
             operation.c.not_before > now,
+            exists().where(
+                attempt.c.operation_id == operation.c.id,
+                attempt.c.outcome == UNREACHED,
+                attempt.c.finished_at == operation.c.changed_at,
+            ),
         )
         .with_for_update(skip_locked=True)
     )
@@ -318,7 +339,9 @@ class GuardedCity:
             if breaker.state is BreakerState.CLOSED and not breaker.failures:
                 return
         with self._store.write() as conn:
-            note_answer(conn, self._key, self._terms, self._store.now(conn), error)
+            now = self._store.now(conn)
+            if note_answer(conn, self._key, self._terms, now, error):
+                wake_unreached(conn, self._key, now)
 
 
 __all__ = [

@@ -22,10 +22,11 @@ from gateway.domain.errors import (
     SendingStoppedError,
     StaleError,
     ThrottledError,
+    UnavailableError,
     UnreachableError,
 )
 from gateway.domain.reasons import ENTER_BY_HAND, TOO_MANY_ATTEMPTS
-from gateway.queue.breaker import BreakerState, load_breaker, note_answer
+from gateway.queue.breaker import UNREACHED, BreakerState, load_breaker, note_answer, wake_unreached
 from gateway.queue.deeds import Ledger
 from gateway.queue.moves import close_attempt, is_held, move
 from gateway.queue.pace import hold
@@ -116,7 +117,7 @@ class Outcomes:
         with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             now = self._store.now(conn)
             # breaker and hold before anything that writes to the audit: one order of locks for everybody
-            self._note_answers(conn, batch, now)
+            is_back = self._note_answers(conn, batch, now)
             states: dict[int, State] = {}
             accepted = [one for one in batch if isinstance(one.answer, Accepted) and not one.answer.is_by_hand]
             if accepted:
@@ -128,19 +129,22 @@ class Outcomes:
                     states[one.row.id] = self._record_error(conn, ledger, one, one.answer, now)
                 elif one.answer is None:
                     states[one.row.id] = self._record_unsent(conn, ledger, one, now)
+            if is_back:
+                wake_unreached(conn, self._city, now)
         return states
 
-    def _note_answers(self, conn: Connection, batch: Sequence[Answered], now: datetime) -> None:
-        """Tell the breaker in the order of the calls; of several yeses in a row one says it all."""
-        was_yes = False
+    def _note_answers(self, conn: Connection, batch: Sequence[Answered], now: datetime) -> bool:
+        """Tell the breaker in the order of the calls; of several yeses in a row one says it all. Whether the city is back."""
+        was_yes = is_back = False
         for one in batch:
             if one.answer is None or (was_yes and isinstance(one.answer, Accepted)):
                 continue
             was_yes = isinstance(one.answer, Accepted)
             error = one.answer if isinstance(one.answer, GatewayError) else None
-            note_answer(conn, self._city, self._terms.breaker, now, error)
+            is_back = note_answer(conn, self._city, self._terms.breaker, now, error) or is_back
             if isinstance(error, ThrottledError):
                 hold(conn, self._city, now + timedelta(seconds=error.retry_after_s), now=now)
+        return is_back
 
     def _record_accepted(
         self, conn: Connection, ledger: Ledger, batch: Sequence[Answered], now: datetime
@@ -206,8 +210,9 @@ class Outcomes:
         self, conn: Connection, ledger: Ledger, one: Answered, error: GatewayError, now: datetime
     ) -> State:
         # A dead session, a request to wait and a person's stop say nothing of this operation; all else must end.
-        # Neither does a city that nobody reaches: days without it would park a record for every hour of them.
-        is_unreached = isinstance(error, UnreachableError) and self._is_silent(conn)
+        # Neither does a city that is silent to everybody, where nothing but reading was tried: days without it would park
+        # a record for every hour of them.
+        is_unreached = isinstance(error, UnreachableError | UnavailableError) and self._is_silent(conn)
         is_charged = not is_unreached and not isinstance(
             error, AccessDeniedError | ThrottledError | SendingStoppedError
         )
@@ -239,7 +244,7 @@ class Outcomes:
             one.row,
             one.request_id,
             now,
-            state.value,
+            UNREACHED if is_unreached else state.value,
             error=type(error).__name__,
             status=getattr(error, "status", None),
         )

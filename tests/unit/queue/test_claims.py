@@ -12,14 +12,17 @@ import pytest
 from gateway.connectors.port import Accepted
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import (
+    AccessDeniedError,
     GatewayError,
     OutcomeUnknownError,
     RejectedError,
     StaleError,
+    UnavailableError,
     UnreachableError,
 )
-from gateway.queue.breaker import note_answer
+from gateway.queue.breaker import BreakerState, load_breaker, note_answer, wake_unreached
 from gateway.queue.due import load_due, sweep
+from gateway.queue.redelivery import FIRST_WAIT_S
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.store.transaction import Store
 
@@ -394,15 +397,16 @@ def test_attempts_used_up_promise_no_other_attempt(desk: Any, clock: VirtualCloc
 
 
 @pytest.mark.row("A30")
+@pytest.mark.parametrize("silence", [UnreachableError, UnavailableError])
 def test_days_without_the_city_use_up_no_attempts_and_its_first_answer_makes_all_due(
-    desk: Any, clock: VirtualClock
+    desk: Any, clock: VirtualClock, silence: type[GatewayError]
 ) -> None:
     operation_id = desk.queue_create()
     for _ in range(desk.terms.breaker.failures_count):
-        answer_something(desk, UnreachableError("нет связи"))
+        answer_something(desk, silence("нет связи"))
     back_at = clock.now() + timedelta(hours=72)
     while clock.now() < back_at:
-        desk.sink.answers = [UnreachableError("нет связи")]
+        desk.sink.answers = [silence("нет связи")]
         desk.delivery().deliver(operation_id)
         due_s = (desk.rows()[0].not_before - clock.now()).total_seconds()
         clock.wait(max(due_s, desk.terms.breaker.longest_s))
@@ -411,7 +415,7 @@ def test_days_without_the_city_use_up_no_attempts_and_its_first_answer_makes_all
     assert row.attempts == 0
     assert desk.terms.max_attempts < len(desk.sink.asked) < 40
 
-    desk.sink.answers = [UnreachableError("нет связи")]
+    desk.sink.answers = [silence("нет связи")]
     desk.delivery().deliver(operation_id)
     assert desk.rows()[0].not_before > clock.now() + timedelta(hours=5)
     answer_something(desk)
@@ -420,7 +424,45 @@ def test_days_without_the_city_use_up_no_attempts_and_its_first_answer_makes_all
     assert desk.delivery().deliver(operation_id) == State.ACCEPTED
 
 
+@pytest.mark.row("B20")
+def test_what_a_part_of_the_city_answers_badly_keeps_its_own_wait_however_well_the_rest_answers(
+    desk: Any, clock: VirtualClock
+) -> None:
+    operation_id = desk.queue_create()
+    began_at = clock.now()
+    for tried in range(1, desk.terms.max_attempts):
+        desk.sink.answers = [UnavailableError("не отвечает")]
+        desk.delivery().deliver(operation_id)
+        answer_something(desk)
+        row = desk.rows()[0]
+        assert row.attempts == tried
+        assert row.not_before - clock.now() == timedelta(seconds=FIRST_WAIT_S * 2 ** (tried - 1))
+        clock.wait((row.not_before - clock.now()).total_seconds())
+
+    assert clock.now() - began_at > timedelta(minutes=1)
+
+
+def test_what_never_left_is_no_answer_of_the_city(desk: Any, clock: VirtualClock) -> None:
+    """A record that no profile may send would end the silence for all others, every hour anew."""
+    waiting, other = desk.queue_create(), desk.queue_create("item:2", pupil=2)
+    for _ in range(desk.terms.breaker.failures_count):
+        answer_something(desk, UnreachableError("нет связи"))
+    clock.wait(desk.terms.breaker.longest_s)
+    desk.sink.answers = [UnreachableError("нет связи")]
+    desk.delivery().deliver(waiting)
+    due_at = desk.rows()[0].not_before
+    clock.wait(desk.terms.breaker.longest_s)
+    desk.sink.answers = [AccessDeniedError("некому отправить", reason="NO_PROFILE")]
+    desk.delivery().deliver(other)
+
+    with desk.store.read() as conn:
+        assert load_breaker(conn, desk.place.city).state is not BreakerState.CLOSED
+    assert desk.rows()[0].not_before == due_at
+
+
 def answer_something(desk: Any, error: GatewayError | None = None) -> None:
     """Another call of the city ends, well where no error is given."""
     with desk.store.write() as conn:
-        note_answer(conn, desk.place.city, desk.terms.breaker, desk.store.now(conn), error)
+        now = desk.store.now(conn)
+        if note_answer(conn, desk.place.city, desk.terms.breaker, now, error):
+            wake_unreached(conn, desk.place.city, now)
