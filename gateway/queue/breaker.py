@@ -345,6 +345,7 @@ class GuardedCity:
 
 
 __all__ = [
+    "UNREACHED",
     "Breaker",
     "BreakerState",
     "BreakerTerms",
@@ -354,4 +355,5 @@ __all__ = [
     "load_breaker",
     "note_answer",
     "try_pass",
+    "wake_unreached",
 ]
