@@ -26,6 +26,8 @@ from gateway.store.watermark import find_watermark, set_watermark
 
 WATERMARK = "activity"
 CHUNK_COUNT = 500
+_LARGEST_MARK = (2**63 - 1, 2**31 - 1, 2**63 - 1)
+"""Moment, series and number as the database can hold them: its driver refuses a larger one instead of comparing it."""
 
 
 class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,7 +365,9 @@ def _load(
 
 def _read_mark(mark: str) -> tuple[datetime, int, int]:
     try:
-        seconds, series, number = (int(part) for part in mark.split("."))
+        seconds, series, number = parts = [int(part) for part in mark.split(".")]
+        if not all(0 <= part <= largest for part, largest in zip(parts, _LARGEST_MARK, strict=True)):
+            raise NotVisibleError("Такой записи нет")
         return datetime.fromtimestamp(seconds, UTC), series, number
     except (ValueError, OverflowError, OSError):
         raise NotVisibleError("Такой записи нет") from None

@@ -48,6 +48,29 @@ def test_a_teacher_sees_what_he_did_himself_and_the_heads_see_everybody(admitted
     assert deputy.get("/pupils/user:50/activity").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "1.1.99999999999999999999",
+        "1.9223372036854775808.1",
+        "1.2147483648.1",
+        "99999999999999999999.1.1",
+        "1.1.-1",
+        "1.-1.1",
+        "-1.1.1",
+        "1.1",
+        "x.1.1",
+    ],
+)
+def test_a_mark_that_no_page_gave_is_no_fault_of_ours(admitted: Any, mark: str) -> None:
+    deputy = admitted.call("deputy")
+
+    for path in ("/pupils/user:1/activity", "/teachers/user:50/activity"):
+        answer = deputy.get(path, params={"after": mark})
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_VISIBLE"), path
+        assert deputy.get(path, params={"after": f"{2**33}.{2**31 - 1}.{2**63 - 1}"}).status_code == 200
+
+
 def test_a_look_at_a_teachers_deeds_is_written_for_him_and_for_whose_work_he_marked(admitted: Any) -> None:
     before = len(admitted.entries("access"))
 
