@@ -152,7 +152,8 @@ def tell_gateway_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ConnectorError):
         return build_problem(503, error.reason_code, error.sentence, tongue=tongue)
     code = error.reason_code if isinstance(error, GatewayError) else "INTERNAL"
-    LOG.exception("request.failed", request_id=request.state.request_id)
+    # told by name: outside of an `except` block, where handlers are called, there is no current exception to log
+    LOG.error("request.failed", request_id=request.state.request_id, exc_info=error)
     # told outside of `caps`, which sets the headers of every other answer
     return build_problem(500, code, headers={"Cache-Control": "no-store"}, tongue=tongue)
 

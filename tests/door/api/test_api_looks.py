@@ -91,6 +91,26 @@ def test_nothing_is_shown_when_the_look_cannot_be_written(school: Any, monkeypat
     assert not any(name in answer.text for name in school.surnames.values())
 
 
+def test_a_fault_of_ours_is_logged_by_type_and_place_and_never_by_its_text(
+    school: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    school.account("director", Role.DIRECTOR)
+    caller = school.call("director")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise LookupError(school.surnames["user:1"])
+
+    monkeypatch.setattr("gateway.api.pupils.load_pupils", broken)
+    school.client._transport.raise_server_exceptions = False
+    answer = caller.get("/pupils")
+
+    (line,) = [one.msg for one in caplog.records if one.name == "gateway.api.problems"]
+    assert (answer.status_code, line["event"], line["error"]) == (500, "request.failed", "LookupError")
+    assert line["error_frames"].rpartition("|")[2] == f"{__name__}.broken:{broken.__code__.co_firstlineno + 1}"
+    assert school.surnames["user:1"] not in caplog.text
+    assert "NoneType" not in caplog.text
+
+
 def test_a_parent_reads_who_looked_at_the_child_as_roles_and_numbers(school: Any) -> None:
     school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
     school.account("parent", Role.PARENT, (Tie.GUARDIAN, "user:1"))
