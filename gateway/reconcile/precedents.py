@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func,
 
 from gateway.domain.discrepancies import Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import ConfigurationError
+from gateway.reconcile.discrepancies import find_effect
 from gateway.reconcile.tables import discrepancy, discrepancy_step, precedent
 
 RULED_TYPES = (DiscrepancyType.FIELDS_DIFFER, DiscrepancyType.TWO_CANDIDATES, DiscrepancyType.ONLY_HERE)
@@ -104,7 +105,7 @@ def load_offers(conn: Connection, place_id: int, *, at_least: int, limit: int = 
     best: dict[str, Row[Any]] = {}
     for row in rows:
         total[row.pattern] = total.get(row.pattern, 0) + row.times
-        if row.choice in RULED_CHOICES and (row.pattern not in best or row.times > best[row.pattern].times):
+        if _may_be_ruled(row) and (row.pattern not in best or row.times > best[row.pattern].times):
             best[row.pattern] = row
     ruled = set(
         conn.execute(
@@ -256,6 +257,16 @@ def _count_waiting(conn: Connection, place_id: int, patterns: Sequence[str]) -> 
         .group_by(discrepancy.c.pattern)
     )
     return {row.pattern: row.how_many for row in rows}
+
+
+def _may_be_ruled(row: Row[Any]) -> bool:
+    """Whether a rule could make the choice: by what a pattern's type makes of it nothing goes, which a rule never does."""
+    if row.choice not in RULED_CHOICES:
+        return False
+    named = row.pattern.partition("/")[0]
+    types = [one for one in RULED_TYPES if one.value == named]
+    effects = [find_effect(one, Choice(row.choice)) for one in types]
+    return any(effect is not None and not effect.is_removing for effect in effects)
 
 
 def _chosen_by_people() -> tuple[ColumnElement[bool], ...]:

@@ -132,3 +132,26 @@ def test_a_rule_that_history_speaks_against_has_to_be_named(small: Any) -> None:
 
     assert tested.backtest == {"same": 2, "other": 1, "overturned": 1, "waiting": 0, "taken": 0}
     assert (on.state, off.state, len(rules)) == (PrecedentState.ON, PrecedentState.ENDED, 1)
+
+
+@pytest.mark.parametrize(("choice", "offered"), [(Choice.THEIRS, []), (Choice.OURS, ["ours"])])
+def test_no_rule_is_offered_that_would_take_records_away_because_it_would_settle_nothing(
+    delivered: Any, choice: Choice, offered: list[str]
+) -> None:
+    hand = delivered
+    hand.place_id_now = hand.place_id()
+    for row in [row for row in hand.base_rows() if row.kind == "mark"][5:9]:
+        hand.world.city.human("delete", "mark", id=row.city_id)
+    hand.sync()
+    with hand.gateway.store.read() as conn:
+        gone = load_lines(conn, hand.place_id_now, Sieve(type="only_here"), now=hand.gateway.now(), limit=500)
+    alike = [line.id for line in gone if line.pattern == gone[0].pattern][:2]
+
+    taken = choose(hand.gateway, alike, choice, reason="решено", with_removals=True)
+
+    assert len(taken.taken) == 2
+    assert [offer.choice for offer in offers(hand)] == offered
+    if not offered:
+        until = hand.gateway.now() + timedelta(days=10)
+        with pytest.raises(PlanRefusedError, match="не предлагается"):
+            make_rule(hand.gateway, gone[0].pattern, choice, until=until, reason="всегда так")
