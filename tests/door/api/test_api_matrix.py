@@ -100,7 +100,7 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         "teacher": ("user:50", "user:150" if role in WHOLE else "user:51", "user:999"),
         "attempt": ("attempt:1", "attempt:101" if role in WHOLE else "attempt:3", "attempt:999"),
         "record": (
-            "mark:1:user:1",
+            veiled_ref(caller) if role is Role.ADMIN and kind == "record" else "mark:1:user:1",
             "mark:3:user:101" if role in WHOLE else "mark:3:user:5",
             "mark:9:user:999",
         ),
@@ -123,6 +123,12 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         ),
         "run": (str(own_run), str(strange_run if role in WHOLE else runs["account:1"]), "99999"),
     }.get(kind, ("", "", ""))
+
+
+def veiled_ref(admin: Any) -> str:
+    """A mark as lists show it to an administrator: he asks for it by that, a ref of the portal's would name the pupil."""
+    items = admin.get("/plans/1/items").json()["items"]
+    return next(str(one["ref"]) for one in items if one["ref"].startswith("mark:"))
 
 
 def ruled(school: Any) -> str:
