@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.__main__ import app
+from tests.door.api.command_line import SETTINGS
 
 PASSWORD = "correct horse 7"
 
@@ -23,25 +24,7 @@ PASSWORD = "correct horse 7"
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "gateway.toml"
-    path.write_text(
-        f"""
-[database]
-url = "sqlite:///{(tmp_path / "gateway.sqlite").as_posix()}"
-[portal]
-base_url = "http://127.0.0.1:9"
-token = "00000000000000000000000000000000"
-[mesh]
-base_url = "http://127.0.0.1:9"
-school_id = 586
-profile_id = 1
-token = "t"
-[access]
-argon2_passes = 1
-argon2_memory_mib = 1
-argon2_lanes = 1
-""",
-        encoding="utf-8",
-    )
+    path.write_text(SETTINGS.format(folder=tmp_path.as_posix(), more=""), encoding="utf-8")
     return path
 
 

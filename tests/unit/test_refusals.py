@@ -22,7 +22,7 @@ def raised() -> dict[str, list[str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "PlanRefusedError":
                 (given,) = [one.value for one in node.keywords if one.arg == "reason"]
-                code = given.value if isinstance(given, ast.Constant) else given.id  # type: ignore[attr-defined]
+                code = given.value if isinstance(given, ast.Constant) else given.id  # type: ignore[attr-defined]  # else a name of `domain.reasons`; any other form fails here
                 found.setdefault(str(code), []).append(f"{path.name}:{node.lineno}")
     return found
 
@@ -46,5 +46,5 @@ def test_what_a_plan_is_refused_for_is_told_apart() -> None:
 
 def test_a_refusal_without_a_code_is_not_made() -> None:
     with pytest.raises(TypeError):
-        PlanRefusedError("почему-то нельзя")  # type: ignore[call-arg]
+        PlanRefusedError("почему-то нельзя")  # type: ignore[call-arg]  # the missing word is what is tried
     assert SecondPersonError("нужен второй").reason_code == "SECOND_PERSON"

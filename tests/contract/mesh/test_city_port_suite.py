@@ -6,6 +6,7 @@ profile's refusals, request ids, weathers) is in `test_mesh_suite.py`; what only
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -31,23 +32,23 @@ KINDS = (Kind.MARK, Kind.ABSENCE, Kind.HOMEWORK, Kind.COMMENT, Kind.FINAL, Kind.
 Open = Callable[..., Any]
 
 
-class Way:
+class Way(ABC):
     """A way to the city, and how what was written by it comes to stand there."""
 
     def __init__(self, city: Any) -> None:
         self.city = city
 
+    @abstractmethod
     def open(self) -> Any:
         """The port as another process opens it, seeing what stands now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, accepted: Accepted, op: str, kind: str, **typed: Any) -> None:
         """What has to happen until an accepted write stands there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lose(self) -> Any:
         """The port with nothing behind it."""
-        raise NotImplementedError
 
 
 class ByToken(Way):

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from sqlalchemy import Connection, make_url, text
 
+from gateway.domain.clock import VirtualClock
 from gateway.store.schema import current_revision, head_revision
 from gateway.store.transaction import Store
 
@@ -44,7 +45,9 @@ def migrated_objects(store: Store) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
-def filled(database_url: str, store: Store, clock: object, ready_schema: ModuleType) -> Iterator[Callable[[], Store]]:
+def filled(
+    database_url: str, store: Store, clock: VirtualClock, ready_schema: ModuleType
+) -> Iterator[Callable[[], Store]]:
     """Opens a store in a further empty place of the same database, filled."""
     opened: list[Store] = []
     url = make_url(database_url)
@@ -59,7 +62,7 @@ def filled(database_url: str, store: Store, clock: object, ready_schema: ModuleT
                 conn.execute(text(f"CREATE SCHEMA {first}_{number}"))
             there = url.update_query_dict({"options": f"-csearch_path={first}_{number}"})
         with ready_schema.in_place_of_migrations():
-            opened.append(Store.open(there.render_as_string(hide_password=False), clock))  # type: ignore[arg-type]
+            opened.append(Store.open(there.render_as_string(hide_password=False), clock))
         return opened[-1]
 
     yield open_one
