@@ -51,7 +51,7 @@ def split(pupil: Ref, body: Split, request: Request, key: IdempotencyKey, asked:
             body.to_city_id,
             reason=body.reason,
             is_swap=body.swap,
-            principal=asked.principal,
+            scope=asked.scope,
         )
         return send(made, 201)
 

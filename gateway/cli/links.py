@@ -223,7 +223,7 @@ def split_command(
     """Исправить неверную связь: убрать записи у неверного ребёнка, создать у верного; утверждает другой человек."""
     with opened(config, is_quiet=as_json) as gateway:
         acting = _act_on(gateway, local_ref, login, from_stdin=password_stdin)
-        made = propose_relink(acting.gateway, local_ref, to, reason=reason, is_swap=swap, principal=acting.principal)
+        made = propose_relink(acting.gateway, local_ref, to, reason=reason, is_swap=swap, scope=acting.scope)
         if as_json:
             print_json(made)
             return

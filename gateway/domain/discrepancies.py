@@ -50,6 +50,10 @@ class Outside(StrEnum):
     FAMILY = "family"
 
 
+OUTSIDE_ASSIGNEE = "outside:"
+"""How an assignee begins who is nobody of the school."""
+
+
 LIVE = (DiscrepancyState.OPEN, DiscrepancyState.ASSIGNED)
 """States in which somebody has to do something."""
 

@@ -372,6 +372,15 @@ DECISION_TEXTS: tuple[Row, ...] = (
         "Wait for the next read; if it recurs, check access.",
     ),
     (
+        "NOT_REACHED",
+        "waiting",
+        "deputy_head",
+        "Городской журнал отвечал так долго, что до этой группы очередь не дошла.",
+        "Сузьте вопрос: назовите классы или виды; целиком это делает командная строка.",
+        "The city's journal took so long that this group's turn did not come.",
+        "Narrow the question: name classes or kinds; the command line does it whole.",
+    ),
+    (
         "INCOMPLETE_READ",
         "waiting",
         "admin",

@@ -126,6 +126,15 @@ REFUSAL_TEXTS: tuple[Row, ...] = (
         "Look at what would be taken, then confirm the removals.",
     ),
     (
+        "ASSIGNEE_UNABLE",
+        "fault",
+        "curator",
+        "Тот, кому это поручают, решить этого не сможет: у него нет такой роли или ученики не его.",
+        "Поручите тому, кто может, или дайте роль и связь с группой.",
+        "Whom it is given to could not settle it: no role of his does, or the pupils are not his.",
+        "Give it to somebody who can, or give him the role and the tie to the group.",
+    ),
+    (
         "GATE_SHUT",
         "fault",
         "deputy_head",

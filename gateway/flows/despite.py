@@ -35,6 +35,15 @@ from gateway.mapping.links import MACHINE, load_links
 from gateway.mapping.tables import link
 from gateway.reconcile.relinks import load_open_moves, load_open_profiles
 
+_NAMES = (f"{KEPT}own_name", f"{KEPT}city_name")
+_KEPT_OF: Mapping[str, tuple[str, ...]] = {
+    "last_name": _NAMES,
+    "first_name": _NAMES,
+    "birth": (f"{KEPT}birth",),
+    "class": (f"{KEPT}class",),
+}
+"""By which of the kept fields it is seen that a contradiction is another one than before."""
+
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """What a confirmation is worth.
@@ -104,7 +113,9 @@ def judge_pair(
         )
     if found or is_open:
         require_vouched(gateway.actor)
-    if is_open and standing is not None and is_vouched(before[AGAINST]):
+    # what came up after the first word was seen by one person only: his word is then the first about it
+    is_seen = is_open and not (found and _has_come_up(before, evidence, found, doubts))
+    if is_seen and standing is not None and is_vouched(before[AGAINST]):
         is_alone = _judge_person(gateway, before, standing._mapping["decided_at"], principal, now)
         # what the first person has looked at besides stays looked at
         kept = {name: value for name, value in before.items() if name.startswith(KEPT) and name.endswith(SETTLED)}
@@ -118,6 +129,20 @@ def judge_pair(
     if principal is not None and principal.person_ref is not None:
         kept[AGAINST_PERSON] = principal.person_ref
     return Judged(kept=kept, contradictions=found, is_against=True)
+
+
+def _has_come_up(
+    before: Mapping[str, str], evidence: Mapping[str, str], found: Mapping[str, str], doubts: Sequence[StoredDoubt]
+) -> bool:
+    """Whether something contradicts that did not when the first person spoke, be it told as a doubt already or only read.
+
+    Args:
+        before: What is kept of the link since his word.
+        evidence: What both sides say of themselves now.
+        found: What of it contradicts.
+    """
+    seen_anew = any(before.get(field) != evidence[field] for name in found for field in _KEPT_OF[name])
+    return seen_anew or any(one.code is not Code.AGAINST for one in doubts)
 
 
 def against(local_ref: str, city_id: int, kept: Mapping[str, str]) -> Doubt:

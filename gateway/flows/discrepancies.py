@@ -31,7 +31,7 @@ from gateway.reconcile.choose import (
     store_choice,
 )
 from gateway.reconcile.discrepancies import Effect
-from gateway.reconcile.follow import Followed, follow_chunk
+from gateway.reconcile.follow import Followed, follow_chunk, of_the_school
 from gateway.reconcile.joins import same_record
 from gateway.reconcile.laid_down import take_back
 from gateway.reconcile.own_value import find_off_scale, is_own_value
@@ -245,7 +245,7 @@ def dispute(gateway: Gateway, number: int, *, reason: str) -> bool:
                 DiscrepancyState.IGNORED,
                 DiscrepancyState.WAITING_OUTSIDE,
             ),
-            values={"state": DiscrepancyState.OPEN.value, "until": None},
+            values={"state": DiscrepancyState.OPEN.value, "until": None, "assignee": of_the_school()},
             reason=reason,
         )
     )

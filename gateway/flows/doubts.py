@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -20,7 +21,7 @@ from gateway.flows.gateway import Gateway
 from gateway.mapping.doubts import Doubt, baseline, find_doubts
 from gateway.mapping.link_doubts import StoredDoubt, keep_evidence, load_doubts, load_standing, save_doubts
 from gateway.reconcile.discrepancies import pattern_of
-from gateway.reconcile.follow import store_steps
+from gateway.reconcile.follow import of_the_school, store_steps
 from gateway.reconcile.tables import discrepancy
 from gateway.store.transaction import upsert
 
@@ -88,17 +89,17 @@ def settle_doubt(conn: Connection, place_id: int, local_ref: str, *, now: dateti
     _end(conn, place_id, [local_ref], "settled", now)
 
 
-def _load_live(conn: Connection, place_id: int) -> dict[str, tuple[str, str]]:
-    """Local ref → (state, pattern) of what is not settled."""
+def _load_live(conn: Connection, place_id: int) -> dict[str, Any]:
+    """Local ref → row of what is not settled."""
     rows = conn.execute(
-        select(discrepancy.c.ref, discrepancy.c.state, discrepancy.c.pattern).where(
+        select(discrepancy.c.ref, discrepancy.c.state, discrepancy.c.pattern, discrepancy.c.until).where(
             discrepancy.c.place_id == place_id,
             discrepancy.c.kind == Kind.PERSON.value,
             discrepancy.c.type == DiscrepancyType.LINK_DOUBT.value,
             discrepancy.c.state != DiscrepancyState.RESOLVED.value,
         )
     )
-    return {row.ref: (row.state, row.pattern) for row in rows}
+    return {row.ref: row for row in rows}
 
 
 def _follow(
@@ -117,8 +118,16 @@ def _follow(
         for ref, found in ripe.items()
     }
     new = sorted(ref for ref in ripe if ref not in live)
-    moved = sorted(ref for ref, (_, pattern) in live.items() if ref in ripe and pattern != patterns[ref])
-    if not new and not moved:
+    moved = sorted(ref for ref, row in live.items() if ref in ripe and row.pattern != patterns[ref])
+    # no plan asks for a doubt: its day has to be looked at here
+    back = sorted(
+        ref
+        for ref, row in live.items()
+        if ref in ripe
+        and row.state == DiscrepancyState.WAITING_OUTSIDE.value
+        and (ref in moved or (row.until is not None and row.until <= now))
+    )
+    if not new and not moved and not back:
         return
     due = due_at(gateway, conn, now)
     rows = [
@@ -132,6 +141,8 @@ def _follow(
             "reason": LINK_DOUBTED,
             "state": DiscrepancyState.OPEN.value,
             "owner": REASONS[LINK_DOUBTED].owner,
+            "assignee": None,
+            "until": None,
             "pattern": patterns[ref],
             "flips": 0,
             "opened_at": now,
@@ -146,9 +157,10 @@ def _follow(
         discrepancy,
         rows,
         keys=("place_id", "kind", "ref"),
-        update=("city_id", "state", "pattern", "opened_at", "changed_at", "due_at"),
+        update=("city_id", "state", "pattern", "assignee", "until", "opened_at", "changed_at", "due_at"),
     )
-    for ref in moved:
+    reopened = {"state": DiscrepancyState.OPEN.value, "until": None, "assignee": of_the_school()}
+    for ref in sorted({*moved, *back}):
         conn.execute(
             update(discrepancy)
             .where(
@@ -156,10 +168,14 @@ def _follow(
                 discrepancy.c.kind == Kind.PERSON.value,
                 discrepancy.c.ref == ref,
             )
-            .values(pattern=patterns[ref], changed_at=now)
+            .values(pattern=patterns[ref], changed_at=now, **(reopened if ref in back else {}))
         )
-    steps = [(Kind.PERSON.value, ref, "opened", None) for ref in new]
-    store_steps(conn, place_id, [*steps, *((Kind.PERSON.value, ref, "moved", None) for ref in moved)], now)
+    steps = [
+        *((ref, "opened") for ref in new),
+        *((ref, "moved") for ref in moved if ref not in back),
+        *((ref, "reopened") for ref in back),
+    ]
+    store_steps(conn, place_id, [(Kind.PERSON.value, ref, step, None) for ref, step in steps], now)
 
 
 def _end(conn: Connection, place_id: int, refs: Sequence[str], step: str, now: datetime) -> None:

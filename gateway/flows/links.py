@@ -22,7 +22,7 @@ from gateway.flows.correlate import correlate
 from gateway.flows.despite import against, find_standing, judge_pair, refuse_join, refuse_while_moving
 from gateway.flows.doubts import doubt_at_once, settle_doubt
 from gateway.flows.gateway import Gateway
-from gateway.mapping.doubts import look, settled_field
+from gateway.mapping.doubts import Code, look, settled_field
 from gateway.mapping.likeness import compare, contradictions, fingerprint, tell
 from gateway.mapping.link_doubts import drop_doubts, drop_rejection, keep_evidence, load_doubts, save_rejection
 from gateway.mapping.links import confirm, drop_candidate, load_links
@@ -149,7 +149,9 @@ def confirm_link(
         )
         if not made and not doubts and not by.kept:
             return False
-        settled = {settled_field(one.code): one.fingerprint.hex() for one in doubts}
+        # the first word of two settles nothing that a first word before it has left open
+        looked_at = [one for one in doubts if not (by.is_against and one.code is Code.AGAINST)]
+        settled = {settled_field(one.code): one.fingerprint.hex() for one in looked_at}
         if not made or settled:
             keep_evidence(conn, place_id, Kind.PERSON, local_ref, {**evidence, **by.kept, **settled})
         drop_doubts(conn, place_id, Kind.PERSON, local_ref)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from gateway.access.scope import account_code
+from gateway.access.accounts import Account, load_grants, to_account
+from gateway.access.policy import Action
+from gateway.access.scope import Principal, Scope, account_code, permit
 from gateway.access.tables import account
-from gateway.domain.discrepancies import LIVE, DiscrepancyState, Outside
-from gateway.domain.errors import ConfigurationError, PlanRefusedError
-from gateway.flows.discrepancies import LONGEST_AWAY, assign, move
+from gateway.domain.clock import moscow_day
+from gateway.domain.discrepancies import LIVE, OUTSIDE_ASSIGNEE, DiscrepancyState, DiscrepancyType, Outside
+from gateway.domain.errors import ConfigurationError, NotVisibleError, PlanRefusedError
+from gateway.flows.discrepancies import LONGEST_AWAY, MOST_AT_ONCE, assign, move
 from gateway.flows.gateway import Gateway
+from gateway.reconcile.tables import discrepancy
+from gateway.report.seen_discrepancies import load_seen_ids
+from gateway.store.among import among
+
+_NAMED_COUNT = 10
 
 
 def assign_to(gateway: Gateway, ids: Sequence[int], whom: str, *, reason: str) -> list[int]:
-    """Give open discrepancies to one account of the school.
+    """Give open discrepancies to one account of the school, which may settle each of them today.
 
     Args:
         whom: Its login, or its code as lists show it (`account:3`).
@@ -25,24 +33,79 @@ def assign_to(gateway: Gateway, ids: Sequence[int], whom: str, *, reason: str) -
         Numbers of those that were given; a settled one is not.
 
     Raises:
-        PlanRefusedError: No reason.
+        PlanRefusedError: No reason; or the account has no role that settles such a thing, or does not reach the pupils.
         ConfigurationError: There is no such account, or it is closed.
     """
-    return assign(gateway, ids, find_account(gateway, whom), reason=reason)
+    with gateway.store.write() as conn:  # the place is written down at its first use
+        found = find_account(conn, whom)
+        _refuse_unable(gateway, conn, found, list(ids)[:MOST_AT_ONCE])
+    return assign(gateway, ids, account_code(found.id), reason=reason)
 
 
-def find_account(gateway: Gateway, whom: str) -> str:
-    """The code of an open account, by its login or by the code itself.
+def find_account(conn: Connection, whom: str) -> Account:
+    """An open account, by its login or by its code.
 
     Raises:
         ConfigurationError: There is none.
     """
-    with gateway.store.read() as conn:
-        rows = conn.execute(select(account.c.id, account.c.login).where(account.c.disabled_at.is_(None))).all()
-    found = next((row.id for row in rows if whom.lower() in (row.login, account_code(row.id))), None)
+    rows = conn.execute(select(account).where(account.c.disabled_at.is_(None))).all()
+    found = next((row for row in rows if whom.lower() in (row.login, account_code(row.id))), None)
     if found is None:
         raise ConfigurationError("Такой действующей учётной записи нет: gateway users list")
-    return account_code(found)
+    return to_account(found)
+
+
+def _refuse_unable(gateway: Gateway, conn: Connection, whom: Account, ids: Sequence[int]) -> None:
+    """Refuse to give somebody what he could not settle: it would be nobody's from then on.
+
+    Raises:
+        PlanRefusedError: He has no role for it, or not all of it is his pupils'.
+    """
+    place_id = gateway.place_id(conn)
+    rows = conn.execute(
+        select(discrepancy.c.id, discrepancy.c.type).where(
+            discrepancy.c.place_id == place_id,
+            among(conn, discrepancy.c.id, ids),
+            discrepancy.c.state.in_([state.value for state in LIVE]),
+        )
+    ).all()
+    for action, asked in (
+        (Action.LINKS_DECIDE, [row.id for row in rows if row.type == DiscrepancyType.LINK_DOUBT.value]),
+        (Action.DISCREPANCIES_CHOOSE, [row.id for row in rows if row.type != DiscrepancyType.LINK_DOUBT.value]),
+    ):
+        if not asked:
+            continue
+        scopes = _scopes_of(gateway, conn, whom, action)
+        if not scopes:
+            raise PlanRefusedError(
+                f"У {account_code(whom.id)} сегодня нет роли, которая такое решает ({action.value}): "
+                "поручите другому или gateway users role",
+                reason="ASSIGNEE_UNABLE",
+            )
+        reached = {number for scope in scopes for number in load_seen_ids(conn, scope, place_id, asked)}
+        beyond = sorted(set(asked) - reached)
+        if beyond:
+            named = ", ".join(map(str, beyond[:_NAMED_COUNT])) + (" …" if len(beyond) > _NAMED_COUNT else "")
+            raise PlanRefusedError(
+                f"Расхождения {named} не об учениках {account_code(whom.id)}: решить их эта учётная запись не сможет",
+                reason="ASSIGNEE_UNABLE",
+            )
+
+
+def _scopes_of(gateway: Gateway, conn: Connection, whom: Account, action: Action) -> list[Scope]:
+    """How far an account reaches today in an action, by each of its roles that has it."""
+    now = gateway.store.now(conn)
+    on = moscow_day(now)
+    found = []
+    for grant in load_grants(conn, gateway.place, whom.id, on=on):
+        principal = Principal(
+            account_id=whom.id, login=whom.login, role=grant.role, place=gateway.place, on=on, via="session"
+        )
+        try:
+            found.append(permit(conn, principal, action, now=now))
+        except NotVisibleError:
+            continue
+    return found
 
 
 def wait_outside(gateway: Gateway, ids: Sequence[int], whom: Outside, *, until: datetime, reason: str) -> list[int]:
@@ -70,6 +133,10 @@ def wait_outside(gateway: Gateway, ids: Sequence[int], whom: Outside, *, until: 
         step="waiting",
         action="discrepancy.waiting",
         states=LIVE,
-        values={"state": DiscrepancyState.WAITING_OUTSIDE.value, "until": until, "assignee": f"outside:{whom.value}"},
+        values={
+            "state": DiscrepancyState.WAITING_OUTSIDE.value,
+            "until": until,
+            "assignee": f"{OUTSIDE_ASSIGNEE}{whom.value}",
+        },
         reason=reason,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
-from gateway.access.scope import Principal
+from gateway.access.scope import Principal, Scope
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
@@ -37,6 +37,7 @@ from gateway.reconcile.relinks import (
     load_open_moves,
 )
 from gateway.reconcile.tables import relink
+from gateway.report.pupils import require_pupil
 
 
 class Proposed(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ def propose_relink(
     *,
     reason: str,
     is_swap: bool = False,
-    principal: Principal | None = None,
+    scope: Scope | None = None,
 ) -> Proposed:
     """Propose to move a pupil's link; nothing of his is sent from now on until it is approved, withdrawn or expired.
 
@@ -84,9 +85,10 @@ def propose_relink(
         to_city_id: The right profile; None = it is not known yet, the link is only taken away.
         reason: Why, as typed; kept beside the audit.
         is_swap: The right profile is linked to another pupil, who gets this one's: two namesakes were exchanged.
-        principal: The account that proposes, where it is one.
+        scope: How far the account that proposes reaches, where it is one; every pupil whose link moves has to be within.
 
     Raises:
+        NotVisibleError: One of the pupils is somebody else's.
         PlanRefusedError: No reason, no such link or profile, the profile is taken, or something of these pupils is on its way.
     """
     if not reason.strip():
@@ -96,6 +98,9 @@ def propose_relink(
         now = gateway.store.now(conn)
         directory = get_directory(conn, place_id)
         moves = find_moves(conn, place_id, directory, local_ref, to_city_id, is_swap=is_swap)
+        if scope is not None:
+            for move in moves:
+                require_pupil(conn, scope, place_id, move.local_ref)
         refuse_in_flight(conn, place_id, moves)
         items = build_items(gateway, conn, place_id, directory, moves)
         older = _withdraw_older(conn, place_id, moves, now)
@@ -110,7 +115,7 @@ def propose_relink(
                 moves=msgspec.to_builtins(moves),
                 hash=unit,
                 proposed_by=gateway.actor.name,
-                person_ref=None if principal is None else principal.person_ref,
+                person_ref=None if scope is None else scope.principal.person_ref,
                 note_id=note.id,
                 proposed_at=now,
                 expires_at=expires_at,
@@ -228,7 +233,9 @@ def _withdraw_older(conn: Connection, place_id: int, moves: Sequence[Move], now:
 
 
 def _get_proposed(conn: Connection, place_id: int, number: int, unit: str, now: datetime) -> Row[Any]:
-    row = conn.execute(select(relink).where(relink.c.id == number, relink.c.place_id == place_id)).one_or_none()
+    # locked until the end of the write: of two who approve at once the second one finds it used
+    query = select(relink).where(relink.c.id == number, relink.c.place_id == place_id).with_for_update()
+    row = conn.execute(query).one_or_none()
     if row is None:
         raise PlanRefusedError(f"Исправления {number} нет: gateway relinks", reason="NOTHING_THERE")
     if row.state != RelinkState.PROPOSED:
@@ -271,7 +278,8 @@ def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, 
     if gateway.actor.name != row.proposed_by and not same_person and not stands_in:
         return False
     may_from = row.proposed_at + timedelta(minutes=gateway.settings.access.alone_after_minutes)
-    if not gateway.settings.school.single_approver or now < may_from:
+    is_stale = principal is not None and (principal.proved_at is None or principal.proved_at < may_from)
+    if not gateway.settings.school.single_approver or now < may_from or is_stale:
         raise SecondPersonError(
             "Исправление утверждают двое, а предложил его этот же человек"
             if not gateway.settings.school.single_approver

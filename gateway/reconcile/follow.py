@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, insert, select
 
-from gateway.domain.discrepancies import Choice, DiscrepancyState, DiscrepancyType
+from gateway.domain.discrepancies import OUTSIDE_ASSIGNEE, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.reasons import NO_CITY_CALL, REASONS
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
 from gateway.reconcile.compare import Category
@@ -34,6 +34,7 @@ _KEPT = [
     "reason",
     "state",
     "owner",
+    "assignee",
     "pattern",
     "ours",
     "base",
@@ -130,7 +131,7 @@ def follow_chunk(
                 "reason": row.reason,
                 "state": state.value,
                 "owner": "deputy_head" if type_ is DiscrepancyType.TWO_WRITERS else REASONS[row.reason].owner,
-                "assignee": row.d_assignee,
+                "assignee": None if step == "reopened" and is_outside(row.d_assignee) else row.d_assignee,
                 "pattern": _pattern(row, type_),
                 "ours": row.ours,
                 "base": row.base,
@@ -154,6 +155,16 @@ def follow_chunk(
     upsert(conn, discrepancy, inserts, keys=("place_id", "kind", "ref"), update=(*_KEPT, "opened_at"))
     store_steps(conn, place_id, steps, now)
     return int(rows[-1].seq)
+
+
+def is_outside(assignee: str | None) -> bool:
+    """Whether it waits for nobody of the school."""
+    return assignee is not None and assignee.startswith(OUTSIDE_ASSIGNEE)
+
+
+def of_the_school() -> ColumnElement[str | None]:
+    """The assignee of what is opened again: whoever is outside of the school is waited for no longer."""
+    return case((discrepancy.c.assignee.startswith(OUTSIDE_ASSIGNEE), None), else_=discrepancy.c.assignee)
 
 
 def _is_refused(row: Row[Any]) -> bool:

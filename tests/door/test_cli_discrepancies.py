@@ -60,6 +60,8 @@ def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     school.run("discrepancies", "dispute", str(number), "--reason", "всё-таки нет")
     school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс", expect=2)
     school.run("users", "add", "curator.1", "--no-password")
+    school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс", expect=4)
+    school.run("users", "role", "curator.1", "deputy_head")
     school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс")
     assert school.json("discrepancies", *DIFFER)["discrepancies"][0]["assignee"] == "account:1"
     words = ("wait", "city_helpdesk", str(number), "--until", "2026-12-10", "--reason", "обращение подано")

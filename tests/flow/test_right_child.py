@@ -5,15 +5,19 @@ Each ends as a candidate or as a discrepancy with an owner, and the city's ledge
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from gateway.domain.discrepancies import LIVE
+from gateway.domain.discrepancies import LIVE, Outside
 from gateway.domain.errors import AmbiguousMatchError, ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind
 from gateway.flows.links import confirm_link, reject_link
+from gateway.flows.outside import wait_outside
+from gateway.flows.pull import pull
+from gateway.flows.runs import start_run
 from gateway.mapping.doubts import DAYS_OF_ANOTHER_CLASS
 from gateway.mapping.links import load_candidates
 from gateway.reconcile.tables import discrepancy
@@ -319,6 +323,64 @@ def test_a_name_that_changes_in_the_city_holds_the_pupil_until_two_persons_have_
         assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
         assert len(cells(small)) > len(ledger)
         hand.assert_sound()
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told as a doubt", "read and not told yet"])
+def test_what_comes_up_after_the_first_word_is_seen_by_two_as_well(small: Any, is_told: bool) -> None:
+    """The second person is the only one who has seen the new difference: his word is the first one about it."""
+    ref, there = f"user:{FIRST}", profile_of(small, FIRST)
+    seen = {"despite_evidence": True, "reason": "видел личное дело"}
+    with small.open() as hand:
+        hand.sync()
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        ledger = cells(small)
+        there["last_name"] = "Совсемдругая"
+        assert give_marks(small, FIRST) > 0
+        hand.sync()
+        first, second = as_account(hand.gateway, 6), as_account(hand.gateway, 7)
+        assert confirm_link(first, ref, there["id"], **seen) is True
+        if is_told:
+            there["first_name"] = "Иная"
+            hand.sync()
+        else:
+            small.portal.edit("set_name", userid=FIRST, firstname="Иная", lastname="Третья")
+            pull(hand.gateway, hand.want, start_run(hand.gateway, "pull", hand.want))
+
+        assert confirm_link(second, ref, there["id"], **seen) is True
+        hand.sync()
+        assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref], "one has seen it, not two"
+        assert cells(small) == ledger
+        with pytest.raises(SecondPersonError):
+            confirm_link(second, ref, there["id"], **seen)
+
+        assert confirm_link(first, ref, there["id"], **seen) is True
+        hand.through()
+        hand.until_quiet()
+        assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert len(cells(small)) > len(ledger)
+
+
+def test_a_doubt_that_waits_for_the_family_is_open_again_at_its_day_and_waits_for_nobody_outside(small: Any) -> None:
+    """No plan asks for a doubt, so no plan would open it again."""
+    ref, there = f"user:{FIRST}", profile_of(small, FIRST)
+    with small.open() as hand:
+        hand.sync()
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        there["last_name"] = "Совсемдругая"
+        hand.sync()
+        (doubt,) = [row for row in open_ones(hand) if row.type == "link_doubt"]
+        until = hand.gateway.now() + timedelta(days=3)
+        assert wait_outside(hand.gateway, [doubt.id], Outside.FAMILY, until=until, reason="ждём паспорт") == [doubt.id]
+        hand.sync()
+        assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
+
+        small.clock.advance(4 * 24 * 3600)
+        hand.sync()
+
+        (again,) = [row for row in open_ones(hand) if row.type == "link_doubt"]
+        assert (again.id, again.state, again.assignee, again.until) == (doubt.id, "open", None, None)
 
 
 def test_a_name_that_has_changed_on_both_sides_is_confirmed_by_one(small: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import select
 
-from gateway.domain.discrepancies import Choice
+from gateway.domain.discrepancies import Choice, Outside
 from gateway.domain.errors import PlanRefusedError
 from gateway.flows.discrepancies import assign, choose, dispute
+from gateway.flows.outside import wait_outside
 from gateway.reconcile.tables import discrepancy
 from gateway.report.discrepancies import Line, Sieve, load_groups, load_lines, load_steps
 from gateway.sandbox.portal.school_course import FIRST_COURSE
@@ -227,3 +229,24 @@ def test_who_has_it_is_written_and_a_teacher_may_object(delivered: Any) -> None:
         "discrepancy.disputed",
         "discrepancy.chosen",
     ]
+
+
+@pytest.mark.parametrize("how", ["its day has come", "disputed"])
+def test_what_is_open_again_waits_for_nobody_outside_of_the_school(delivered: Any, how: str) -> None:
+    change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+    until = delivered.gateway.now() + timedelta(days=3)
+    assert wait_outside(delivered.gateway, [line.id], Outside.CITY_HELPDESK, until=until, reason="обращение") == [
+        line.id
+    ]
+    assert open_lines(delivered) == []
+
+    if how == "disputed":
+        assert dispute(delivered.gateway, line.id, reason="ждать нечего")
+    else:
+        delivered.world.clock.advance(4 * 24 * 3600)
+        delivered.sync()
+
+    (again,) = open_lines(delivered)
+    assert (again.id, again.state, again.assignee) == (line.id, "open", None)

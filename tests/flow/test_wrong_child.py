@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.tables import discrepancy
 from gateway.report.incidents import build_html, build_xlsx, get_sheet
 from gateway.report.relinks import get_unit
-from tests.flow.persons import as_account
+from tests.flow.persons import as_account, person
 
 FIRST, SECOND = "user:1001", "user:1002"
 
@@ -314,3 +315,22 @@ def test_a_link_that_made_nothing_yet_is_not_moved_to_another_child_by_one_perso
         approve_relink(as_another(hand), proposed.number, proposed.hash, reason="видел личное дело")
         with hand.gateway.store.read() as conn:
             assert load_links(conn, hand.gateway.place_id(conn), Kind.PERSON)[FIRST] == other
+
+
+def test_the_only_approver_proves_his_password_after_the_wait_and_not_during_it(small: Any) -> None:
+    """A log-in that is fresh all the same, but older than the moment from which he may, is no later confirmation."""
+    small.settings_changes = {"school": {"single_approver": True}}
+    with small.open() as hand:
+        hand.sync()
+        other = number_of(small, next(row["person_id"] for row in small.like.pupils if row["portal_id"] == 1000))
+        alone = replace(hand.gateway, actor=person(hand.gateway, "deputy").actor)
+        proposed = propose_relink(alone, FIRST, other, reason="это она")
+        small.clock.advance(300)
+        early = person(hand.gateway, "deputy")
+        small.clock.advance(301)
+
+        with pytest.raises(SecondPersonError, match="введя пароль заново"):
+            approve_relink(alone, proposed.number, proposed.hash, reason="проверено", principal=early)
+
+        late = person(hand.gateway, "deputy")
+        assert approve_relink(alone, proposed.number, proposed.hash, reason="проверено", principal=late).is_alone

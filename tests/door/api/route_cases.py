@@ -34,7 +34,7 @@ def find_body(school: Any, method: str, path: str, name: str) -> dict[str, Any] 
         return None
     if path.startswith("/discrepancies/"):
         ids = {"ids": [int(name)], "reason": WHY}
-        more = {"assignee": "spare"} if path.endswith("/assignments") else {"whom": "city_helpdesk", "until": until}
+        more = {"assignee": "director"} if path.endswith("/assignments") else {"whom": "city_helpdesk", "until": until}
         return {**ids, **more}
     if path == "/holds":
         return {"kind": "mark", "class_name": "7А", "until": until, "reason": WHY}

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select, update
 
+from gateway.access.accounts import give_role
 from gateway.access.roles import Role, Tie
 from gateway.domain.city import MarkAtom
 from gateway.domain.discrepancies import DiscrepancyState
@@ -123,6 +124,49 @@ def test_a_discrepancy_is_given_to_an_account_and_to_nobody_unknown(staffed: Any
     assert state_of(staffed, foreign) == (DiscrepancyState.OPEN.value, None)
     listed = staffed.call("teacher").get("/discrepancies", params={"assignee": assignee}).json()["items"]
     assert [line["id"] for line in listed] == [mine]
+
+
+def test_a_discrepancy_is_given_to_nobody_who_could_not_settle_it(staffed: Any) -> None:
+    """It would be nobody's from then on: no list asks another to move."""
+    staffed.account("leader", Role.CLASS_TEACHER, (Tie.LEADS, "7А"))
+    staffed.account("other", Role.TEACHER, (Tie.TEACHES, "group:3"))
+    staffed.account("both", Role.TEACHER, (Tie.TEACHES, "group:3"), (Tie.CURATES, "course:1"))
+    give_role(staffed.office, "both", Role.CURATOR)
+    deputy = staffed.call("deputy")
+    mine, foreign = number_of(staffed, "mark:1:user:1"), number_of(staffed, "mark:3:user:5")
+
+    def give(whom: str, *ids: int) -> Any:
+        return post(deputy, "/discrepancies/assignments", {"ids": list(ids), "assignee": whom, **WHY})
+
+    unable = {whom: give(whom, mine) for whom in ("leader", "other", "admin")}
+    partly = give("teacher", mine, foreign)
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in (*unable.values(), partly)} == {
+        (409, "ASSIGNEE_UNABLE")
+    }
+    assert "discrepancies.choose" in unable["leader"].json()["detail"]
+    assert str(foreign) in partly.json()["detail"]
+    assert str(mine) not in partly.json()["detail"]
+    assert [state_of(staffed, number)[1] for number in (mine, foreign)] == [None, None]
+    # one role reaches the one pupil, another role the other
+    assert give("both", mine, foreign).json()["taken"] == sorted((mine, foreign))
+
+
+def test_a_doubt_about_a_link_is_given_to_who_decides_links(staffed: Any) -> None:
+    number = number_of(staffed, "mark:1:user:1")
+    with staffed.gateway.store.write() as conn:
+        conn.execute(
+            update(discrepancy)
+            .where(discrepancy.c.id == number)
+            .values(kind="person", ref="user:1", type="link_doubt", reason="LINK_DOUBTED")
+        )
+    deputy = staffed.call("deputy")
+
+    teacher = post(deputy, "/discrepancies/assignments", {"ids": [number], "assignee": "teacher", **WHY})
+    curator = post(deputy, "/discrepancies/assignments", {"ids": [number], "assignee": "curator", **WHY})
+
+    assert (teacher.status_code, teacher.json()["code"]) == (409, "ASSIGNEE_UNABLE")
+    assert curator.json()["taken"] == [number]
 
 
 def test_what_waits_for_somebody_outside_names_a_post_and_a_day(staffed: Any) -> None:

@@ -13,7 +13,7 @@ from gateway.access.roles import Role, Tie
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityPupil, CityYear
 from gateway.domain.identifiers import Kind
-from gateway.mapping.links import load_links
+from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.tables import city_directory, relink
 from tests.door.api.command_line import Typed, build_typed
 
@@ -34,7 +34,7 @@ def staffed(school: Any) -> Any:
             id=number, person_id=f"p-{number}", last_name=name, first_name="Имя", middle_name=None, birth_on=None,
             class_id=1, class_name="7А", is_active=True,
         )
-        for number, name in ((1001, "Аистова"), (1002, "Бобров"), (1009, "Аистова"))
+        for number, name in ((1001, "Аистова"), (1002, "Бобров"), (1005, "Дятлова"), (1009, "Аистова"))
     )  # fmt: skip
     year = CityYear(id=1, name="2026/27", begins_on=now.date(), ends_on=now.date(), is_current=True)
     directory = CityDirectory(
@@ -89,3 +89,23 @@ def test_a_curator_does_not_confirm_the_link_of_a_pupil_who_is_not_his(staffed: 
     assert nobody.stderr == refused.stderr, "somebody else's pupil and no pupil are told in the same words"
     typed(*words, "own", password=PASSWORD)
     assert linked(staffed)["user:2"] == 1002
+
+
+def test_a_swap_is_proposed_by_who_reaches_both_pupils(staffed: Any, typed: Typed) -> None:
+    """user:5 learns with the other curator: his link is not to be moved by the first one's word, by neither door."""
+    staffed.account("deputy", Role.DEPUTY_HEAD)
+    with staffed.gateway.store.write() as conn:
+        place_id, now = staffed.place_ids[0], staffed.clock.now()
+        confirm(conn, place_id, Kind.PERSON, "user:5", 1005, actor="office", how="roster", evidence={}, now=now)
+    before = proposers(staffed)
+    body = {"to_city_id": 1005, "reason": "перепутаны", "swap": True}
+    words = ("links", "split", "user:1", "--to", "1005", "--swap", *WHY, "--as")
+
+    by_door = staffed.call("own").post("/links/user:1/split", body, key=uuid.uuid4().hex)
+    refused = typed(*words, "own", code=4, password=PASSWORD)
+
+    assert (by_door.status_code, by_door.json()["code"]) == (404, "NOT_VISIBLE")
+    assert "NOT_VISIBLE" in refused.stderr
+    assert proposers(staffed) == before
+    typed(*words, "deputy", password=PASSWORD)
+    assert len(proposers(staffed)) == len(before) + 1
