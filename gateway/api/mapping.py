@@ -34,7 +34,7 @@ from gateway.flows.mapping_life import (
     roll_back,
     withdraw_version,
 )
-from gateway.flows.mapping_trial import Preview, backtest_version, preview_version
+from gateway.flows.mapping_trial import Preview, UnreadGroup, backtest_version, preview_version
 from gateway.mapping.unmapped import UnmappedValue, load_unmapped
 from gateway.mapping.versions import Version, get_source, get_version, load_versions
 from gateway.report.mapping import Difference, load_correction, load_differences
@@ -66,6 +66,14 @@ class Previewed(msgspec.Struct, frozen=True, kw_only=True):
     record: Preview
 
 
+class PreviewPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version makes of records, and the groups that are left out although they were asked, each with its reason."""
+
+    items: list[Previewed]
+    next: int | None
+    unread: list[UnreadGroup]
+
+
 @routes.get("/mapping/versions", response_model=page_of(Version))
 def list_versions(asked: Read) -> Response:
     """Версии правил, новые сначала; пусто, пока действует сам файл."""
@@ -95,7 +103,7 @@ def list_differences(number: Number, asked: Read) -> Response:
         return send_page(load_differences(conn, found.id), None)
 
 
-@routes.get("/mapping/versions/{number}/preview", response_model=page_of(Previewed))
+@routes.get("/mapping/versions/{number}/preview", response_model=shape_of(PreviewPage))
 def preview(
     number: Number,
     asked: Look,
@@ -103,16 +111,24 @@ def preview(
     sample: Annotated[int, Query(ge=1, le=200, description="Сколько записей взять.")] = 10,
     different: Annotated[bool, Query(description="Только те, где выйдет иначе.")] = False,
 ) -> Response:
-    """Что выйдет из одной записи или из выборки: вход, шаги, выход и приговор, по действующим правилам и по версии."""
+    """Что выйдет из одной записи или из выборки: вход, шаги, выход и приговор, по действующим правилам и по версии.
+
+    Расписание читается у города; группы, которые прочитать не удалось за срок одного вызова, названы с причиной.
+    """
     _get(asked, number)
     with asked.gateway.store.read() as conn:
         if find_whole_directory(conn, asked.place_id) is None:
             # a page does not begin the first read of a city
             raise PlanRefusedError("Справочник города не прочитан: сначала постройте план", reason="CITY_UNREAD")
-    found = preview_version(asked.gateway, number, ref=ref, sample=sample, only_different=different)
-    with asked.gateway.store.write() as conn:
-        asked.note_looks(conn, set(load_pupils_of(conn, asked.place_id, [one.ref for one in found]).values()), "record")
-    return send_page([Previewed(is_different=one.is_different, record=one) for one in found], None)
+    gateway = asked.gateway
+    found = preview_version(
+        gateway, number, ref=ref, sample=sample, only_different=different, within_s=gateway.terms.deadline_s
+    )
+    refs = [one.ref for one in found.records]
+    with gateway.store.write() as conn:
+        asked.note_looks(conn, set(load_pupils_of(conn, asked.place_id, refs).values()), "record")
+    items = [Previewed(is_different=one.is_different, record=one) for one in found.records]
+    return send(PreviewPage(items=items, next=None, unread=found.unread))
 
 
 @routes.get("/mapping/unmapped", response_model=page_of(UnmappedValue))

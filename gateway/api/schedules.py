@@ -107,8 +107,13 @@ def list_conflicts(asked: Annotated[Asked, Depends(Ask(Action.SOURCES_COMPARE))]
 
 @routes.post("/emptied", response_model=shape_of(Emptied))
 def look_for_emptied(body: LookForEmptied, asked: Run) -> Response:
-    """Группы города, где не видно ничего из известного: читает журнал дважды, ничего не записывает."""
-    return send(find_emptied(asked.gateway, frozenset(body.kinds), frozenset(body.classes)))
+    """Группы города, где не видно ничего из известного: читает журнал дважды, ничего не записывает.
+
+    Ответ приходит не позже срока одного вызова: до каких групп очередь не дошла и какие не прочитаны, сказано с причиной.
+    """
+    gateway = asked.gateway
+    kinds, classes = frozenset(body.kinds), frozenset(body.classes)
+    return send(find_emptied(gateway, kinds, classes, within_s=gateway.terms.deadline_s))
 
 
 @routes.post("/emptied/confirmation", response_model=shape_of(Emptied))
@@ -121,6 +126,9 @@ def confirm_emptied(
     """Подтвердить, что это стёрли люди; следующий план покажет стёртое как расхождения."""
 
     def work() -> Response:
-        return send(believe_emptied(asked.gateway, frozenset(body.kinds), frozenset(body.classes), reason=body.reason))
+        gateway = asked.gateway
+        kinds, classes = frozenset(body.kinds), frozenset(body.classes)
+        within_s = gateway.terms.deadline_s
+        return send(believe_emptied(gateway, kinds, classes, reason=body.reason, within_s=within_s))
 
     return do_once(asked, request, key, body, work)

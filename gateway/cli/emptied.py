@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import dense_table
@@ -59,5 +60,7 @@ def emptied_command(
             )
         if found.unread and not as_json:
             OUT.print(f"Не прочитаны целиком дважды одинаково: {found.unread}, о них ничего не сказано")
+            for left in found.not_read:
+                OUT.print(escape(f"  {left.kind.value}, {left.group}: {left.reason}"))
         if found.unread or (found.groups and not believe):
             raise typer.Exit(Exit.REMARKS)

@@ -1,4 +1,4 @@
-"""Sockets that know when the call they serve must be over.
+"""Sockets that know when the call they serve must be over, and callers who wait only so long for all of their calls.
 
 Under `connectors.http`, which puts a call here before it asks the library to send it. The library's time-outs begin
 anew with every read; here each socket operation gets only what is left of the whole call.
@@ -7,7 +7,9 @@ anew with every read; here each socket operation gets only what is left of the w
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -32,6 +34,39 @@ class Call:
 
 
 CURRENT_CALL: ContextVar[Call | None] = ContextVar("http_call", default=None)
+_WAITED_FOR: ContextVar[Call | None] = ContextVar("waited_for", default=None)
+
+
+@contextmanager
+def waiting(within_s: float | None, *, monotonic: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """All calls that this thread makes inside are over within this many seconds, and none is repeated after that.
+
+    Somebody waits for the answer, at an HTTP door: a foreign system that drips must not hold him for calls times groups.
+
+    Args:
+        within_s: Seconds; None = for as long as it takes.
+        monotonic: Clock of the deadline, in seconds.
+    """
+    if within_s is None:
+        yield
+        return
+    token = _WAITED_FOR.set(Call(until=monotonic() + within_s, monotonic=monotonic))
+    try:
+        yield
+    finally:
+        _WAITED_FOR.reset(token)
+
+
+def waited_left_s() -> float | None:
+    """Seconds for which somebody still waits, negative when he does no longer; None where nobody does."""
+    waited = _WAITED_FOR.get()
+    return None if waited is None else waited.left_s()
+
+
+def is_waiting_over() -> bool:
+    """Whether somebody has waited for as long as he does."""
+    left_s = waited_left_s()
+    return left_s is not None and left_s <= 0
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
@@ -93,4 +128,4 @@ def _left_s(timeout: float | None, late: type[httpcore.TimeoutException]) -> flo
     return left_s if timeout is None else min(timeout, left_s)
 
 
-__all__ = ["CURRENT_CALL", "Call", "DeadlineBackend"]
+__all__ = ["CURRENT_CALL", "Call", "DeadlineBackend", "is_waiting_over", "waited_left_s", "waiting"]

@@ -13,7 +13,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -23,7 +23,7 @@ import httpcore
 import httpx
 import msgspec
 
-from gateway.connectors.deadline import CURRENT_CALL, Call, DeadlineBackend
+from gateway.connectors.deadline import CURRENT_CALL, Call, DeadlineBackend, waited_left_s
 from gateway.domain.errors import (
     ConfigurationError,
     IncompleteReadError,
@@ -171,7 +171,13 @@ class HttpDoor:
             ConfigurationError: The request can't be built (a header or path with forbidden characters).
         """
         budget_s = self._deadline_s if deadline_s is None else deadline_s
+        waited_s = waited_left_s()
         fault = _Fault(self.system, method, request_id, is_write, budget_s)
+        if waited_s is not None:
+            if waited_s <= 0:
+                fault.unreachable("время запроса вышло")
+            budget_s = min(budget_s, waited_s)
+            fault = replace(fault, budget_s=budget_s)
         started_at_s = self._monotonic()
         call = Call(until=started_at_s + budget_s, monotonic=self._monotonic)
         request = self._build(method, path, query, headers, form, json_body, budget_s)
@@ -290,7 +296,7 @@ class _Fault:
         ) from None
 
     def over_deadline(self) -> Never:
-        self._after_send(f"за {self.budget_s:g} с нет полного ответа")
+        self._after_send(f"за {self.budget_s:.3g} с нет полного ответа")
 
     def broken(self, cause: str) -> Never:
         self._after_send(f"ответ не дочитан ({cause})")

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
+from gateway.connectors.deadline import waited_left_s
 from gateway.domain.clock import Clock
 from gateway.domain.errors import ThrottledError, UnavailableError, UnreachableError
 
@@ -124,8 +125,12 @@ class Retry:
         return widest_s * (0.5 + 0.5 * self._random_ratio())
 
     def _is_over(self, state: RetryCallState) -> bool:
+        upcoming_s = state.upcoming_sleep or 0.0
+        waited_s = waited_left_s()
         is_over = (
-            state.attempt_number >= self._tries_count or state.idle_for + (state.upcoming_sleep or 0.0) > self._budget_s
+            state.attempt_number >= self._tries_count
+            or state.idle_for + upcoming_s > self._budget_s
+            or (waited_s is not None and upcoming_s >= waited_s)
         )
         # asked last: it is spent by being asked for
         return is_over or not self._budget.try_spend()

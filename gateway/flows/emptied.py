@@ -15,10 +15,12 @@ from sqlalchemy import select
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
+from gateway.connectors.deadline import is_waiting_over, waiting
 from gateway.connectors.port import CityDirectory, CityRead, CityScope, Want
 from gateway.domain.clock import moscow_day
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import ConfigurationError, ConnectorError, UnavailableError, UnreachableError
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import INCOMPLETE_READ, NOT_REACHED
 from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import RunState, finish_run, start_run, year_bounds
@@ -44,17 +46,32 @@ class EmptiedGroup(msgspec.Struct, frozen=True, kw_only=True):
     shown: int
 
 
+class UnreadScope(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of a group of which nothing is said, because it could not be read.
+
+    Attributes:
+        reason: Code of why.
+    """
+
+    kind: Kind
+    group_id: int
+    group: str
+    reason: str
+
+
 class Emptied(msgspec.Struct, frozen=True, kw_only=True):
     """What was found.
 
     Attributes:
         groups: Emptied ones.
-        unread: Groups that could not be read whole twice with one result: nothing is said of them.
+        unread: How many could not be read whole twice with one result: nothing is said of them.
+        not_read: Which those are, and why.
         run_id: The run in which it was believed; None = only looked at.
     """
 
     groups: list[EmptiedGroup]
     unread: int
+    not_read: list[UnreadScope]
     run_id: int | None = None
 
 
@@ -63,24 +80,36 @@ class _Found(NamedTuple):
     read: CityRead
 
 
-def find_emptied(gateway: Gateway, kinds: Set[Kind] = frozenset(), class_names: Set[str] = frozenset()) -> Emptied:
+def find_emptied(
+    gateway: Gateway,
+    kinds: Set[Kind] = frozenset(),
+    class_names: Set[str] = frozenset(),
+    *,
+    within_s: float | None = None,
+) -> Emptied:
     """Look for groups of which the city shows nothing that is known; nothing is written.
 
     Args:
         gateway: The composed gateway.
         kinds: Which kinds; empty = all.
         class_names: Which classes; empty = all.
+        within_s: Somebody waits for the answer so long; what is not reached by then is said to be unread.
 
     Raises:
         ConfigurationError: The city was never read.
         ConnectorError: The city does not answer.
     """
-    found, unread = _look(gateway, kinds, class_names)
-    return Emptied(groups=[one.group for one in found], unread=unread)
+    found, unread = _look(gateway, kinds, class_names, within_s)
+    return Emptied(groups=[one.group for one in found], unread=len(unread), not_read=unread)
 
 
 def believe_emptied(
-    gateway: Gateway, kinds: Set[Kind] = frozenset(), class_names: Set[str] = frozenset(), *, reason: str
+    gateway: Gateway,
+    kinds: Set[Kind] = frozenset(),
+    class_names: Set[str] = frozenset(),
+    *,
+    reason: str,
+    within_s: float | None = None,
 ) -> Emptied:
     """Take what two reads show now for what stands in the city, on a person's word.
 
@@ -89,6 +118,7 @@ def believe_emptied(
         kinds: Which kinds; empty = all.
         class_names: Which classes; empty = all.
         reason: Why it is known to be so.
+        within_s: As for `find_emptied`; of what was not reached nothing is believed.
 
     Raises:
         ConfigurationError: No reason, or the city was never read.
@@ -96,9 +126,9 @@ def believe_emptied(
     """
     if not reason.strip():
         raise ConfigurationError("Подтвердить можно только с причиной: --reason")
-    found, unread = _look(gateway, kinds, class_names)
+    found, unread = _look(gateway, kinds, class_names, within_s)
     if not found:
-        return Emptied(groups=[], unread=unread)
+        return Emptied(groups=[], unread=len(unread), not_read=unread)
     first, last = year_bounds(moscow_day(gateway.now()))
     run_id = start_run(gateway, "emptied", Want(from_on=first, to_on=last))
     with gateway.store.write() as conn:
@@ -123,10 +153,12 @@ def believe_emptied(
     sentence = f"Подтверждено человеком: в {len(found)} группах города стёрто всё известное"
     finish_run(gateway, run_id, RunState.DONE, counters={"groups": len(found)}, sentence=sentence)
     LOG.warning("city.emptiness_confirmed", run_id=run_id, scope_count=len(found))
-    return Emptied(groups=[one.group for one in found], unread=unread, run_id=run_id)
+    return Emptied(groups=[one.group for one in found], unread=len(unread), not_read=unread, run_id=run_id)
 
 
-def _look(gateway: Gateway, kinds: Set[Kind], class_names: Set[str]) -> tuple[list[_Found], int]:
+def _look(
+    gateway: Gateway, kinds: Set[Kind], class_names: Set[str], within_s: float | None
+) -> tuple[list[_Found], list[UnreadScope]]:
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         directory = find_whole_directory(conn, place_id)
@@ -136,21 +168,41 @@ def _look(gateway: Gateway, kinds: Set[Kind], class_names: Set[str]) -> tuple[li
     if directory is None:
         raise ConfigurationError("Журнал города ещё не читался целиком: сначала gateway plan")
     found: list[_Found] = []
-    unread = 0
+    unread: list[UnreadScope] = []
     scopes = [one for one in _list_scopes(directory, known_scopes, class_names) if not kinds or one[0].kind in kinds]
-    for done, (scope, name) in enumerate(scopes, start=1):
-        known = _load_known(gateway, place_id, scope)
-        first, second = gateway.city.fetch_scope(scope), gateway.city.fetch_scope(scope)
-        seen = {item.id for item in second.objects}
-        if not first.is_complete or not second.is_complete or seen != {item.id for item in first.objects}:
-            unread += 1
-        elif not seen & known:
-            group = EmptiedGroup(
-                kind=scope.kind, group_id=scope.group_id, group=name, known=len(known), shown=len(seen)
-            )
-            found.append(_Found(group, second))
-        gateway.progress("emptied", done, len(scopes))
+    silence: ConnectorError | None = None
+    with waiting(within_s):
+        for done, (scope, name) in enumerate(scopes, start=1):
+            reason: str | None = NOT_REACHED
+            if not is_waiting_over():
+                known = _load_known(gateway, place_id, scope)
+                first, second = _read_twice(gateway, scope)
+                problem = first.problem or second.problem
+                seen = {item.id for item in second.objects}
+                if problem is None:
+                    reason = None if seen == {item.id for item in first.objects} else INCOMPLETE_READ
+                else:
+                    reason = NOT_REACHED if is_waiting_over() else problem.reason_code
+                    silence = silence or problem
+                if reason is None and not seen & known:
+                    group = EmptiedGroup(
+                        kind=scope.kind, group_id=scope.group_id, group=name, known=len(known), shown=len(seen)
+                    )
+                    found.append(_Found(group, second))
+            if reason is not None:
+                unread.append(UnreadScope(kind=scope.kind, group_id=scope.group_id, group=name, reason=reason))
+            if isinstance(silence, UnreachableError) and len(unread) == done:
+                raise silence  # there is no way to the city, and would be none for the others
+            gateway.progress("emptied", done, len(scopes))
+    if isinstance(silence, UnreachableError | UnavailableError) and len(unread) == len(scopes):
+        raise silence
     return found, unread
+
+
+def _read_twice(gateway: Gateway, scope: CityScope) -> tuple[CityRead, CityRead]:
+    """Two reads; the second one is not asked where the first one failed."""
+    first = gateway.city.fetch_scope(scope)
+    return (first, first) if first.problem is not None else (first, gateway.city.fetch_scope(scope))
 
 
 def _load_known(gateway: Gateway, place_id: int, scope: CityScope) -> set[int]:
@@ -172,4 +224,4 @@ def _list_scopes(
     ]
 
 
-__all__ = ["Emptied", "EmptiedGroup", "believe_emptied", "find_emptied"]
+__all__ = ["Emptied", "EmptiedGroup", "UnreadScope", "believe_emptied", "find_emptied"]

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from gateway.audit.deed import Deed
+from gateway.connectors.deadline import is_waiting_over, waiting
 from gateway.connectors.port import CityDirectory, Want
 from gateway.domain.clock import moscow_day
-from gateway.domain.errors import ConfigurationError, ConnectorError, PlanRefusedError
+from gateway.domain.errors import (
+    ConfigurationError,
+    ConnectorError,
+    PlanRefusedError,
+    UnavailableError,
+    UnreachableError,
+)
 from gateway.domain.identifiers import SENT_KINDS, Kind
+from gateway.domain.reasons import NOT_REACHED
 from gateway.domain.records import Group, to_body
 from gateway.flows.city_reads import fetch_directory, find_whole_directory
 from gateway.flows.correlate import WhoIsWho, correlate_by
@@ -47,6 +56,7 @@ CHUNK_ROWS = 1_000
 REFUSED = "RejectedError"
 """Error of an attempt that the city understood and refused."""
 _REFS_AT_ONCE = 500
+Silence = Literal["noted", "raises_if_all", "raises"]
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +84,26 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             self.proposed.reason,
             self.proposed.output,
         )
+
+
+class UnreadGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """A group whose timetable could not be read, so that nothing of it is shown.
+
+    Attributes:
+        ref: The school's.
+        reason: Code of why.
+    """
+
+    ref: str
+    name: str
+    reason: str
+
+
+class Previewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, and which groups it leaves out although they were asked."""
+
+    records: list[Preview]
+    unread: list[UnreadGroup]
 
 
 class _Undone(Exception):  # noqa: N818  # not an error: rolls back what was only tried
@@ -111,7 +141,8 @@ def backtest_version(gateway: Gateway, number: int) -> Version:
         conn.execute(delete(mapping_case).where(mapping_case.c.version_id == found.id))
     counts: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
-    for case in _iter_cases(gateway, sides, directory, counts):
+    unread: list[UnreadGroup] = []
+    for case in _iter_cases(gateway, sides, directory, unread):
         counts[case.outcome] += 1
         counts["records"] += 1
         if case.outcome == "same":
@@ -121,7 +152,7 @@ def backtest_version(gateway: Gateway, number: int) -> Version:
         if len(rows) >= CHUNK_ROWS:
             _flush(gateway, rows)
     _flush(gateway, rows)
-    told = {name: counts[name] for name in ("records", *OUTCOMES, "delivered", "unread")}
+    told = {**{name: counts[name] for name in ("records", *OUTCOMES, "delivered")}, "unread": len(unread)}
     with gateway.store.write() as conn:
         now = gateway.store.now(conn)
         tested = {"version": found.version, "against": active.version, "at": now.isoformat(), **told}
@@ -144,8 +175,14 @@ def backtest_version(gateway: Gateway, number: int) -> Version:
 
 
 def preview_version(
-    gateway: Gateway, number: int, *, ref: str | None = None, sample: int = 20, only_different: bool = False
-) -> list[Preview]:
+    gateway: Gateway,
+    number: int,
+    *,
+    ref: str | None = None,
+    sample: int = 20,
+    only_different: bool = False,
+    within_s: float | None = None,
+) -> Previewed:
     """Show what a version makes of one record, or of a sample spread over the groups.
 
     Args:
@@ -154,22 +191,27 @@ def preview_version(
         ref: Only this record.
         sample: How many records; counted after `only_different`.
         only_different: Only records for which it would do anything else.
+        within_s: Somebody waits for the answer so long; groups that are not reached by then are said to be unread.
 
     Raises:
         ConfigurationError: There is no such version or record, or nothing was ever read.
+        ConnectorError: The city does not answer, so that there is nothing to show.
     """
     _, _, sides, directory = _open(gateway, number, any_state=True)
     shown: list[Preview] = []
+    unread: list[UnreadGroup] = []
     groups = len(sides[0].ground.who.local_groups) or 1
     share = sample if ref is not None or only_different else max(1, sample // groups)
-    for scopes in _iter_scopes(gateway, sides, directory, Counter(), ref=ref):
-        with gateway.store.read() as conn:
-            shown += _previews(conn, scopes, ref=ref, limit=min(share, sample - len(shown)), only=only_different)
-        if len(shown) >= sample or (ref is not None and shown):
-            break
+    silence: Silence = "raises_if_all" if ref is None else "raises"
+    with waiting(within_s):
+        for scopes in _iter_scopes(gateway, sides, directory, unread, ref=ref, silence=silence):
+            with gateway.store.read() as conn:
+                shown += _previews(conn, scopes, ref=ref, limit=min(share, sample - len(shown)), only=only_different)
+            if len(shown) >= sample or (ref is not None and shown):
+                break
     if ref is not None and not shown:
         raise ConfigurationError("Такой записи среди прочитанных и сопоставленных нет: --ref")
-    return shown
+    return Previewed(records=shown, unread=unread)
 
 
 def _previews(
@@ -252,15 +294,26 @@ def _iter_scopes(
     gateway: Gateway,
     sides: tuple[_Side, _Side],
     directory: CityDirectory,
-    counts: Counter[str],
+    unread: list[UnreadGroup],
     *,
     ref: str | None = None,
+    silence: Silence = "noted",
 ) -> Iterator[tuple[LinkedScope | None, LinkedScope | None]]:
-    """Yield every kind of every group under both rules; a group whose timetable can't be read is counted as unread."""
+    """Yield every kind of every group under both rules.
+
+    Args:
+        unread: Groups whose timetable can't be read are added to it.
+        silence: What a city that does not answer is: noted, an error where it answers to nothing, or an error at once.
+
+    Raises:
+        ConnectorError: By `silence`.
+    """
     only = None if ref is None else _find_place(gateway, sides[0].ground, ref)
     local = sides[0].ground.who.local_groups
     sent = frozenset().union(*(side.ground.rules.sent_kinds for side in sides))
     kinds = [kind for kind in SENT_KINDS if kind in sent]
+    is_silent = True
+    first_error: ConnectorError | None = None
     for done, group_ref in enumerate(sorted(local), start=1):
         if only is not None and group_ref not in only:
             continue
@@ -270,13 +323,22 @@ def _iter_scopes(
             for city_id in sorted({one for side in sides if (one := side.ground.who.groups.get(group_ref))}):
                 year = directory.year
                 lessons_of[city_id] = tuple(gateway.city.fetch_lessons([city_id], year.begins_on, year.ends_on))
-        except ConnectorError:
-            counts["unread"] += 1
+                is_silent = False
+        except ConnectorError as error:
+            first_error = first_error or error
+            if silence == "raises" or (
+                silence == "raises_if_all" and is_silent and isinstance(error, UnreachableError)
+            ):
+                raise
+            reason = NOT_REACHED if is_waiting_over() else error.reason_code
+            unread.append(UnreadGroup(ref=group_ref, name=group.name, reason=reason))
             continue
         old, new = (side.link(group, lessons_of) for side in sides)
         for kind in kinds if old is not None or new is not None else ():
             yield _scope(old, kind), _scope(new, kind)
         gateway.progress("plan", done, len(local))
+    if is_silent and silence == "raises_if_all" and isinstance(first_error, UnreachableError | UnavailableError):
+        raise first_error
 
 
 def _scope(linked: LinkedGroup | None, kind: Kind) -> LinkedScope | None:
@@ -284,10 +346,10 @@ def _scope(linked: LinkedGroup | None, kind: Kind) -> LinkedScope | None:
 
 
 def _iter_cases(
-    gateway: Gateway, sides: tuple[_Side, _Side], directory: CityDirectory, counts: Counter[str]
+    gateway: Gateway, sides: tuple[_Side, _Side], directory: CityDirectory, unread: list[UnreadGroup]
 ) -> Iterator[Case]:
     place_id = sides[0].ground.place_id
-    for old, new in _iter_scopes(gateway, sides, directory, counts):
+    for old, new in _iter_scopes(gateway, sides, directory, unread):
         some = old or new
         if some is None:
             continue
@@ -363,4 +425,4 @@ def _flush(gateway: Gateway, rows: list[dict[str, object]]) -> None:
         rows.clear()
 
 
-__all__ = ["Look", "Preview", "backtest_version", "preview_version"]
+__all__ = ["Look", "Preview", "Previewed", "UnreadGroup", "backtest_version", "preview_version"]

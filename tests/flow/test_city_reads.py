@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import ConfigurationError, UnavailableError, UnreachableError
 from gateway.domain.identifiers import Kind
 from gateway.flows.emptied import believe_emptied, find_emptied
 
@@ -151,5 +152,38 @@ def test_what_a_person_believes_is_only_what_two_whole_reads_show(delivered: Any
 
     assert found.groups == []
     assert found.unread > 0
+    assert {(one.kind, one.reason) for one in found.not_read} == {(Kind.MARK, "TRANSPORT")}
+    assert len(found.not_read) == found.unread
+    assert all(one.group for one in found.not_read)
     with pytest.raises(ConfigurationError):
         believe_emptied(delivered.gateway, reason=" ")
+
+
+def test_a_city_that_is_not_there_is_said_to_be_and_holds_nobody(delivered: Any) -> None:
+    with delivered.world.city.down(), pytest.raises(UnreachableError):
+        find_emptied(delivered.gateway, within_s=5.0)
+
+
+def test_who_waits_for_an_answer_gets_it_in_time_with_the_groups_whose_turn_did_not_come(delivered: Any) -> None:
+    """Marks come at once, every other list would take for ever."""
+    emptied_by_people(delivered)
+    delivered.city.fault("slow", path=r"/(attendances|homeworks)$", method="GET", delay_s=4.0)
+    began_s = time.monotonic()
+
+    looked = find_emptied(delivered.gateway, within_s=2.5)
+
+    assert time.monotonic() - began_s < 4.0
+    assert {one.kind for one in looked.groups} == {Kind.MARK}
+    assert {one.reason for one in looked.not_read} == {"NOT_REACHED"}
+    assert Kind.MARK not in {one.kind for one in looked.not_read}
+    assert looked.unread == len(looked.not_read) > 1
+
+
+def test_a_city_that_answers_nothing_in_time_is_a_problem_and_no_empty_answer(delivered: Any) -> None:
+    delivered.city.fault("slow", method="GET", delay_s=2.0)
+    began_s = time.monotonic()
+
+    with pytest.raises((UnavailableError, UnreachableError)):
+        find_emptied(delivered.gateway, within_s=0.5)
+
+    assert time.monotonic() - began_s < 2.0

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.domain.errors import ConfigurationError, PlanRefusedError, UnavailableError, UnreachableError
 from gateway.flows.mapping_life import (
     activate_version,
     draft_version,
@@ -255,9 +255,9 @@ def test_a_preview_shows_the_steps_by_both_rules(small: Any) -> None:
         hand.link_everybody()
         hand.sync()
         draft = draft_version(hand.gateway, HEAVIER, name="mapping.toml", reason="веса")
-        shown = preview_version(hand.gateway, draft.number, sample=3, only_different=True)
-        again = preview_version(hand.gateway, draft.number, ref=shown[0].ref)
-        everything = preview_version(hand.gateway, draft.number, sample=6)
+        shown = preview_version(hand.gateway, draft.number, sample=3, only_different=True).records
+        again = preview_version(hand.gateway, draft.number, ref=shown[0].ref).records
+        everything = preview_version(hand.gateway, draft.number, sample=6).records
         with pytest.raises(ConfigurationError):
             preview_version(hand.gateway, draft.number, ref="mark:none")
 
@@ -273,6 +273,28 @@ def test_a_preview_shows_the_steps_by_both_rules(small: Any) -> None:
         "день",
     ]
     assert 1 <= len(everything) <= 6
+
+
+def test_a_preview_says_which_groups_it_could_not_read_and_why(build_world: Any) -> None:
+    with build_world(pupils=3, courses=2).open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        draft = draft_version(hand.gateway, HEAVIER, name="mapping.toml", reason="веса")
+        whole = preview_version(hand.gateway, draft.number, sample=200)
+        hand.world.city.fault("500", path="/schedule_items", method="GET", times=3)  # as often as one read is tried
+
+        short = preview_version(hand.gateway, draft.number, sample=200)
+
+        assert whole.unread == []
+        (left,) = short.unread
+        assert (left.reason, bool(left.name), left.ref.startswith("group:")) == ("TRANSPORT", True, True)
+        assert 0 < len(short.records) < len(whole.records)
+        hand.world.city.clear()
+        with hand.world.city.down(), pytest.raises(UnreachableError):
+            preview_version(hand.gateway, draft.number, sample=200, within_s=5.0)
+        hand.world.city.fault("500", path="/schedule_items", method="GET")
+        with pytest.raises(UnavailableError):
+            preview_version(hand.gateway, draft.number, ref=whole.records[0].ref)
 
 
 def test_an_unmapped_work_is_counted_and_mapped_from_the_error(small: Any) -> None:

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import httpcore
 import pytest
 
-from gateway.connectors.deadline import CURRENT_CALL, Call, DeadlineBackend
+from gateway.connectors.deadline import (
+    CURRENT_CALL,
+    Call,
+    DeadlineBackend,
+    is_waiting_over,
+    waited_left_s,
+    waiting,
+)
+from gateway.connectors.http import HttpDoor
+from gateway.connectors.retry import Retry
+from gateway.domain.clock import VirtualClock
+from gateway.domain.errors import UnavailableError, UnreachableError
+
+NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 
 
 class Recording(httpcore.MockBackend):
@@ -67,3 +83,36 @@ def test_a_call_over_before_it_wrote_has_sent_nothing() -> None:
         CURRENT_CALL.reset(token)
 
     assert not call.is_sent
+
+
+def test_who_waits_gives_every_call_what_is_left_of_his_time_and_none_after_it(raw_server: Any) -> None:
+    """The door's own deadline is longer; a call after the time is over makes no connection."""
+    raw_server.serve(lambda _connection, _request: raw_server.stopped.wait(30))
+    now = [0.0]
+    with HttpDoor(system="mesh", base_url=raw_server.base_url, deadline_s=60.0) as door:
+        with waiting(0.2), pytest.raises(UnavailableError):
+            door.call("GET", "/slow", is_write=False)
+        asked = len(raw_server.requests)
+
+        with waiting(5.0, monotonic=lambda: now[0]):
+            assert not is_waiting_over()
+            now[0] = 5.0
+            assert is_waiting_over()
+            with pytest.raises(UnreachableError, match="время запроса вышло"):
+                door.call("GET", "/late", is_write=False)
+
+    assert len(raw_server.requests) == asked
+    assert waited_left_s() is None
+
+
+def test_nothing_is_repeated_for_who_does_not_wait_any_longer() -> None:
+    calls = [0]
+
+    def call() -> None:
+        calls[0] += 1
+        raise UnavailableError
+
+    with waiting(0.1, monotonic=lambda: 0.0), pytest.raises(UnavailableError):
+        Retry(VirtualClock(NOW), random_ratio=lambda: 1.0).read(call)
+
+    assert calls == [1]
