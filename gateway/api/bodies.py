@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Generic, Literal, TypeVar
 
 from fastapi import Header, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from gateway.access.roles import Role, Tie
 from gateway.domain.discrepancies import Choice, Outside
 from gateway.domain.identifiers import Kind
+from gateway.domain.storable import FIRST_ON, LAST_ON
 
 T = TypeVar("T")
 
@@ -21,6 +32,32 @@ LARGEST_SEQ = 2**63 - 1
 _CLEAN = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=_CLEAN)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_CLEAN)]
+_REACH = {"first": FIRST_ON.isoformat(), "last": LAST_ON.isoformat()}
+_FIRST_AT, _LAST_AT = datetime.combine(FIRST_ON, time(0), UTC), datetime.combine(LAST_ON, time(0), UTC)
+
+
+def _within_days(day: date) -> date:
+    if not FIRST_ON <= day <= LAST_ON:
+        raise _beyond()
+    return day
+
+
+def _within_moments(moment: datetime) -> datetime:
+    # compared before it is told in UTC: next to the calendar's ends that can't be done in every zone
+    if not _FIRST_AT <= moment <= _LAST_AT:
+        raise _beyond()
+    return moment.astimezone(UTC)
+
+
+def _beyond() -> PydanticCustomError:
+    # told in Russian by `domain.faults_ru`
+    return PydanticCustomError("beyond_calendar", "a day from {first} to {last} is needed", _REACH)
+
+
+Day = Annotated[date, AfterValidator(_within_days)]
+"""A day that any zone, count of days and database can reach; the ends of the calendar are typed by mistake only."""
+Moment = Annotated[AwareDatetime, AfterValidator(_within_moments)]
+"""As `Day`, in UTC."""
 Ref = Annotated[str, Path(min_length=1, max_length=200, pattern=_CLEAN)]
 Number = Annotated[int, Path(ge=1, le=LARGEST)]
 After = Annotated[int, Query(ge=0, le=LARGEST_SEQ, description="Номер последней строки прошлой страницы.")]
@@ -67,14 +104,14 @@ class StartSync(Body):
     class_name: Word | None = None
     group: Word | None = None
     pupil: Word | None = None
-    from_on: date | None = None
-    to_on: date | None = None
+    from_on: Day | None = None
+    to_on: Day | None = None
     dry_run: bool = False
 
     @model_validator(mode="after")
     def _in_order(self) -> StartSync:
         if self.from_on is not None and self.to_on is not None and self.to_on < self.from_on:
-            raise ValueError("to_on раньше from_on")
+            raise PydanticCustomError("days_reversed", "to_on is before from_on")
         return self
 
 
@@ -85,7 +122,7 @@ class Settle(Reason):
     ids: Discrepancies
     choice: Choice
     own_value: Annotated[str, StringConstraints(max_length=3, pattern=r"^[0-9]+$")] | None = None
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     preview: bool = False
     with_removals: bool = False
 
@@ -98,7 +135,7 @@ class Assign(Reason):
 class WaitOutside(Reason):
     ids: Discrepancies
     whom: Outside
-    until: AwareDatetime
+    until: Moment
 
 
 class LookForEmptied(Body):
@@ -112,7 +149,7 @@ class BelieveEmptied(Reason):
 
 
 class HoldBack(Reason):
-    until: AwareDatetime
+    until: Moment
     kind: Kind | None = None
     op: Literal["create", "change", "delete"] | None = None
     ref: Word | None = None
@@ -135,8 +172,8 @@ class GivenPassword(Body):
 
 
 class Dated(Body):
-    begins_on: date | None = None
-    ends_on: date | None = None
+    begins_on: Day | None = None
+    ends_on: Day | None = None
 
 
 class GivenRole(Dated):
@@ -192,7 +229,7 @@ class LetOutChosen(LetOut):
 class MakePrecedent(Reason):
     pattern: Word
     choice: Choice
-    until: AwareDatetime
+    until: Moment
 
 
 class TypedEntry(Body):
@@ -200,7 +237,7 @@ class TypedEntry(Body):
 
     pupil: Word
     group: Word
-    lesson_at: AwareDatetime
+    lesson_at: Moment
     value: Annotated[int, Field(ge=1, le=5)] | None = None
     work: Annotated[str, StringConstraints(max_length=200, pattern=_CLEAN)] = ""
     form: Literal["absent", "excused", "late"] | None = None
@@ -225,12 +262,12 @@ class MapValue(Reason):
 
 
 class ActivateMapping(Reason):
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     with_refused: bool = False
 
 
 class RollBackMapping(Reason):
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     to: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
 
 
@@ -248,7 +285,7 @@ class SignPeriod(Reason):
 
 
 class OpenPeriod(Reason):
-    until: AwareDatetime
+    until: Moment
 
 
 class LetLocked(Reason):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.problems import build_problem
+from gateway.api.tongue import tongue_of
 
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
@@ -52,7 +54,9 @@ class Caps:
 
         body = await self._read_body(scope, receive)
         if body is None:
-            await build_problem(413, "REQUEST_INVALID", f"Больше {self._body_bytes} байт")(scope, receive, sent)
+            tongue = tongue_of(HTTPConnection(scope))
+            problem = build_problem(413, "REQUEST_INVALID", f"Больше {self._body_bytes} байт", tongue=tongue)
+            await problem(scope, receive, sent)
             return
         is_given = False
 

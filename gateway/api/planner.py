@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from gateway.access.policy import Action
@@ -13,7 +13,9 @@ from gateway.api.bodies import LARGEST_SEQ, Body, Word
 from gateway.api.desk import Ask, Asked
 from gateway.api.problems import Fault, build_problem
 from gateway.api.shapes import send, shape_of
+from gateway.api.tongue import tongue_of
 from gateway.domain.errors import RecordError
+from gateway.domain.reasons import REASONS
 from gateway.flows.planner_push import Received, receive_planner_batch
 
 routes = APIRouter(tags=["планировщик"])
@@ -32,15 +34,20 @@ class Batch(Body):
 
 
 @routes.put("/planner/books", response_model=shape_of(Received))
-def put_book(body: Batch, asked: Annotated[Asked, Depends(Ask(Action.PLANNER_PUSH))]) -> Response:
+def put_book(body: Batch, request: Request, asked: Annotated[Asked, Depends(Ask(Action.PLANNER_PUSH))]) -> Response:
     """Принять книгу планировщика целиком; та же редакция ещё раз ничего не меняет, более старая не принимается."""
+    tongue = tongue_of(request)
     if asked.gateway.inbox is None:
-        return build_problem(409, "CONFIGURATION", "Пакеты планировщика не принимаются: planner.accepts_push = false")
+        sentence = "Пакеты планировщика не принимаются: planner.accepts_push = false"
+        return build_problem(409, "CONFIGURATION", sentence, tongue=tongue)
     try:
         received = receive_planner_batch(
             asked.gateway, json.dumps(body.model_dump()).encode(), sender=asked.principal.actor
         )
     except RecordError as error:
-        fault = Fault(pointer=f"/body/{error.where}", detail=error.sentence)
-        return build_problem(422, error.reason_code, error.sentence, errors=[fault])
+        # the connectors' sentences are Russian; who asked for English gets the reason's, and the place
+        reason = REASONS.get(error.reason_code)
+        detail = error.sentence if tongue == "ru" or reason is None else reason.what_en
+        fault = Fault(pointer=f"/body/{error.where}", detail=detail)
+        return build_problem(422, error.reason_code, error.sentence, errors=[fault], tongue=tongue)
     return send(received)

@@ -145,7 +145,9 @@ def tell_gateway_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, PlanRefusedError | AlreadyRunningError | AmbiguousMatchError):
         return build_problem(409, error.reason_code, error.sentence, tongue=tongue)
     if isinstance(error, EntryRefusedError):
-        faults = [Fault(pointer=f"/body/{field}", detail=sentence) for field, sentence in error.faults]
+        faults = [
+            Fault(pointer=f"/body/{one.field}", detail=one.en if tongue == "en" else one.ru) for one in error.faults
+        ]
         return build_problem(422, error.reason_code, error.sentence, errors=faults, tongue=tongue)
     if isinstance(error, ConfigurationError):
         return build_problem(422, error.reason_code, error.sentence, tongue=tongue)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.markup import escape
 
-from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json, school_moment
 from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.activity import EVENTS, KIND_TEXTS, LEFT_OUT_TEXTS, ActivityKind, LeftOut
@@ -75,8 +75,8 @@ def show_command(
             gateway,
             person,
             kind=None if kind is None else ActivityKind(kind),
-            from_at=None if from_on is None else from_on.replace(tzinfo=zone),
-            to_at=None if to_on is None else to_on.replace(tzinfo=zone) + timedelta(days=1),
+            from_at=None if from_on is None else school_moment(gateway, from_on, "--from"),
+            to_at=None if to_on is None else school_moment(gateway, to_on, "--to") + timedelta(days=1),
             limit=limit,
         )
         if as_json:

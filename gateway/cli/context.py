@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
@@ -17,6 +18,7 @@ from gateway.bootstrap import open_gateway
 from gateway.connectors.port import Want
 from gateway.domain.clock import Clock, moscow_day
 from gateway.domain.errors import AlreadyRunningError, AuditError, ConfigurationError, GatewayError, Recovery
+from gateway.domain.storable import FIRST_ON, LAST_ON
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import year_bounds
 from gateway.flows.sync import Exit
@@ -154,6 +156,27 @@ def build_want(
     )
 
 
+def school_moment(gateway: Gateway, moment: datetime, option: str) -> datetime:
+    """A day (its first minute) or a moment as it was typed, by the school's clock where it names no zone; aware UTC.
+
+    Raises:
+        ConfigurationError: It is so far that no zone or count of days reaches it.
+    """
+    refuse_far(moment.date(), option)
+    zone = ZoneInfo(gateway.settings.school.timezone)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def refuse_far(day: date, option: str) -> None:
+    """Refuse a day that is mistyped, whatever it belongs to.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    if not FIRST_ON <= day <= LAST_ON:
+        raise ConfigurationError(f"{option}: нужен день от {FIRST_ON} до {LAST_ON}")
+
+
 def check_known(option: str, value: str | None, known: Iterable[str]) -> None:
     """Refuse a word that nothing can be found by: an empty table would look like «there is none».
 
@@ -176,9 +199,11 @@ def _day(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as exc:
         raise ConfigurationError(f"{option}: день вида 2026-11-10") from exc
+    refuse_far(day, option)
+    return day
 
 
 def print_json(value: Any) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
 
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.cli.looks import show_of
 from gateway.cli.outside import assign_command, wait_command
 from gateway.cli.precedents import precedents_app
@@ -237,8 +237,7 @@ def choose_command(
                 )
         back_at = None
         if until is not None:
-            zone = ZoneInfo(gateway.settings.school.timezone)
-            back_at = datetime.combine(until.date(), time(0), zone).astimezone(UTC)
+            back_at = school_moment(gateway, until, "--until")
         settled = choose(
             gateway,
             ids,

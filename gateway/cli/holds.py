@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from gateway.audit.notes import get_note
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.cli.looks import show_of
 from gateway.cli.words import KIND_WORDS, dense_table
 from gateway.domain.errors import ConfigurationError
@@ -80,11 +80,10 @@ def add_command(
 ) -> None:
     """Удержать; признаки складываются: --class 7А --op delete держит только удаления этого класса."""
     with opened(config) as gateway:
-        zone = ZoneInfo(gateway.settings.school.timezone)
         placed = place_hold(
             gateway,
             reason=reason,
-            until=datetime.combine(until.date(), time(0), zone).astimezone(UTC),
+            until=school_moment(gateway, until, "--until"),
             kind=kind,
             op=op,
             ref=ref,

@@ -65,7 +65,7 @@ def add_command(
         try:
             number = add_entry(gateway, typed)
         except EntryRefusedError as exc:
-            named = [f"{OPTIONS[field]}: {sentence}" for field, sentence in exc.faults]
+            named = [f"{OPTIONS[one.field]}: {one.ru}" for one in exc.faults]
             raise ConfigurationError("; ".join(named)) from exc
         if as_json:
             print_json({"id": number})

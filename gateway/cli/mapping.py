@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -12,10 +12,9 @@ from rich.markup import escape
 
 from gateway.audit.notes import get_note
 from gateway.bootstrap import find_mapping_file
-from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json, school_moment
 from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
-from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
 from gateway.flows.mapping_life import (
     Activated,
@@ -27,6 +26,7 @@ from gateway.flows.mapping_life import (
     withdraw_version,
 )
 from gateway.flows.mapping_trial import Look, Preview, backtest_version, preview_version
+from gateway.flows.sync import Exit
 from gateway.mapping.rules import read_mapping_file, rule_version
 from gateway.mapping.unmapped import load_unmapped
 from gateway.mapping.versions import (
@@ -216,15 +216,22 @@ def preview_command(
 ) -> None:
     """Показать по шагам, что выйдет из записи по действующим правилам и по этой версии."""
     with opened(config, is_quiet=as_json) as gateway:
-        shown = preview_version(gateway, number, ref=ref, sample=sample, only_different=only_different)
-        show_of(gateway, "mapping_preview", within=f"mapping:{number}", refs=[one.ref for one in shown])
+        found = preview_version(gateway, number, ref=ref, sample=sample, only_different=only_different)
+        show_of(gateway, "mapping_preview", within=f"mapping:{number}", refs=[one.ref for one in found.records])
     if as_json:
-        print_json({"records": [{"is_different": one.is_different, "record": one} for one in shown]})
-        return
-    if not shown:
-        OUT.print("Показывать нечего: иначе не выйдет ни у одной записи")
-    for one in shown:
-        _print_preview(one)
+        records = [{"is_different": one.is_different, "record": one} for one in found.records]
+        print_json({"records": records, "unread": found.unread})
+    else:
+        if not found.records:
+            OUT.print("Показывать нечего: иначе не выйдет ни у одной прочитанной записи")
+        for one in found.records:
+            _print_preview(one)
+        for group in found.unread:
+            OUT.print(
+                escape(f"Не прочитана группа {group.name} ({group.ref}), {group.reason}: о ней ничего не сказано")
+            )
+    if found.unread:
+        raise typer.Exit(Exit.REMARKS)
 
 
 @mapping_app.command("activate")
@@ -375,12 +382,7 @@ def _tested(counts: dict[str, Any] | None) -> str:
 
 
 def _moment(gateway: Gateway, day: datetime | None) -> datetime | None:
-    if day is None:
-        return None
-    moment = datetime.combine(day.date(), time(0), ZoneInfo(gateway.settings.school.timezone)).astimezone(UTC)
-    if moment > gateway.now():
-        raise ConfigurationError("--since: этот день ещё не наступил")
-    return moment
+    return None if day is None else school_moment(gateway, day, "--since")
 
 
 def _day(gateway: Gateway, moment: datetime) -> str:

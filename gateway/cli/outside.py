@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.domain.discrepancies import Outside
 from gateway.flows.outside import assign_to, wait_outside
 from gateway.flows.sync import Exit
@@ -51,8 +50,7 @@ def wait_command(
 ) -> None:
     """Ждать человека вне школы до названного дня."""
     with opened(config) as gateway:
-        zone = ZoneInfo(gateway.settings.school.timezone)
-        back_at = datetime.combine(until.date(), time(0), zone).astimezone(UTC)
+        back_at = school_moment(gateway, until, "--until")
         waits = wait_outside(gateway, numbers, whom, until=back_at, reason=reason)
         if as_json:
             print_json({"waiting": waits})

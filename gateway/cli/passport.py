@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
 
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.cli.looks import show_of
 from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.flows.gateway import Gateway
@@ -56,8 +56,7 @@ def passport_command(
         if pupil is not None:
             _list_records(gateway, pupil, on.date() if on is not None else None, as_json=as_json)
         elif ref is not None and at is not None:
-            zone = ZoneInfo(gateway.settings.school.timezone)
-            found = show_as_of(gateway, ref, at.replace(tzinfo=zone).astimezone(UTC))
+            found = show_as_of(gateway, ref, school_moment(gateway, at, "--at"))
             if as_json:
                 print_json({"as_of": found})
             else:

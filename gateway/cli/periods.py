@@ -12,7 +12,7 @@ from rich.markup import escape
 from gateway.access.policy import Action
 from gateway.audit.notes import get_note
 from gateway.cli.acting import LoginOption, PasswordOption, act_as_account
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.gateway import Gateway
@@ -175,4 +175,4 @@ def _moment(gateway: Gateway, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as exc:
         raise ConfigurationError("--until: час вида 15:30 или 2026-11-12T15:30") from exc
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+    return school_moment(gateway, moment, "--until")

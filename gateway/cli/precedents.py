@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
 
-from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
+from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.cli.words import dense_table
 from gateway.domain.discrepancies import Choice
 from gateway.flows.precedents import backtest_rule, make_rule, switch_off, switch_on
@@ -73,8 +73,7 @@ def make_command(
 ) -> None:
     """Сделать правило из предложенного; действовать оно начнёт после проверки и включения."""
     with opened(config, is_quiet=as_json) as gateway:
-        zone = ZoneInfo(gateway.settings.school.timezone)
-        ends = datetime.combine(until.date(), time(0), zone).astimezone(UTC)
+        ends = school_moment(gateway, until, "--until")
         made = make_rule(gateway, pattern, choice, until=ends, reason=reason)
         _tell(made, f"дальше: gateway discrepancies precedents backtest {made.id}", as_json=as_json)
 

@@ -35,6 +35,7 @@ from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
 from gateway.domain.clock import MOSCOW
 from gateway.domain.errors import ConfigurationError
+from gateway.domain.storable import FIRST_ON, LAST_ON
 from gateway.mapping.normalise import class_key
 
 users_app = typer.Typer(help="Учётные записи: роли, связи с детьми и классами, токены.", no_args_is_help=True)
@@ -316,9 +317,12 @@ def _choose(words: type[T], text: str, option: str) -> T:
 
 def _day(text: str | None, option: str) -> date | None:
     try:
-        return None if text is None else date.fromisoformat(text)
+        day = None if text is None else date.fromisoformat(text)
     except ValueError:
         _usage(f"{option}: день вида 2026-11-10")
+    if day is not None and not FIRST_ON <= day <= LAST_ON:
+        _usage(f"{option}: нужен день от {FIRST_ON} до {LAST_ON}")
+    return day
 
 
 def _usage(words: str) -> NoReturn:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
+from gateway.domain.entry_faults import EntryFault
+
 
 class Recovery(StrEnum):
     """What the caller does after an error of this type."""
@@ -51,13 +53,13 @@ class EntryRefusedError(ConfigurationError):
     """What somebody typed can't be stored; nothing of it was.
 
     Args:
-        faults: (field, sentence) of everything that is wrong with it.
+        faults: Everything that is wrong with it.
     """
 
     reason = "REQUEST_INVALID"
 
-    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(sentence for _, sentence in faults))
+    def __init__(self, faults: Sequence[EntryFault]) -> None:
+        super().__init__("; ".join(one.ru for one in faults))
         self.faults = tuple(faults)
 
 

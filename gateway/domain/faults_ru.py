@@ -1,7 +1,7 @@
 """What is wrong with a value, in Russian: for the faults that the library of models tells in English.
 
-Pure, and knows the library by the shape of its reports only: a type, a context and a sentence. A sentence of our own models
-(«to_on раньше from_on») is kept as it is.
+Pure, and knows the library by the shape of its reports only: a type, a context and a sentence. A Russian sentence of our
+own models is kept as it is; what the HTTP door tells in English too has a type of its own here.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ _WORDS = {
     "url_scheme": "адрес начинается не так: нужно {expected_schemes}",
     "url_too_long": "адрес длиннее, чем {max_length}",
     "uuid_parsing": "нужен UUID",
+    "beyond_calendar": "нужен день от {first} до {last}",
+    "days_reversed": "to_on раньше from_on",
     "value_error": "значение не годится",
     "assertion_error": "значение не годится",
 }

@@ -18,6 +18,7 @@ from gateway.audit.deed import Deed
 from gateway.audit.originator import originators_of
 from gateway.audit.subjects import pseudonym_of
 from gateway.connectors.port import CheckLine, CheckState, ScopeRead, Stored, Want
+from gateway.domain.entry_faults import EntryFault, entry_fault
 from gateway.domain.errors import ConfigurationError, EntryRefusedError
 from gateway.domain.identifiers import Kind, scope_key, sourced
 from gateway.domain.records import Absence, Entry, Group, Lesson, Mark, Person, Record, Scale
@@ -143,12 +144,12 @@ def add_entry(gateway: Gateway, typed: Typed) -> int:
         lock_place(conn, place_id)
         faults += _find_unknown_people(conn, place_id, typed)
         lesson = _find_lesson(conn, place_id, typed)
-        if isinstance(lesson, tuple):
+        if isinstance(lesson, EntryFault):
             faults.append(lesson)
         rules = load_counting_rules(conn, place_id, gateway.rules)
         if typed.value is not None and (unknown := find_unknown_work(rules, _mark_of(typed, ""))):
-            faults.append(("work", unknown))
-        if faults or isinstance(lesson, tuple):
+            faults.append(unknown)
+        if faults or isinstance(lesson, EntryFault):
             raise EntryRefusedError(faults)
         kind = Kind.MARK if typed.value is not None else Kind.ABSENCE
         _refuse_standing(conn, place_id, rules, typed, lesson)
@@ -228,41 +229,41 @@ def _load_rows(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
     return conn.execute(query).all()
 
 
-def _find_faults_of_form(typed: Typed) -> list[tuple[str, str]]:
-    """What is wrong with an entry by itself: field and sentence."""
-    faults: list[tuple[str, str]] = []
+def _find_faults_of_form(typed: Typed) -> list[EntryFault]:
+    """What is wrong with an entry by itself."""
+    faults: list[EntryFault] = []
     if (typed.value is None) is (typed.form is None):
-        faults.append(("value", "Нужна либо отметка, либо пропуск"))
+        faults.append(entry_fault("value", "one_of_two"))
     if typed.value is not None and not LOWEST <= typed.value <= HIGHEST:
-        faults.append(("value", "Отметка от 1 до 5"))
+        faults.append(entry_fault("value", "value"))
     return faults
 
 
-def _find_unknown_people(conn: Connection, place_id: int, typed: Typed) -> list[tuple[str, str]]:
+def _find_unknown_people(conn: Connection, place_id: int, typed: Typed) -> list[EntryFault]:
     people = {one.ref: one for one in load_records(conn, place_id, Person)}
-    faults: list[tuple[str, str]] = []
+    faults: list[EntryFault] = []
     if typed.pupil not in people or people[typed.pupil].role != "pupil":
-        faults.append(("pupil", "Ученика с таким кодом нет: gateway links list --waiting, коды вида user:3"))
+        faults.append(entry_fault("pupil", "pupil"))
     for field in ("on_behalf_of", "answers"):
         ref = getattr(typed, field)
         if ref and ref not in people:
-            faults.append((field, "Человека, за которого вносится запись, среди людей школы нет"))
+            faults.append(entry_fault(field, "person"))
     return faults
 
 
-def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson | tuple[str, str]:
-    """The lesson that an entry names, or the field and sentence of why there is none."""
+def _find_lesson(conn: Connection, place_id: int, typed: Typed) -> Lesson | EntryFault:
+    """The lesson that an entry names, or why there is none."""
     if typed.lesson_at.tzinfo is None:
-        return "lesson_at", "У начала урока нужен часовой пояс, например 2026-11-10T09:00+03:00"
+        return entry_fault("lesson_at", "zone")
     groups = {one.ref for one in load_records(conn, place_id, Group)}
     if typed.group not in groups:
-        return "group", "Группы с таким кодом нет, коды вида group:1"
+        return entry_fault("group", "group")
     same = {typed.group, *(ref for ref, own in load_pairs(conn, place_id, Kind.GROUP).items() if own == typed.group)}
     lessons = [
         one for one in load_records(conn, place_id, Lesson) if one.group in same and one.starts_at == typed.lesson_at
     ]
     if not lessons:
-        return "lesson_at", "Урока этой группы, который начинается в это время, нет"
+        return entry_fault("lesson_at", "lesson")
     return min(lessons, key=lambda one: (one.group != typed.group, one.ref))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, or_, select
 
+from gateway.domain.entry_faults import EntryFault, entry_fault
 from gateway.domain.errors import EntryRefusedError
 from gateway.domain.identifiers import Kind
 from gateway.domain.records import Mark
@@ -21,19 +22,19 @@ from gateway.mapping.record_links import load_pairs
 from gateway.mapping.rules import Rules
 
 
-def find_unknown_work(rules: Rules, mark: Mark) -> str:
+def find_unknown_work(rules: Rules, mark: Mark) -> EntryFault | None:
     """Say what is wrong with a named work that no rule knows by its name: it would go out under the form of any work. Pure.
 
     Args:
         mark: The entry as a record; a work without a name is no matter of the dictionary.
 
     Returns:
-        A sentence with the works that are known; empty where nothing is wrong.
+        A fault with the works that are known; None where nothing is wrong.
     """
     if not mark.item_name or _knows(rules, mark):
-        return ""
-    known = ", ".join(f"«{name}»" for name in _known_works(rules, mark)) or "ни одной"
-    return f"Такой работы правила школы не знают. Известны: {known}"
+        return None
+    known = ", ".join(f"«{name}»" for name in _known_works(rules, mark))
+    return entry_fault("work", "work", known=known) if known else entry_fault("work", "no_work")
 
 
 def work_key(rules: Rules, mark: Mark) -> str:
@@ -66,13 +67,8 @@ def refuse_second_absence(standing: Sequence[Row[Any]], form: str | None) -> Non
         EntryRefusedError: Names the standing entry and what to do about it.
     """
     for row in standing:
-        if row.form == form:
-            raise _refused("form", f"Этот пропуск уже внесён: запись {row.id}. Отозвать: {_withdraw(row)}")
-        raise _refused(
-            "form",
-            f"На этом уроке у ученика уже стоит другой пропуск: запись {row.id}. Исправить: {_withdraw(row)}, "
-            "потом внести заново",
-        )
+        name = "same_absence" if row.form == form else "other_absence"
+        raise EntryRefusedError([entry_fault("form", name, number=row.id)])
 
 
 def refuse_second_mark(standing: Sequence[Row[Any]], value: int | None) -> None:
@@ -82,20 +78,8 @@ def refuse_second_mark(standing: Sequence[Row[Any]], value: int | None) -> None:
         EntryRefusedError: Names the standing entry and what to do about it.
     """
     for row in standing:
-        found = "Эта отметка уже внесена" if row.value == value else "За эту работу на этом уроке отметка уже внесена"
-        raise _refused(
-            "value",
-            f"{found}: запись {row.id}. Исправить: {_withdraw(row)}, потом внести заново; "
-            "если это вторая отметка за ту же работу — повторить с --again",
-        )
-
-
-def _refused(field: str, sentence: str) -> EntryRefusedError:
-    return EntryRefusedError([(field, sentence)])
-
-
-def _withdraw(row: Row[Any]) -> str:
-    return f"gateway journal withdraw {row.id}"
+        name = "same_mark" if row.value == value else "other_mark"
+        raise EntryRefusedError([entry_fault("value", name, number=row.id)])
 
 
 def _knows(rules: Rules, mark: Mark) -> bool:

@@ -175,10 +175,11 @@ def activate_version(
         with_refused: Also where records that go today would be refused.
 
     Raises:
-        PlanRefusedError: No reason, not proposed, no fresh back-test, or newly refused records that were not named.
+        PlanRefusedError: No reason, a day to come, not proposed, no fresh back-test, or newly refused records that were not named.
         SecondPersonError: An account activates its own proposal and the school has several approvers.
     """
     _require(reason)
+    _refuse_to_come(gateway, since)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
@@ -198,10 +199,11 @@ def roll_back(gateway: Gateway, *, reason: str, since: datetime | None = None, n
         number: A version that has counted before, by name; None = the one before, never one that was rolled back.
 
     Raises:
-        PlanRefusedError: No reason, nothing was active before, or the named version never was or is now.
+        PlanRefusedError: No reason, a day to come, nothing was active before, or the named version never was or is now.
         ConfigurationError: There is no version of that number.
     """
     _require(reason)
+    _refuse_to_come(gateway, since)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         active = find_active(conn, place_id)
@@ -348,6 +350,12 @@ def _refuse_early(gateway: Gateway, found: Version, active: Version, *, now: dat
     is_own = gateway.actor.kind == "person" and gateway.actor.name == found.proposed_by
     if is_own and not gateway.settings.school.single_approver:
         raise SecondPersonError("Своё предложение включает другой человек")
+
+
+def _refuse_to_come(gateway: Gateway, since: datetime | None) -> None:
+    """Refuse to correct what was sent since a day that is yet to come: nothing would be, and it would look done."""
+    if since is not None and since > gateway.now():
+        raise PlanRefusedError("Исправлять с этого дня нечего: он ещё не наступил", reason="DAY_OUT_OF_REACH")
 
 
 def _require(reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,6 +102,28 @@ def test_all_that_is_wrong_is_told_at_once_by_its_place(admitted: Any) -> None:
         f"/body/{name}" for name in ("value", "on_behalf_of", "answers", "lesson_at", "work")
     ]
     assert not heard(admitted)
+
+
+def test_all_that_is_wrong_is_told_in_english_to_who_asks_for_it(admitted: Any) -> None:
+    teacher = admitted.call("teacher")
+    wrong = {**TYPED, "form": "absent", "lesson_at": "2026-11-25T13:00:00+03:00", "answers": "user:999"}
+
+    def ask(body: dict[str, Any], key: str) -> Any:
+        headers = {"Idempotency-Key": key, "Accept-Language": "en"}
+        return teacher.ask("POST", "/journal/entries", json=body, headers=headers)
+
+    refused = ask(wrong, "key-journal-1")
+    number = ask(TYPED, "key-journal-2").json()["id"]
+    twice = ask(TYPED, "key-journal-3")
+
+    assert (refused.status_code, twice.status_code) == (422, 422)
+    assert {one["pointer"]: one["detail"] for one in refused.json()["errors"]} == {
+        "/body/value": "Either a mark or an absence is needed",
+        "/body/answers": "The person for whom it is entered is not among the school's people",
+        "/body/lesson_at": "This group has no lesson that starts then",
+    }
+    assert twice.json()["errors"][0]["detail"].startswith(f"This mark was entered already: entry {number}.")
+    assert not re.search(r"[А-Яа-яё]", refused.text + twice.text)
 
 
 def test_an_entry_of_another_group_is_not_there_to_type_to_see_or_to_take_back(admitted: Any) -> None:

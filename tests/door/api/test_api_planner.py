@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,6 +64,16 @@ def test_a_batch_that_can_not_be_used_is_told_by_its_place(deputy: Any, changes:
 
     assert answer.status_code == 422
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [where]
+
+
+def test_a_book_that_is_refused_is_refused_in_english_to_who_asks_for_it(deputy: Any) -> None:
+    body = {"book": "people", "revision": 1, "total": 1, "rows": [{"id": []}]}
+
+    answer = deputy.ask("PUT", "/planner/books", json=body, headers={"Accept-Language": "en"})
+
+    assert (answer.status_code, answer.headers["Content-Language"]) == (422, "en")
+    assert answer.json()["errors"]
+    assert not re.search(r"[А-Яа-яё]", answer.text)
 
 
 def test_rows_that_nothing_can_keep_are_parked_or_refused_and_never_a_fault_of_the_gateway(deputy: Any) -> None:
