@@ -23,7 +23,7 @@ from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
 from gateway.domain.errors import ConfigurationError, GatewayError, NotVisibleError, PlanRefusedError
-from gateway.flows.approval import refuse_own_proposal
+from gateway.flows.approval import require_fresh
 from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.mapping_life import (
     Activated,
@@ -220,10 +220,14 @@ def activate(number: Number, body: ActivateMapping, request: Request, key: Idemp
     """Включить предложенную и проверенную версию: другой человек, с причиной, после недавнего ввода пароля."""
 
     def work() -> Response:
-        found = _get(asked, number)
-        refuse_own_proposal(asked.gateway, asked.principal, found.proposed_by)
+        _get(asked, number)
         done = activate_version(
-            asked.gateway, number, reason=body.reason, since=body.since, with_refused=body.with_refused
+            asked.gateway,
+            number,
+            reason=body.reason,
+            principal=asked.principal,
+            since=body.since,
+            with_refused=body.with_refused,
         )
         return send(done)
 
@@ -235,7 +239,8 @@ def take_back(body: RollBackMapping, request: Request, key: IdempotencyKey, aske
     """Сразу вернуть прежнюю действовавшую версию."""
 
     def work() -> Response:
-        refuse_own_proposal(asked.gateway, asked.principal, None)
+        with asked.gateway.store.read() as conn:
+            require_fresh(asked.gateway, asked.principal, asked.gateway.store.now(conn))
         if body.to is not None:
             _get(asked, body.to)
         return send(roll_back(asked.gateway, reason=body.reason, since=body.since, number=body.to))

@@ -7,12 +7,16 @@ and the session ends before the command does anything.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
+from gateway.access.looks import note_refusal
 from gateway.access.policy import Action, find_reach
+from gateway.access.roles import Reach, Role
 from gateway.access.scope import Principal, Scope, permit
 from gateway.access.sessions import choose_role, get_session_principal, log_in, log_out
 from gateway.bootstrap import build_gate
@@ -53,8 +57,12 @@ class Acting:
         return self.principal.login
 
 
-def act_as(gateway: Gateway, login: str | None, action: Action, *, from_stdin: bool) -> Acting:
-    """Ask for the account's password and give the gateway into its hands, in the first of its roles that may do this.
+@contextmanager
+def acting_as(gateway: Gateway, login: str | None, action: Action, *, from_stdin: bool) -> Iterator[Acting]:
+    """Ask for the account's password and give the gateway into its hands, in that of its roles which reaches furthest.
+
+    By the HTTP door a person chooses in which of his roles he acts; here the right is what any of them gives. What lies
+    beyond it, found now or by what is done inside, is written down as a refusal, as by that door.
 
     Args:
         login: None = the machine's user acts.
@@ -64,15 +72,25 @@ def act_as(gateway: Gateway, login: str | None, action: Action, *, from_stdin: b
         NotVisibleError: None of its roles may.
     """
     if login is None:
-        return Acting(gateway=gateway, scope=None)
+        yield Acting(gateway=gateway, scope=None)
+        return
     scope = _log_in_for(gateway, login, action, from_stdin=from_stdin)
-    return Acting(gateway=replace(gateway, actor=scope.principal.actor), scope=scope)
+    try:
+        yield Acting(gateway=replace(gateway, actor=scope.principal.actor), scope=scope)
+    except NotVisibleError:
+        _note_refusal(gateway, scope.principal, action)
+        raise
 
 
-def act_as_account(gateway: Gateway, login: str, action: Action, *, from_stdin: bool) -> tuple[Gateway, Principal]:
-    """As `act_as`, where nobody but an account may act: the gateway in its hands, and who it is."""
-    principal = _log_in_for(gateway, login, action, from_stdin=from_stdin).principal
-    return replace(gateway, actor=principal.actor), principal
+@contextmanager
+def acting_as_account(
+    gateway: Gateway, login: str, action: Action, *, from_stdin: bool
+) -> Iterator[tuple[Gateway, Principal]]:
+    """As `acting_as`, where nobody but an account may act: the gateway in its hands, and who it is."""
+    with acting_as(gateway, login, action, from_stdin=from_stdin) as acting:
+        if acting.principal is None:
+            raise NotVisibleError("Такой записи нет")
+        yield acting.gateway, acting.principal
 
 
 def _log_in_for(gateway: Gateway, login: str, action: Action, *, from_stdin: bool) -> Scope:
@@ -82,8 +100,10 @@ def _log_in_for(gateway: Gateway, login: str, action: Action, *, from_stdin: boo
     gate = build_gate(gateway)
     opened = log_in(gate, login, password, role=None, address=ADDRESS)
     try:
-        role = next((one for one in opened.roles if find_reach(one, action) is not None), None)
+        # the first of them in the account's own order where several reach as far
+        role = min((one for one in opened.roles if find_reach(one, action)), key=_nearness(action), default=None)
         if role is None:
+            _note_refusal(gateway, opened.principal, action)
             raise NotVisibleError("Ни одной из ролей этой учётной записи такое не дано: gateway users role")
         if role is not opened.principal.role:
             choose_role(gate, opened.secret, opened.principal, role)
@@ -92,3 +112,12 @@ def _log_in_for(gateway: Gateway, login: str, action: Action, *, from_stdin: boo
             return permit(conn, principal, action, now=gateway.store.now(conn))
     finally:
         log_out(gate, opened.secret, opened.principal)
+
+
+def _nearness(action: Action) -> Callable[[Role], bool]:
+    return lambda role: find_reach(role, action) is not Reach.SCHOOL
+
+
+def _note_refusal(gateway: Gateway, principal: Principal, action: Action) -> None:
+    with gateway.store.write() as conn:
+        note_refusal(conn, gateway.audit, principal, action.value, request_id=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from gateway.access.policy import Action
-from gateway.cli.acting import Acting, AsOption, PasswordOption, act_as
+from gateway.cli.acting import Acting, AsOption, PasswordOption, acting_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, guarded, opened, print_json
 from gateway.cli.looks import show_of
 from gateway.cli.targets import ForceOption, new_file
@@ -91,8 +93,10 @@ def confirm_command(
     as_json: JsonOption = False,
 ) -> None:
     """Подтвердить одну связь; существующая другая не перезаписывается."""
-    with opened(config, is_quiet=as_json) as gateway:
-        acting = _act_on(gateway, local_ref, login, from_stdin=password_stdin)
+    with (
+        opened(config, is_quiet=as_json) as gateway,
+        _acting_on(gateway, local_ref, login, from_stdin=password_stdin) as acting,
+    ):
         made = confirm_link(
             acting.gateway,
             local_ref,
@@ -186,17 +190,18 @@ def show_command(
             OUT.print(escape(f"Отвергнут № {refused.city_id}, {refused.actor}: {refused.why or '—'}"))
 
 
-def _act_on(gateway: Gateway, local_ref: str, login: str | None, *, from_stdin: bool) -> Acting:
+@contextmanager
+def _acting_on(gateway: Gateway, local_ref: str, login: str | None, *, from_stdin: bool) -> Iterator[Acting]:
     """Who decides about a pupil's link; an account only about a pupil whom it reaches, as by the HTTP door.
 
     Raises:
         NotVisibleError: None of its roles may, or the pupil is somebody else's.
     """
-    acting = act_as(gateway, login, Action.LINKS_DECIDE, from_stdin=from_stdin)
-    if acting.scope is not None:
-        with gateway.store.read() as conn:
-            require_pupil(conn, acting.scope, gateway.place_id(conn), local_ref)
-    return acting
+    with acting_as(gateway, login, Action.LINKS_DECIDE, from_stdin=from_stdin) as acting:
+        if acting.scope is not None:
+            with gateway.store.read() as conn:
+                require_pupil(conn, acting.scope, gateway.place_id(conn), local_ref)
+        yield acting
 
 
 def _print_asking(one: Asking) -> None:
@@ -221,8 +226,10 @@ def split_command(
     as_json: JsonOption = False,
 ) -> None:
     """Исправить неверную связь: убрать записи у неверного ребёнка, создать у верного; утверждает другой человек."""
-    with opened(config, is_quiet=as_json) as gateway:
-        acting = _act_on(gateway, local_ref, login, from_stdin=password_stdin)
+    with (
+        opened(config, is_quiet=as_json) as gateway,
+        _acting_on(gateway, local_ref, login, from_stdin=password_stdin) as acting,
+    ):
         made = propose_relink(acting.gateway, local_ref, to, reason=reason, is_swap=swap, scope=acting.scope)
         if as_json:
             print_json(made)

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.markup import escape
 
+from gateway.access.policy import Action
 from gateway.audit.notes import get_note
 from gateway.bootstrap import find_mapping_file
+from gateway.cli.acting import AsOption, PasswordOption, acting_as
 from gateway.cli.context import OUT, ConfigOption, JsonOption, check_known, opened, print_json, school_moment
 from gateway.cli.looks import show_of
 from gateway.cli.words import dense_table
@@ -173,15 +175,22 @@ def draft_command(
 
 @mapping_app.command("propose")
 def propose_command(
-    number: NumberArgument, reason: ReasonOption, config: ConfigOption = None, as_json: JsonOption = False
+    number: NumberArgument,
+    reason: ReasonOption,
+    config: ConfigOption = None,
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Предложить черновик тем, кто включает."""
-    with opened(config, is_quiet=as_json) as gateway:
-        _tell(
-            propose_version(gateway, number, reason=reason),
-            f"дальше: gateway mapping backtest {number}",
-            as_json=as_json,
-        )
+    """Предложить черновик тем, кто включает: включит другой человек, и считается слово учётной записи (--as)."""
+    with (
+        opened(config, is_quiet=as_json) as gateway,
+        acting_as(gateway, login, Action.MAPPING_PROPOSE, from_stdin=password_stdin) as acting,
+    ):
+        found = propose_version(acting.gateway, number, reason=reason)
+        _tell(found, f"дальше: gateway mapping backtest {number}", as_json=as_json)
+        if acting.principal is None and not as_json:
+            OUT.print(f"Предложено без учётной записи: чтобы включить, повторите propose {number} с --as ЛОГИН")
 
 
 @mapping_app.command("withdraw")
@@ -202,7 +211,7 @@ def backtest_command(number: NumberArgument, config: ConfigOption = None, as_jso
             print_json({"version": tested})
             return
         OUT.print(f"Версия {number}: {_tested(tested.backtest)}")
-        OUT.print(f"Список: gateway mapping show {number}; включить: gateway mapping activate {number}")
+        OUT.print(f"Список: gateway mapping show {number}; включить: gateway mapping activate {number} --as ЛОГИН")
 
 
 @mapping_app.command("preview")
@@ -246,14 +255,24 @@ def activate_command(
     with_refused: Annotated[
         bool, typer.Option("--with-refused", help="И если какие-то записи перестанут уходить.")
     ] = False,
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Включить предложенную и проверенную версию. Переданное остаётся как есть, если не назвать день --since."""
+    """Включить проверенную версию, которую предложил другой человек (--as). Переданное остаётся, если не назвать --since."""
     if from_when is not None and since is not None:
         raise typer.BadParameter("--from new и --since вместе не бывают")
-    with opened(config, is_quiet=as_json) as gateway:
+    with (
+        opened(config, is_quiet=as_json) as gateway,
+        acting_as(gateway, login, Action.MAPPING_ACTIVATE, from_stdin=password_stdin) as acting,
+    ):
         done = activate_version(
-            gateway, number, reason=reason, since=_moment(gateway, since), with_refused=with_refused
+            acting.gateway,
+            number,
+            reason=reason,
+            principal=acting.principal,
+            since=_moment(gateway, since),
+            with_refused=with_refused,
         )
         _tell_switch(done, as_json=as_json)
 
@@ -266,11 +285,16 @@ def rollback_command(
     number: Annotated[
         int | None, typer.Option("--to", min=1, help="Эту версию из действовавших; без номера предыдущую.")
     ] = None,
+    login: AsOption = None,
+    password_stdin: PasswordOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Сразу вернуть прежнюю действовавшую версию; второй возврат идёт дальше назад, а не к только что отменённой."""
-    with opened(config, is_quiet=as_json) as gateway:
-        done = roll_back(gateway, reason=reason, since=_moment(gateway, since), number=number)
+    with (
+        opened(config, is_quiet=as_json) as gateway,
+        acting_as(gateway, login, Action.MAPPING_ACTIVATE, from_stdin=password_stdin) as acting,
+    ):
+        done = roll_back(acting.gateway, reason=reason, since=_moment(gateway, since), number=number)
         _tell_switch(done, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from gateway.access.policy import Action
 from gateway.audit.notes import get_note
-from gateway.cli.acting import LoginOption, PasswordOption, act_as_account
+from gateway.cli.acting import LoginOption, PasswordOption, acting_as_account
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
 from gateway.cli.words import dense_table
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
@@ -125,8 +125,8 @@ def propose_command(
         asked = LockedAsked(
             plan_id=plan_id, plan_hash=whole, pupils=frozenset(pupils), reason=reason, with_deletes=with_deletes
         )
-        acting, principal = act_as_account(gateway, login, Action.PLANS_PROPOSE, from_stdin=password_stdin)
-        made = propose_locked(acting, principal, asked)
+        with acting_as_account(gateway, login, Action.PLANS_PROPOSE, from_stdin=password_stdin) as (acting, principal):
+            made = propose_locked(acting, principal, asked)
         if as_json:
             print_json(made)
             return
@@ -148,8 +148,8 @@ def approve_command(
 ) -> None:
     """Утвердить разовое разрешение, предложенное другим человеком. Отправит gateway deliver или следующий sync."""
     with opened(config, is_quiet=as_json) as gateway:
-        acting, principal = act_as_account(gateway, login, Action.PLANS_APPROVE, from_stdin=password_stdin)
-        done = approve_locked(acting, principal, number, reason=reason)
+        with acting_as_account(gateway, login, Action.PLANS_APPROVE, from_stdin=password_stdin) as (acting, principal):
+            done = approve_locked(acting, principal, number, reason=reason)
         if as_json:
             print_json(done)
             return

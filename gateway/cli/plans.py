@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from gateway.access.policy import Action
 from gateway.bootstrap import build_lane_limits
-from gateway.cli.acting import AsOption, LoginOption, PasswordOption, act_as, act_as_account
+from gateway.cli.acting import AsOption, LoginOption, PasswordOption, acting_as, acting_as_account
 from gateway.cli.context import (
     OUT,
     ClassOption,
@@ -141,11 +141,11 @@ def propose_command(
     """Предложить план: удаления и удержанное защитой утверждает другой человек. Ничего не отправляется."""
     with opened(config, is_quiet=as_json) as gateway:
         plan = _find(gateway, plan_hash)
-        acting, principal = act_as_account(gateway, login, Action.PLANS_PROPOSE, from_stdin=password_stdin)
         wish = Asked(
             plan_id=plan.id, plan_hash=plan.hash, reason=reason, with_deletes=with_deletes, with_held=with_held
         )
-        made = propose_plan(acting, principal, wish)
+        with acting_as_account(gateway, login, Action.PLANS_PROPOSE, from_stdin=password_stdin) as (acting, principal):
+            made = propose_plan(acting, principal, wish)
         if as_json:
             print_json(made)
             return
@@ -175,7 +175,6 @@ def approve_command(
     """Утвердить план или выбранные строки: один раз, с причиной. Удаления и удержанное защитой утверждают двое (--as)."""
     with opened(config, is_quiet=as_json) as gateway:
         plan = _find(gateway, plan_hash)
-        acting = act_as(gateway, login, Action.PLANS_APPROVE, from_stdin=password_stdin)
         wish = Asked(
             plan_id=plan.id,
             plan_hash=plan.hash,
@@ -187,10 +186,11 @@ def approve_command(
             pupils=tuple(pupils or ()),
             kinds=tuple(kinds or ()),
         )
-        if acting.principal is not None:
-            released = approve_plan(acting.gateway, acting.principal, wish).released
-        else:
-            released = approve_here(gateway, wish)
+        with acting_as(gateway, login, Action.PLANS_APPROVE, from_stdin=password_stdin) as acting:
+            if acting.principal is not None:
+                released = approve_plan(acting.gateway, acting.principal, wish).released
+            else:
+                released = approve_here(gateway, wish)
         _tell_released(gateway, plan, released, who=acting.who, as_json=as_json)
 
 

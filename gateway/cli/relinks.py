@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from gateway.access.policy import Action
-from gateway.cli.acting import AsOption, PasswordOption, act_as
+from gateway.cli.acting import AsOption, PasswordOption, acting_as
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.looks import show_of
 from gateway.cli.words import KIND_WORDS, dense_table
@@ -99,8 +99,10 @@ def approve_command(
     as_json: JsonOption = False,
 ) -> None:
     """Утвердить: связь переходит сразу, удаления уходят в очередь, создания следуют за ними."""
-    with opened(config, is_quiet=as_json) as gateway:
-        acting = act_as(gateway, login, Action.LINKS_MOVE, from_stdin=password_stdin)
+    with (
+        opened(config, is_quiet=as_json) as gateway,
+        acting_as(gateway, login, Action.LINKS_MOVE, from_stdin=password_stdin) as acting,
+    ):
         done = approve_relink(acting.gateway, number, unit, reason=reason, principal=acting.principal)
         if as_json:
             print_json(done)

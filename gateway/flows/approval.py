@@ -198,22 +198,31 @@ def require_fresh(gateway: Gateway, principal: Principal, now: datetime) -> None
     """
     lasts = timedelta(minutes=gateway.settings.access.fresh_login_minutes)
     if principal.proved_at is None or now - principal.proved_at > lasts:
-        raise PlanRefusedError("Подтвердите пароль заново, затем утвердите план", reason="LOGIN_NOT_FRESH")
+        raise PlanRefusedError("Подтвердите пароль заново, затем повторите", reason="LOGIN_NOT_FRESH")
 
 
-def refuse_own_proposal(gateway: Gateway, principal: Principal, proposed_by: str | None) -> None:
-    """Refuse what the same person has proposed, whichever of his accounts did; and any approval without a fresh log-in.
+def judge_second(
+    conn: Connection, gateway: Gateway, principal: Principal, proposed_by: str, proposed_at: datetime, *, words: str
+) -> bool:
+    """Whether the only approver of a school confirms his own proposal; another person's is confirmed at once.
+
+    Args:
+        proposed_by: As the audit names him: one person is one, whichever of his accounts it was.
+        words: What to say where the school has several approvers.
 
     Raises:
-        PlanRefusedError: No fresh log-in.
-        SecondPersonError: It is his own, and the school has several approvers.
+        SecondPersonError: It is his own, and the school has several approvers, or it is too soon to confirm alone.
     """
-    with gateway.store.read() as conn:
-        require_fresh(gateway, principal, gateway.store.now(conn))
-        accounts = conn.execute(select(account.c.id, account.c.person_ref)).all()
+    accounts = conn.execute(select(account.c.id, account.c.person_ref)).all()
     own = {account_code(row.id) for row in accounts if is_same_person(principal, row.id, row.person_ref)}
-    if proposed_by in own and not gateway.settings.school.single_approver:
-        raise SecondPersonError("Своё предложение включает другой человек")
+    if proposed_by not in own:
+        return False
+    if not gateway.settings.school.single_approver:
+        raise SecondPersonError(words)
+    may_from = proposed_at + alone_after(gateway)
+    if gateway.store.now(conn) < may_from or principal.proved_at is None or principal.proved_at < may_from:
+        raise SecondPersonError(say_alone_from(gateway.local(may_from)))
+    return True
 
 
 def _find_first(

@@ -12,10 +12,13 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, literal, select, update
 
+from gateway.access.scope import Principal
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.flows.approval import judge_second, require_fresh
 from gateway.flows.gateway import Gateway
+from gateway.flows.vouched import NEEDS_ACCOUNTS, is_vouched
 from gateway.mapping.dictionaries import load_subjects
 from gateway.mapping.rules import Rules, everything_on, parse_rules, rule_version
 from gateway.mapping.rules_text import write_entry
@@ -29,6 +32,7 @@ from gateway.mapping.versions import (
     find_former,
     get_source,
     get_version,
+    load_steps,
     move_version,
 )
 from gateway.queue.states import IN_FLIGHT
@@ -118,7 +122,7 @@ def map_value(gateway: Gateway, name: str, local: str, city: str, *, reason: str
 
 
 def propose_version(gateway: Gateway, number: int, *, reason: str) -> Version:
-    """Put a draft before those who may activate it.
+    """Put a draft before those who may activate it; what the machine's user has proposed an account proposes once more.
 
     Raises:
         PlanRefusedError: No reason, or it is no draft.
@@ -129,7 +133,13 @@ def propose_version(gateway: Gateway, number: int, *, reason: str) -> Version:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
         found = get_version(conn, place_id, number)
-        if found.state is not VersionState.DRAFT:
+        # the word of nobody who is vouched for is repeated by an account, and is that account's from then on
+        is_repeated = (
+            found.state is VersionState.PROPOSED
+            and gateway.actor.is_authenticated
+            and not is_vouched(found.proposed_by or "")
+        )
+        if found.state is not VersionState.DRAFT and not is_repeated:
             raise PlanRefusedError(
                 f"Предлагают черновик, а версия {number} уже {found.state.value}", reason="WRONG_STATE"
             )
@@ -163,20 +173,29 @@ def withdraw_version(gateway: Gateway, number: int, *, reason: str) -> Version:
 
 
 def activate_version(
-    gateway: Gateway, number: int, *, reason: str, since: datetime | None = None, with_refused: bool = False
+    gateway: Gateway,
+    number: int,
+    *,
+    reason: str,
+    principal: Principal | None,
+    since: datetime | None = None,
+    with_refused: bool = False,
 ) -> Activated:
-    """Let a proposed version count.
+    """Let a version count that another person has proposed.
 
     Args:
         gateway: The composed gateway.
         number: A proposed version with a fresh back-test of exactly its rules against those that count.
         reason: Why, as typed.
+        principal: The account that activates; None = nobody who is vouched for, and his word is none.
         since: What was sent at or after this moment is corrected; None = it counts for new records only.
         with_refused: Also where records that go today would be refused.
 
     Raises:
-        PlanRefusedError: No reason, a day to come, not proposed, no fresh back-test, or newly refused records that were not named.
-        SecondPersonError: An account activates its own proposal and the school has several approvers.
+        PlanRefusedError: No reason, a day to come, no fresh log-in, not proposed, no fresh back-test, or newly refused
+            records that were not named.
+        SecondPersonError: No account activates or none has proposed it; or it is the same person, who may not alone or
+            not yet.
     """
     _require(reason)
     _refuse_to_come(gateway, since)
@@ -186,7 +205,10 @@ def activate_version(
         found = get_version(conn, place_id, number)
         active = _start(conn, gateway, place_id)
         _refuse_early(gateway, found, active, now=now, with_refused=with_refused)
-    return _switch(gateway, place_id, found, active, action="mapping.activated", reason=reason, since=since)
+        is_alone = _judge_person(conn, gateway, found, principal, now)
+    return _switch(
+        gateway, place_id, found, active, action="mapping.activated", reason=reason, since=since, is_alone=is_alone
+    )
 
 
 def roll_back(gateway: Gateway, *, reason: str, since: datetime | None = None, number: int | None = None) -> Activated:
@@ -256,6 +278,7 @@ def _switch(
     action: str,
     reason: str,
     since: datetime | None,
+    is_alone: bool = False,
 ) -> Activated:
     # before it counts: until then a binding only says what is so anyway
     correcting = bind_delivered(
@@ -273,7 +296,15 @@ def _switch(
             raise PlanRefusedError(
                 "Правила только что сменил другой человек: gateway mapping list", reason="WRONG_STATE"
             )
-        move_version(conn, found.id, VersionState.ACTIVE, activated_at=now)
+        begun = conn.execute(
+            update(mapping_version)
+            .where(mapping_version.c.id == found.id, mapping_version.c.state == found.state.value)
+            .values(state=VersionState.ACTIVE.value, activated_at=now)
+        ).rowcount
+        if not begun:
+            raise PlanRefusedError(
+                f"Версию {found.number} только что сняли: gateway mapping list", reason="WRONG_STATE"
+            )
         conn.execute(
             update(plan)
             .where(
@@ -288,6 +319,8 @@ def _switch(
             conn, found.id, action.partition(".")[2], actor=gateway.actor.name, note_id=note.id, since=since, now=now
         )
         counts = {"number": found.number, "former": active.number, "correcting": correcting}
+        if is_alone:
+            counts["alone"] = 1
         gateway.audit.append(conn, _deed(gateway, found, action=action, note=note, counts=counts))
     return Activated(number=found.number, version=found.version, former=active.number, correcting=correcting)
 
@@ -347,9 +380,28 @@ def _refuse_early(gateway: Gateway, found: Version, active: Version, *, now: dat
             "всё равно включить: --with-refused",
             reason="NOT_TESTED",
         )
-    is_own = gateway.actor.kind == "person" and gateway.actor.name == found.proposed_by
-    if is_own and not gateway.settings.school.single_approver:
-        raise SecondPersonError("Своё предложение включает другой человек")
+
+
+def _judge_person(
+    conn: Connection, gateway: Gateway, found: Version, principal: Principal | None, now: datetime
+) -> bool:
+    """Whether it is the proposer, who may activate alone and later where the school has only one approver.
+
+    Raises:
+        PlanRefusedError: No fresh log-in.
+        SecondPersonError: He may not; or one of the two words is nobody's who is vouched for.
+    """
+    if principal is None:
+        raise SecondPersonError(NEEDS_ACCOUNTS)
+    require_fresh(gateway, principal, now)
+    if found.proposed_by is None or not is_vouched(found.proposed_by):
+        raise SecondPersonError(
+            "Версия предложена без учётной записи, а включают двое: предложите ещё раз, "
+            f"gateway mapping propose {found.number} --as ЛОГИН"
+        )
+    proposed_at = max(one.at for one in load_steps(conn, found.id) if one.step == "proposed")
+    words = "Своё предложение включает другой человек"
+    return judge_second(conn, gateway, principal, found.proposed_by, proposed_at, words=words)
 
 
 def _refuse_to_come(gateway: Gateway, since: datetime | None) -> None:

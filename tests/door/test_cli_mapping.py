@@ -8,6 +8,7 @@ from tests.door.test_cli_verbs import School, school
 __all__ = ["school"]
 
 WHY = ("--reason", "решение методсовета")
+PASSWORD = "correct horse 7\n"
 
 
 def test_a_version_is_drafted_tested_activated_and_taken_back(school: School) -> None:
@@ -21,10 +22,18 @@ def test_a_version_is_drafted_tested_activated_and_taken_back(school: School) ->
     second = school.json("mapping", "draft", *WHY)["version"]
     shown = school.run("mapping", "preview", "2", "--different", "--sample", "1").stdout
     school.run("mapping", "activate", "2", *WHY, expect=4)
-    school.run("mapping", "propose", "2", *WHY)
+    for login, role in (("deputy", "deputy_head"), ("director", "director")):
+        school.run("users", "add", login, "--role", role, "--password-stdin", typed=PASSWORD)
+    alone = school.run("mapping", "propose", "2", *WHY).stdout
+    school.run("mapping", "propose", "2", *WHY, expect=4)
     tested = school.json("mapping", "backtest", "2")["version"]["backtest"]
     cases = school.json("mapping", "show", "2", "--outcome", "changed")["cases"]
-    told = school.run("mapping", "activate", "2", "--from", "new", *WHY).stdout
+    words = ("mapping", "activate", "2", "--from", "new", *WHY)
+    by_machine = school.run(*words, expect=4)
+    unvouched = school.run(*words, "--as", "director", "--password-stdin", typed=PASSWORD, expect=4)
+    school.run("mapping", "propose", "2", *WHY, "--as", "deputy", "--password-stdin", typed=PASSWORD)
+    own = school.run(*words, "--as", "deputy", "--password-stdin", typed=PASSWORD, expect=4)
+    told = school.run(*words, "--as", "director", "--password-stdin", typed=PASSWORD).stdout
     listed = school.run("mapping", "list").stdout
     text = school.run("mapping", "show", "2", "--toml").stdout
     back = school.json("mapping", "rollback", *WHY)["activated"]
@@ -32,6 +41,9 @@ def test_a_version_is_drafted_tested_activated_and_taken_back(school: School) ->
     refused = school.run("mapping", "rollback", *WHY, expect=4)
     named = school.json("mapping", "rollback", "--to", "2", *WHY)["activated"]
 
+    assert "--as" in alone
+    assert all("SECOND_PERSON" in one.stderr for one in (by_machine, unvouched, own))
+    assert "gateway mapping propose 2 --as" in " ".join(unvouched.stderr.split())
     assert "--to" in refused.output
     assert (named["number"], named["former"]) == (2, 1)
     assert (first["number"], first["state"], second["number"], second["state"]) == (1, "active", 2, "draft")

@@ -59,9 +59,9 @@ year = "2026/27"
             encoding="utf-8",
         )
 
-    def run(self, *words: str, expect: int = 0) -> Result:
+    def run(self, *words: str, expect: int = 0, typed: str | None = None) -> Result:
         """Run a command with the folder's settings and hold its exit code against the expected one."""
-        result = CliRunner().invoke(app, [*words, "--config", str(self.config)])
+        result = CliRunner().invoke(app, [*words, "--config", str(self.config)], input=typed)
         assert result.exit_code == expect, f"{words}: {result.exit_code}\n{result.stdout}\n{result.stderr}"
         return result
 

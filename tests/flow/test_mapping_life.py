@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,15 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from gateway.domain.errors import ConfigurationError, PlanRefusedError, UnavailableError, UnreachableError
+import gateway.flows.mapping_life as mapping_life
+from gateway.access.roles import Role
+from gateway.domain.errors import (
+    ConfigurationError,
+    PlanRefusedError,
+    SecondPersonError,
+    UnavailableError,
+    UnreachableError,
+)
 from gateway.flows.mapping_life import (
     activate_version,
     draft_version,
@@ -29,6 +38,7 @@ from gateway.mapping.unmapped import load_unmapped
 from gateway.mapping.versions import VersionState, find_active, load_versions
 from gateway.report.mapping import load_cases, load_correction
 from gateway.sandbox.portal.school_course import FIRST_COURSE
+from tests.flow.persons import as_account, person
 
 HEAVIER = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7').replace(
     'form = "Домашнее задание"', 'form = "Домашнее задание"\nweight = 7'
@@ -38,13 +48,19 @@ NO_HOMEWORK = re.sub(r'form = "Домашнее задание"', "send = false"
 
 def proposed(hand: Any, source: str = HEAVIER) -> int:
     draft = draft_version(hand.gateway, source, name="mapping.toml", reason="веса по новому положению")
-    return propose_version(hand.gateway, draft.number, reason="решение методсовета").number
+    return propose_version(as_account(hand.gateway, 99), draft.number, reason="решение методсовета").number
 
 
 def activated(hand: Any, source: str = HEAVIER, **more: Any) -> Any:
     number = proposed(hand, source)
     backtest_version(hand.gateway, number)
-    return activate_version(hand.gateway, number, reason="с понедельника", **more)
+    return activate(hand, number, reason="с понедельника", **more)
+
+
+def activate(hand: Any, number: int, **more: Any) -> Any:
+    """Another person than the proposer, with a fresh log-in."""
+    who = person(hand.gateway, "director", Role.DIRECTOR)
+    return activate_version(replace(hand.gateway, actor=who.actor), number, principal=who, **more)
 
 
 def weights(hand: Any) -> dict[str, int]:
@@ -200,19 +216,19 @@ def test_only_a_freshly_tested_proposal_is_activated_and_a_loss_is_named(small: 
         draft = draft_version(g, NO_HOMEWORK, name="x.toml", reason="не передаём домашние")
         for early in (draft.number, 99):
             with pytest.raises((PlanRefusedError, ConfigurationError)):
-                activate_version(g, early, reason="рано")
-        propose_version(g, draft.number, reason="так решили")
+                activate(hand, early, reason="рано")
+        propose_version(as_account(g, 99), draft.number, reason="так решили")
         with pytest.raises(PlanRefusedError, match="не проверена"):
-            activate_version(g, draft.number, reason="рано")
+            activate(hand, draft.number, reason="рано")
         tested = backtest_version(g, draft.number)
         with pytest.raises(PlanRefusedError, match="Перестанут"):
-            activate_version(g, draft.number, reason="рано")
+            activate(hand, draft.number, reason="рано")
         small.clock.advance(25 * 3600)
         with pytest.raises(PlanRefusedError, match="устарела"):
-            activate_version(g, draft.number, reason="поздно", with_refused=True)
+            activate(hand, draft.number, reason="поздно", with_refused=True)
         backtest_version(g, draft.number)
         waiting = hand.sync()
-        activate_version(g, draft.number, reason="решено", with_refused=True)
+        activate(hand, draft.number, reason="решено", with_refused=True)
         with pytest.raises(PlanRefusedError):
             hand.approve(waiting)
         planned = hand.sync().planned.plan
@@ -226,6 +242,51 @@ def test_only_a_freshly_tested_proposal_is_activated_and_a_loss_is_named(small: 
     assert counts["records"] == counts["same"] + counts["newly_refused"]
     assert {(row.outcome, row.old_reason, row.new_reason) for row in cases} == {("newly_refused", "", "OUT_OF_SCOPE")}
     assert waiting.planned.plan.counters["create"] - planned.counters["create"] == counts["newly_refused"]
+
+
+def test_the_only_approver_activates_his_own_later_and_after_a_log_in_of_then(small: Any) -> None:
+    small.settings_changes = {"school": {"single_approver": True}}
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        first = person(hand.gateway, "director", Role.DIRECTOR)
+        draft = draft_version(hand.gateway, HEAVIER, name="mapping.toml", reason="веса")
+        propose_version(replace(hand.gateway, actor=first.actor), draft.number, reason="решено")
+        backtest_version(hand.gateway, draft.number)
+        with pytest.raises(SecondPersonError, match="введя пароль заново"):
+            activate(hand, draft.number, reason="сразу")
+        small.clock.advance(599)
+        early = person(hand.gateway, "director", Role.DIRECTOR)
+        small.clock.advance(2)
+        with pytest.raises(SecondPersonError, match="введя пароль заново"):
+            activate_version(replace(hand.gateway, actor=early.actor), draft.number, reason="рано", principal=early)
+        assert activate(hand, draft.number, reason="посмотрел ещё раз").number == draft.number
+
+        (deed,) = [one for one in hand.actions() if one.action == "mapping.activated"]
+        assert deed.counts["alone"] == 1
+
+
+def test_what_is_withdrawn_while_it_is_being_activated_does_not_count(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        number = proposed(hand)
+        backtest_version(hand.gateway, number)
+
+        def withdrawn(*_args: object, **_more: object) -> int:
+            withdraw_version(hand.gateway, number, reason="передумали")
+            return 0
+
+        monkeypatch.setattr(mapping_life, "bind_delivered", withdrawn)
+        with pytest.raises(PlanRefusedError, match="только что сняли"):
+            activate(hand, number, reason="с понедельника")
+
+        with hand.gateway.store.read() as conn:
+            active = find_active(conn, hand.place_id())
+        assert active is not None
+        assert active.number == 1
 
 
 def test_the_file_counts_until_the_first_draft_and_is_a_form_afterwards(small: Any) -> None:
@@ -314,9 +375,9 @@ def test_an_unmapped_work_is_counted_and_mapped_from_the_error(small: Any) -> No
         for one in unmapped:
             drafted = map_value(hand.gateway, one.name, one.local_value, "Тест", reason="это тест", number=number)
             number = drafted.number
-        propose_version(hand.gateway, drafted.number, reason="это тест")
+        propose_version(as_account(hand.gateway, 99), drafted.number, reason="это тест")
         tested = backtest_version(hand.gateway, drafted.number).backtest
-        activate_version(hand.gateway, drafted.number, reason="это тест")
+        activate(hand, drafted.number, reason="это тест")
         small.clock.advance(60)
         planned = hand.sync().planned.plan
         with hand.gateway.store.read() as conn:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select
 
+from gateway.access.accounts import give_role
 from gateway.access.roles import Role, Tie
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityPupil, CityYear
@@ -89,6 +90,33 @@ def test_a_curator_does_not_confirm_the_link_of_a_pupil_who_is_not_his(staffed: 
     assert nobody.stderr == refused.stderr, "somebody else's pupil and no pupil are told in the same words"
     typed(*words, "own", password=PASSWORD)
     assert linked(staffed)["user:2"] == 1002
+
+
+def test_an_account_of_two_roles_acts_in_the_one_that_reaches_further(staffed: Any, typed: Typed) -> None:
+    """A curator who is a deputy head too, whichever role he was given first."""
+    staffed.account("both", Role.CURATOR, (Tie.CURATES, "course:2"))
+    give_role(staffed.office, "both", Role.DEPUTY_HEAD)
+
+    typed("links", "confirm", "user:2", "1002", "--as", "both", password=PASSWORD)
+
+    assert linked(staffed)["user:2"] == 1002
+    (deed,) = [one for one in staffed.entries("deeds") if one.action == "link.confirmed"]
+    assert (deed.actor, deed.actor_role) == ("account:3", "deputy_head")
+
+
+def test_what_is_refused_for_its_reach_is_written_down_as_by_the_http_door(staffed: Any, typed: Typed) -> None:
+    staffed.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
+    body = {"city_id": 1002, "despite_evidence": False, "reason": ""}
+    staffed.call("foreign").post("/links/user:2/confirmation", body, key=uuid.uuid4().hex)
+
+    typed("links", "confirm", "user:2", "1002", "--as", "foreign", code=4, password=PASSWORD)
+    typed("links", "confirm", "user:2", "1002", "--as", "teacher", code=4, password=PASSWORD)
+
+    refused = [one for one in staffed.entries() if one.action == "access.refused"]
+    assert [(one.actor, one.object_id, one.outcome, one.reason) for one in refused] == [
+        (account, "links.decide", "refused", "NOT_VISIBLE") for account in ("account:2", "account:2", "account:3")
+    ]
+    assert [one.source_address for one in refused[1:]] == ["cli", "cli"]
 
 
 def test_a_swap_is_proposed_by_who_reaches_both_pupils(staffed: Any, typed: Typed) -> None:
