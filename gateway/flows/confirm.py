@@ -111,6 +111,7 @@ def _confirm_scope(
             place_id=place_id,
             scope=due.scope,
             kind=due.kind,
+            days=(due.from_on, due.to_on),
             read_at=asked_at,
         )
         late = settle_late(gateway.store, gateway.ledger, place_id, [due.scope])

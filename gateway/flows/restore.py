@@ -264,6 +264,9 @@ class _Step:
             now = store.now(conn)
             last_run = conn.execute(select(func.max(run.c.id))).scalar_one() or 0
             begin_locked_epoch(conn, self._epoch, after_run=last_run, reason=LOCK_REASON, now=now)
+            # plans before operations, as a release locks them
+            unused = (PlanState.DRAFT, PlanState.WAITING, PlanState.READY, PlanState.APPROVED)
+            conn.execute(update(plan).where(plan.c.state.in_(unused)).values(state=PlanState.STALE))
             dropped = conn.execute(
                 update(operation)
                 .where(operation.c.state.in_((State.READY.value, State.CLAIMED.value)))
@@ -279,8 +282,6 @@ class _Step:
                     select(operation.c.id).where(operation.c.state.in_((State.UNKNOWN.value, State.ACCEPTED.value)))
                 ).all()
             )
-            unused = (PlanState.DRAFT, PlanState.WAITING, PlanState.READY, PlanState.APPROVED)
-            conn.execute(update(plan).where(plan.c.state.in_(unused)).values(state=PlanState.STALE))
             conn.execute(
                 update(run)
                 .where(run.c.state == RunState.RUNNING.value)

@@ -15,18 +15,19 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, exists, func, select, update
 
 from gateway.queue.barrier import UNREAD, Gate, load_gate
-from gateway.queue.breaker import try_pass
+from gateway.queue.breaker import UNREACHED, try_pass
 from gateway.queue.deeds import Ledger
 from gateway.queue.moves import is_held, move
 from gateway.queue.redelivery import PAUSE_S
 from gateway.queue.states import IN_FLIGHT, State
-from gateway.queue.tables import operation
+from gateway.queue.tables import attempt, operation
 from gateway.queue.terms import Terms
 from gateway.reconcile.coverage import is_locked
 from gateway.store.transaction import Store
 
-Form = Literal["these", "beside"]
-"""Which rows are looked at: those of `operation_ids`, or those that stand in the lane of `operation_id`."""
+Form = Literal["these", "beside", "try"]
+"""Which rows are looked at: those of `operation_ids`; those that stand in the lane of `operation_id`; all of its place, of which
+one tries for all whether the city is there."""
 
 # built once: putting these together costs more than running them
 _OTHER = operation.alias("other")
@@ -67,10 +68,27 @@ def _build_free(dialect: str, form: Form) -> Select[Any]:
         query = query.where(operation.c.id.in_(bindparam("operation_ids", expanding=True))).order_by(operation.c.id)
     else:
         rung = _RUNG.c.id == bindparam("operation_id")
-        query = query.where(
-            operation.c.place_id == select(_RUNG.c.place_id).where(rung).scalar_subquery(),
-            operation.c.lane == select(_RUNG.c.lane).where(rung).scalar_subquery(),
-        ).order_by(operation.c.due_on, operation.c.id)
+        query = query.where(operation.c.place_id == select(_RUNG.c.place_id).where(rung).scalar_subquery())
+        if form == "beside":
+            lane = select(_RUNG.c.lane).where(rung).scalar_subquery()
+            query = query.where(operation.c.lane == lane).order_by(operation.c.due_on, operation.c.id)
+        else:
+            # The most urgent row would try again and again, and where only its own kind is not answered the others would
+            # never be asked for.
+            tried = (
+                select(_OTHER.c.kind, func.max(attempt.c.finished_at).label("at"))
+                .join_from(_OTHER, attempt, attempt.c.operation_id == _OTHER.c.id)
+                .where(
+                    _OTHER.c.place_id == select(_RUNG.c.place_id).where(rung).scalar_subquery(),
+                    _OTHER.c.state == State.READY.value,
+                    attempt.c.outcome == UNREACHED,
+                )
+                .group_by(_OTHER.c.kind)
+                .subquery()
+            )
+            query = query.join_from(operation, tried, tried.c.kind == operation.c.kind, isouter=True).order_by(
+                tried.c.at.nulls_first(), operation.c.lane, operation.c.due_on, operation.c.id
+            )
     query = query.limit(bindparam("most", type_=Integer))
     if dialect == "postgresql":  # SQLite has one writer
         query = query.with_for_update(skip_locked=True, of=operation)
@@ -111,6 +129,7 @@ class Claims:
         """Take up to `count` rows that stand first in an operation's lane: it was rung, but the most urgent goes first.
 
         One that failed before, or whose worker was killed, is taken alone: a kill is charged to whatever was claimed with it.
+        While the city does not answer, one row of either lane tries for all, of a kind that has not tried for longest.
         """
         return self._take("beside", {"operation_id": operation_id}, count, is_suspect_alone=True)
 
@@ -149,6 +168,8 @@ class Claims:
                 return NOTHING
             # of a breaker that is not closed one caller tries, with one operation
             most = count if gate.is_breaker_closed else 1
+            if form == "beside" and not gate.is_breaker_closed:
+                form = "try"
             free = _build_free(self._store.dialect, form)
             found = conn.execute(free, {**which, "now": gate.now, "most": most}).all()
             ids = self._lock_cells(conn, _apart(found) if is_suspect_alone else found)

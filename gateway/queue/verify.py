@@ -6,7 +6,7 @@ Outcome, base, receipt and audit entry move together (law 4). The base moves her
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -55,6 +55,7 @@ def settle_scope(
     place_id: int,
     scope: str,
     kind: str,
+    days: tuple[date, date],
     read_at: datetime,
 ) -> Settled:
     """Judge the scope's due operations by the shadow that was just completely read.
@@ -66,8 +67,10 @@ def settle_scope(
         place_id: Where we are.
         scope: Scope of the city's side.
         kind: Its kind.
+        days: First and last day of the lessons that were read; what belongs to others is not judged: it was not looked for.
         read_at: Moment of the read; operations sent after it are not judged by it.
     """
+    is_judged = _is_judged_by(read_at, days)
     counts = {"verified": 0, "parked": 0, "resend": 0, "again": 0, "superseded": 0}
     with store.read() as conn:
         ids = (
@@ -77,7 +80,7 @@ def settle_scope(
                     operation.c.place_id == place_id,
                     operation.c.scope == scope,
                     operation.c.kind == kind,
-                    _is_judged_by(read_at),
+                    is_judged,
                 )
                 .order_by(operation.c.id)
             )
@@ -86,7 +89,7 @@ def settle_scope(
         )
     for start in range(0, len(ids), CHUNK_COUNT):
         with store.write() as conn, ledger.gathered(conn) as gathered:
-            for finding in _settle(conn, store, gathered, terms, ids[start : start + CHUNK_COUNT], read_at):
+            for finding in _settle(conn, store, gathered, terms, ids[start : start + CHUNK_COUNT], is_judged, read_at):
                 counts[finding.state] += 1
     return Settled(
         verified=counts["verified"],
@@ -142,19 +145,30 @@ class Scene:
         return Seen(city_id, self._digests[city_id], self._owners[city_id] is not None)
 
 
-def _is_judged_by(read_at: datetime) -> ColumnElement[bool]:
-    """Condition: answered or lost before the read began, and settled by then."""
-    return and_(operation.c.state.in_(_ANSWERED), operation.c.not_before <= read_at, operation.c.changed_at <= read_at)
+def _is_judged_by(read_at: datetime, days: tuple[date, date]) -> ColumnElement[bool]:
+    """Condition: answered or lost before the read began, settled by then, and of a day that was read."""
+    return and_(
+        operation.c.state.in_(_ANSWERED),
+        operation.c.not_before <= read_at,
+        operation.c.changed_at <= read_at,
+        or_(operation.c.on_date.is_(None), operation.c.on_date.between(*days)),
+    )
 
 
 def _settle(
-    conn: Connection, store: Store, ledger: Ledger, terms: Terms, ids: Sequence[int], read_at: datetime
+    conn: Connection,
+    store: Store,
+    ledger: Ledger,
+    terms: Terms,
+    ids: Sequence[int],
+    is_judged: ColumnElement[bool],
+    read_at: datetime,
 ) -> list[Finding]:
     # Locked, because on PostgreSQL another worker may be judging the same read-back: what it has settled is left out. And
     # asked anew: while this one stood still another may have judged a row and sent it again, which this read says nothing of.
     rows = conn.execute(
         select(operation)
-        .where(operation.c.id.in_(ids), _is_judged_by(read_at))
+        .where(operation.c.id.in_(ids), is_judged)
         .order_by(operation.c.id)
         .with_for_update()
     ).all()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from gateway.flows import confirm
+
 
 def count_waits(world: Any) -> list[float]:
     """Keep how long everybody waited from now on."""
@@ -47,4 +51,28 @@ def test_a_group_that_can_not_be_read_back_is_not_asked_twenty_times_a_second(sm
 
         small.city.clear()
         hand.until_quiet()
+        hand.assert_sound()
+
+
+@pytest.mark.row("A2", "A22")
+def test_what_becomes_due_while_a_read_back_waits_for_its_turn_is_not_judged_by_days_that_it_did_not_read(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-back asks for the days of what was due when it was chosen; unanswered calls of other days stand in the city."""
+    take_lease = confirm.take_lease
+
+    def waiting(*given: Any, **more: Any) -> bool:
+        small.clock.advance(300)
+        return take_lease(*given, **more)
+
+    with small.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync()
+        small.city.fault("drop_after_commit", path="/marks", method="POST", every=3)
+        hand.approve(synced)
+        monkeypatch.setattr(confirm, "take_lease", waiting)
+        hand.deliver()
+        small.city.clear()
+        hand.until_quiet()
+
         hand.assert_sound()

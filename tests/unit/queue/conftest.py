@@ -114,6 +114,7 @@ class Desk:
         with store.write() as conn:
             self.place_id = get_place_id(conn, PLACE)
 
+    day = DAY
     digest = staticmethod(digest)
 
     def want(self, ref: str, value: str, *, pupil: int = 1, lesson: int = 1, state: MappedState = "sendable") -> None:
@@ -269,11 +270,11 @@ class Desk:
             request_ids=lambda: f"request-{next(numbers)}",
         )
 
-    def settle(self) -> Settled:
-        """Judge what is due by the city as it was last shown."""
-        return self.settle_in(self.store)
+    def settle(self, on: date = DAY) -> Settled:
+        """Judge what is due by the city as it was last shown, or by what it shows of another day."""
+        return self.settle_in(self.store, on)
 
-    def settle_in(self, store: Store) -> Settled:
+    def settle_in(self, store: Store, on: date = DAY) -> Settled:
         """Judge it in another process."""
         return settle_scope(
             store,
@@ -282,6 +283,7 @@ class Desk:
             place_id=self.place_id,
             scope=NAME,
             kind="mark",
+            days=(on, on),
             read_at=self.store.now() + timedelta(milliseconds=1),
         )
 

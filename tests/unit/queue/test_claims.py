@@ -296,6 +296,24 @@ def test_a_reader_that_stood_still_does_not_judge_a_call_made_after_its_read(
     assert len(desk.sink.asked) == 2
 
 
+@pytest.mark.row("A22")
+@pytest.mark.parametrize("answer", ["accepted", "unknown"])
+def test_a_read_of_other_days_does_not_judge_a_call(desk: Any, clock: VirtualClock, answer: str) -> None:
+    """Chosen days were read while calls of another day came to their end: those were not looked for, so nothing is absent."""
+    if answer == "unknown":
+        desk.sink.answers = [OutcomeUnknownError("нет ответа")]
+    desk.delivery().deliver(desk.queue_create())
+    clock.advance(desk.terms.deadline_s + desk.terms.settle_s)
+
+    elsewhere = desk.settle(on=desk.day - timedelta(days=1))
+    desk.show(500, "5")
+    settled = desk.settle()
+
+    assert (elsewhere.parked, elsewhere.resent, elsewhere.waiting) == (0, 0, 0)
+    assert (settled.verified, desk.states()) == (1, [State.VERIFIED])
+    assert len(desk.sink.asked) == 1
+
+
 @pytest.mark.row("A3")
 def test_an_unanswered_call_that_was_carried_out_is_proven_and_not_repeated(desk: Any, clock: VirtualClock) -> None:
     desk.sink.answers = [OutcomeUnknownError("нет ответа")]
@@ -458,6 +476,23 @@ def test_what_never_left_is_no_answer_of_the_city(desk: Any, clock: VirtualClock
     with desk.store.read() as conn:
         assert load_breaker(conn, desk.place.city).state is not BreakerState.CLOSED
     assert desk.rows()[0].not_before == due_at
+
+
+@pytest.mark.row("B20")
+def test_who_tries_for_all_is_of_another_kind_each_time(desk: Any, clock: VirtualClock) -> None:
+    """Where only one kind is not answered, its most urgent row would try for ever and keep the others from going."""
+    urgent, other = desk.queue_create(), desk.queue_create("item:2", pupil=2)
+    desk.alter(other, kind="homework", lane="nightly")
+    for _ in range(desk.terms.breaker.failures_count):
+        answer_something(desk, UnreachableError("нет связи"))
+
+    clock.wait(desk.terms.breaker.open_s)
+    desk.sink.answers = [UnavailableError("не отвечает")]
+    first = desk.delivery().deliver_beside(urgent)
+    clock.wait(desk.terms.breaker.longest_s)
+    second = desk.delivery().deliver_beside(urgent)
+
+    assert (list(first), list(second)) == ([urgent], [other])
 
 
 def answer_something(desk: Any, error: GatewayError | None = None) -> None:
