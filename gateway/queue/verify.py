@@ -167,10 +167,7 @@ def _settle(
     # Locked, because on PostgreSQL another worker may be judging the same read-back: what it has settled is left out. And
     # asked anew: while this one stood still another may have judged a row and sent it again, which this read says nothing of.
     rows = conn.execute(
-        select(operation)
-        .where(operation.c.id.in_(ids), is_judged)
-        .order_by(operation.c.id)
-        .with_for_update()
+        select(operation).where(operation.c.id.in_(ids), is_judged).order_by(operation.c.id).with_for_update()
     ).all()
     if not rows:
         return []

@@ -225,7 +225,16 @@ class World:
         with self.store.write() as conn:
             store_city_scope(conn, self.place_id, self.read(), run_id=1)
         read_at = self.store.now() + timedelta(seconds=1)
-        settle_scope(self.store, ledger, TERMS, place_id=self.place_id, scope=SCOPE_NAME, kind="mark", days=(SCOPE.from_on, SCOPE.to_on), read_at=read_at)
+        settle_scope(
+            self.store,
+            ledger,
+            TERMS,
+            place_id=self.place_id,
+            scope=SCOPE_NAME,
+            kind="mark",
+            days=(SCOPE.from_on, SCOPE.to_on),
+            read_at=read_at,
+        )
         return released
 
     def release_again(self, sealed: SealedPlan) -> Released:
