@@ -151,7 +151,10 @@ class Life:
             while ids:
                 count = stage.rng.choice(BATCHES)
                 batch, ids = ids[:count], ids[count:]
-                states = self._work.deliver_many(batch)
+                if stage.rng.random() < 0.5:  # rung for one, a worker takes what stands first beside it
+                    states = self._work.deliver_beside(batch[0])
+                else:
+                    states = self._work.deliver_many(batch)
                 self._sending.end()
                 for operation_id, state in states.items():
                     stage.note(f"operation {operation_id} {state.value}")

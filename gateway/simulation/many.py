@@ -165,6 +165,27 @@ def _sum_up(played: Sequence[Played], real_s: float) -> Summary:
     )
 
 
+def join(summaries: Sequence[Summary]) -> Summary:
+    """Several summaries as one; of several commits all are named, and of the times their sum is taken."""
+
+    def total(name: str) -> dict[str, int]:
+        counted: Counter[str] = Counter()
+        for one in summaries:
+            counted.update(getattr(one, name))
+        return dict(sorted(counted.items()))
+
+    return Summary(
+        first_seed=min(one.first_seed for one in summaries),
+        seeds=sum(one.seeds for one in summaries),
+        commit=", ".join(dict.fromkeys(one.commit for one in summaries)),
+        simulated_h=sum(one.simulated_h for one in summaries),
+        real_s=sum(one.real_s for one in summaries),
+        quiet_s=max(one.quiet_s for one in summaries),
+        failures=[failure for one in summaries for failure in one.failures],
+        **{name: total(name) for name in ("counts", "passes", "differing", "kinds", "labels")},
+    )
+
+
 def find_commit() -> str:
     """The commit of the working copy this package is run from, 12 digits; `unknown` for an installed one."""
     folder = Path(__file__).resolve().parents[2] / ".git"
@@ -181,4 +202,4 @@ def find_commit() -> str:
         return UNKNOWN_COMMIT
 
 
-__all__ = ["Failure", "Summary", "find_commit", "play_many"]
+__all__ = ["Failure", "Summary", "find_commit", "join", "play_many"]

@@ -3,7 +3,8 @@
 python tests/simulation/figures.py --seeds 10000 --bug-seeds 1000 --out docs/reference/figures.md
 
 A small run shows that it works: `--seeds 50 --bug-seeds 5 --pairs 20`. Every line of the page says how many seeds, how
-many minutes and which commit it comes from.
+many minutes and which commit it comes from. With `--keep FOLDER` what is done is kept, five hundred worlds and a mistake at
+a time, and a run that was broken off goes on from there; `--part worlds` (again for others) runs only that.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import planted_more  # noqa: F401  # plants the second half
 from planted import BUGS, find_catch
 
 from gateway.simulation.killed import JOBS, Killed, draw_pairs, kill_everywhere
-from gateway.simulation.many import find_commit, play_many
+from gateway.simulation.many import Summary, find_commit, join, play_many
 from gateway.simulation.planner import try_cells
 from gateway.simulation.play import play_two_years
 from gateway.simulation.resolving import live_many
@@ -36,7 +40,12 @@ Catch = tuple[str, int | None, str]
 """Mistake, how many seeds it took, the invariant that caught it."""
 Row = tuple[str, str, str]
 """Figure, value, from how much."""
+T = TypeVar("T")
 
+KEPT_SEEDS = 500
+COUNTED = {"choices": "choices", "acts": "what happened", "left": "left aside at the end"}
+"""Counters of lives, by what the page calls them."""
+PARTS = ("decisions", "worlds", "drills", "years", "lives", "determinism", "kills", "mistakes")
 ELSEWHERE = {
     "one_read_proves": "`tests/simulation/test_planner.py` (a list that lacks something, on one cell)",
 }
@@ -62,11 +71,14 @@ class Page:
         """Start the clock of the next rows."""
         self._began = time.perf_counter()
 
-    def tell(self, name: str, value: object, seeds: int | None = None) -> None:
-        """Add a row."""
-        minutes = f"{(time.perf_counter() - self._began) / 60:.1f} min"
+    def tell(
+        self, name: str, value: object, seeds: int | None = None, *, took_s: float | None = None, commit: str = ""
+    ) -> None:
+        """Add a row; what was played before says itself how long it took, and on which commit."""
+        spent_s = took_s if took_s is not None else time.perf_counter() - self._began
+        minutes = f"{spent_s / 60:.1f} min, {commit or find_commit()}"
         self.rows.append((name, str(value), minutes if seeds is None else f"{seeds} seeds, {minutes}"))
-        print(f"{name}: {value} ({self.rows[-1][2]}, commit {find_commit()})", file=sys.stderr)
+        print(f"{name}: {value} ({self.rows[-1][2]})", file=sys.stderr)
 
     def judge(self, violations: list[str]) -> int:
         """Keep that something was violated, and say what."""
@@ -76,10 +88,48 @@ class Page:
         return len(violations)
 
 
-def tell_worlds(page: Page, seeds: int, processes: int) -> None:
+class Kept:
+    """Results kept between runs of this command, one file each; nowhere without a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, name: str, make: Callable[[], T], kind: type[T]) -> T:
+        """What is kept under that name, else made now and kept."""
+        if self._folder is None:
+            return make()
+        file = self._folder / f"{name}.json"
+        if file.exists():
+            return msgspec.json.decode(file.read_bytes(), type=kind)
+        made = make()
+        file.write_bytes(msgspec.json.encode(made))
+        return made
+
+
+def play_kept(kept: Kept, name: str, seeds: int, processes: int, *, is_drill: bool = False) -> Summary:
+    """Play so many seeds, as many at a time as are kept together."""
+    summaries = [
+        kept.get(
+            f"{name}-{start}-{min(start + KEPT_SEEDS, seeds)}",
+            partial(play_many, range(start, min(start + KEPT_SEEDS, seeds)), processes=processes, is_drill=is_drill),
+            Summary,
+        )
+        for start in _progress(range(0, seeds, KEPT_SEEDS), name)
+    ]
+    return join(summaries)
+
+
+def _progress(starts: Sequence[int], name: str) -> Iterator[int]:
+    for number, start in enumerate(starts):
+        print(f"{name}: {number} of {len(starts)} parts", file=sys.stderr)
+        yield start
+
+
+def tell_worlds(page: Page, kept: Kept, seeds: int, processes: int) -> None:
     """F1–F3, F15, F21: whole worlds."""
-    page.begin()
-    summary = play_many(range(seeds), processes=processes, told=_tell_progress)
+    summary = play_kept(kept, "worlds", seeds, processes)
     counts = summary.counts
     failures = [f"seed={one.seed} commit={summary.commit} {one.invariant}: {one.sentence}" for one in summary.failures]
     for name, value in (
@@ -102,15 +152,20 @@ def tell_worlds(page: Page, seeds: int, processes: int) -> None:
         ("kinds of world", _words(summary.labels)),
         ("worlds a second", f"{summary.seeds_per_s:.2f}"),
     ):
-        page.tell(name, value, seeds)
+        page.tell(name, value, seeds, took_s=summary.real_s, commit=summary.commit)
 
 
-def tell_drills(page: Page, seeds: int, processes: int) -> None:
+def tell_drills(page: Page, kept: Kept, seeds: int, processes: int) -> None:
     """F18: a restore in each world."""
-    page.begin()
-    summary = play_many(range(seeds), processes=processes, is_drill=True)
+    summary = play_kept(kept, "drills", seeds, processes, is_drill=True)
     failures = [f"drill seed={one.seed} {one.invariant}: {one.sentence}" for one in summary.failures]
-    page.tell("F18 lost or doubled after a restore", page.judge(failures), seeds)
+    page.tell(
+        "F18 lost or doubled after a restore",
+        page.judge(failures),
+        seeds,
+        took_s=summary.real_s,
+        commit=summary.commit,
+    )
 
 
 def tell_years(page: Page, seeds: int) -> None:
@@ -121,17 +176,47 @@ def tell_years(page: Page, seeds: int) -> None:
     page.tell("D8 violations over the end of a school year", page.judge(failures), seeds)
 
 
-def tell_lives(page: Page, lives: int) -> None:
+class Lives(msgspec.Struct, frozen=True, kw_only=True):
+    """What some lives of choices did together."""
+
+    commit: str
+    took_s: float
+    failures: list[str]
+    choices: dict[str, int]
+    acts: dict[str, int]
+    left: dict[str, int]
+
+
+def live_some(seeds: Sequence[int]) -> Lives:
+    """Live them and sum them up."""
+    began = time.perf_counter()
+    lived = live_many(seeds)
+    return Lives(
+        commit=find_commit(),
+        took_s=time.perf_counter() - began,
+        failures=[f"lives seed={one.seed} {one.violation}" for one in lived if one.violation],
+        **{name: dict(sum((Counter(getattr(one, name)) for one in lived), Counter())) for name in COUNTED},
+    )
+
+
+def tell_lives(page: Page, kept: Kept, lives: int) -> None:
     """Edits on both sides, resolutions, holds, undos and failing calls."""
-    page.begin()
-    lived = live_many(range(lives))
-    failures = [f"lives seed={one.seed} {one.violation}" for one in lived if one.violation]
-    page.tell("lives of choices that violate C1–C4", page.judge(failures), lives)
-    for name, counts in (("choices", "choices"), ("what happened", "acts"), ("left aside at the end", "left")):
+    some = [
+        kept.get(
+            f"lives-{start}-{min(start + KEPT_SEEDS, lives)}",
+            partial(live_some, range(start, min(start + KEPT_SEEDS, lives))),
+            Lives,
+        )
+        for start in _progress(range(0, lives, KEPT_SEEDS), "lives")
+    ]
+    took_s, commit = sum(one.took_s for one in some), ", ".join(dict.fromkeys(one.commit for one in some))
+    tell = partial(page.tell, seeds=lives, took_s=took_s, commit=commit)
+    tell("lives of choices that violate C1–C4", page.judge([line for one in some for line in one.failures]))
+    for name, words in COUNTED.items():
         total: Counter[str] = Counter()
-        for one in lived:
-            total.update(getattr(one, counts))
-        page.tell(f"lives of choices: {name}", _words(dict(sorted(total.items()))), lives)
+        for one in some:
+            total.update(getattr(one, name))
+        tell(f"lives of choices: {words}", _words(dict(sorted(total.items()))))
 
 
 def tell_planner(page: Page, cases: int) -> None:
@@ -141,22 +226,39 @@ def tell_planner(page: Page, cases: int) -> None:
     page.tell("F4 violations of I1, I2, I4, I15 by the decision alone", 0, cases)
 
 
-def tell_kills(page: Page, pairs: int, night_step: int) -> None:
+class KilledJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job killed at many points, and how long that took."""
+
+    commit: str
+    took_s: float
+    done: Killed
+
+
+def tell_kills(page: Page, kept: Kept, pairs: int, night_step: int) -> None:
     """F5: killed at points, and again during the recovery."""
     memory = Path("/dev/shm")  # a kill, unlike a power cut, takes nothing of what is not on the disk
     folder = Path(tempfile.mkdtemp(prefix="gateway-figures-", dir=memory if os.access(memory, os.W_OK) else None))
     try:
         for job in JOBS:
-            page.begin()
             step = night_step if job is JOBS[-1] else 1
-            done = kill_everywhere(job, folder, chosen=partial(_every, step))
-            _tell_killed(page, done)
-        page.begin()
-        paired = kill_everywhere(
-            JOBS[1], folder, seed=2, chosen=lambda _points: (), pairs=partial(draw_pairs, count=pairs, seed=2)
+            kill = partial(kill_everywhere, job, folder, chosen=partial(_every, step))
+            _tell_killed(page, kept.get(f"kills-{job.name}-{step}", partial(_timed, kill), KilledJob))
+        twice = partial(
+            kill_everywhere,
+            JOBS[1],
+            folder,
+            seed=2,
+            chosen=lambda _points: (),
+            pairs=partial(draw_pairs, count=pairs, seed=2),
         )
-        page.judge(paired.failures)
-        page.tell("F5 killed again during the recovery: lost or doubled", len(paired.failures), paired.pairs)
+        paired = kept.get(f"pairs-{pairs}", partial(_timed, twice), KilledJob)
+        page.judge(paired.done.failures)
+        page.tell(
+            f"F5 killed again during the recovery, {paired.done.pairs} pairs: lost or doubled",
+            len(paired.done.failures),
+            took_s=paired.took_s,
+            commit=paired.commit,
+        )
     finally:
         shutil.rmtree(folder)
 
@@ -165,12 +267,21 @@ def _every(step: int, points: int) -> range:
     return range(1, points + 1, step)
 
 
-def _tell_killed(page: Page, done: Killed) -> None:
+def _timed(kill: Callable[[], Killed]) -> KilledJob:
+    began = time.perf_counter()
+    done = kill()
+    return KilledJob(commit=find_commit(), took_s=time.perf_counter() - began, done=done)
+
+
+def _tell_killed(page: Page, job: KilledJob) -> None:
+    done = job.done
     page.judge(done.failures)
     page.tell(
         f"F5 job «{done.job}» of {done.operations} operations, killed at {done.kills} of {done.points} points: "
         "lost or doubled",
         len(done.failures),
+        took_s=job.took_s,
+        commit=job.commit,
     )
 
 
@@ -198,25 +309,29 @@ def catch(question: tuple[str, int]) -> Catch:
     return (name, None, "") if played is None else (name, played.seed + 1, played.invariant)
 
 
-def iter_catches(limit: int, processes: int) -> Iterator[Catch]:
-    """Plant all mistakes, each in a process of its own."""
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        yield from pool.map(catch, [(name, limit) for name in BUGS])
-
-
-def tell_catches(page: Page, bug_seeds: int, processes: int) -> list[Catch]:
-    """F10: every planted mistake."""
+def tell_catches(page: Page, kept: Kept, bug_seeds: int, processes: int) -> list[Catch]:
+    """F10: every planted mistake, each in a process of its own."""
     page.begin()
     catches: list[Catch] = []
-    for one in iter_catches(bug_seeds, processes):
-        print(*one, file=sys.stderr)
-        catches.append(one)
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=1) as pool,
+        ThreadPool(processes) as all_,
+    ):
+        find = partial(_find_kept, kept, pool, bug_seeds)
+        for one in all_.imap(find, BUGS):
+            print(*one, file=sys.stderr)
+            catches.append(one)
     missed = [name for name, number, _ in catches if number is None and name not in ELSEWHERE]
     # a small run may miss what a thousand seeds catch: said on the page, and a fault only of the whole run
     page.judge([f"{name}: not caught within {bug_seeds} seeds" for name in missed] if bug_seeds >= 1000 else [])
     caught = len(catches) - sum(1 for _, number, _ in catches if number is None)
     page.tell(f"F10 planted mistakes caught by worlds within {bug_seeds} seeds", f"{caught} of {len(catches)}")
     return catches
+
+
+def _find_kept(kept: Kept, pool: ProcessPoolExecutor, bug_seeds: int, name: str) -> Catch:
+    return kept.get(f"mistake-{name}", lambda: pool.submit(catch, (name, bug_seeds)).result(), Catch)
 
 
 def write_page(page: Page, catches: list[Catch], command: str, bug_seeds: int) -> str:
@@ -226,7 +341,7 @@ def write_page(page: Page, catches: list[Catch], command: str, bug_seeds: int) -
         "",
         "Made by `make figures`; what the rows mean stands in [reliability](reliability.md).",
         "",
-        f"Command: `{command}`, commit {find_commit()}.",
+        f"Command: `{command}`.",
         "",
         "| figure | value | from |",
         "|---|---|---|",
@@ -251,11 +366,6 @@ def _words(counts: dict[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items()) or "none"
 
 
-def _tell_progress(done: int, total: int) -> None:
-    if done % 100 == 0:
-        print(f"{done}/{total}", file=sys.stderr)
-
-
 def main() -> int:
     """Reach all figures, write the page; 1 where anything was violated or a mistake was not caught."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -267,18 +377,33 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=5_000, help="pairs of kills")
     parser.add_argument("--night-step", type=int, default=1, help="every how manieth point of the night's job")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be given again")
+    parser.add_argument(
+        "--keep", type=Path, help="folder of what is done; a run that was broken off goes on from there"
+    )
     parser.add_argument("--out", type=Path, required=True)
     wanted = parser.parse_args()
     configure_logging(level="ERROR")
-    page = Page()
-    tell_planner(page, 100 * wanted.seeds)
-    tell_worlds(page, wanted.seeds, wanted.processes)
-    tell_drills(page, max(wanted.seeds // 10, 1), wanted.processes)
-    tell_years(page, max(wanted.seeds // 50, 1))
-    tell_lives(page, wanted.lives)
-    tell_determinism(page, max(wanted.seeds // 50, 1))
-    tell_kills(page, wanted.pairs, wanted.night_step)
-    catches = tell_catches(page, wanted.bug_seeds, wanted.processes)
+    page, kept = Page(), Kept(wanted.keep)
+    parts = wanted.part or PARTS
+    seeds, processes = wanted.seeds, wanted.processes
+    catches: list[Catch] = []
+    if "decisions" in parts:
+        tell_planner(page, 100 * seeds)
+    if "worlds" in parts:
+        tell_worlds(page, kept, seeds, processes)
+    if "drills" in parts:
+        tell_drills(page, kept, max(seeds // 10, 1), processes)
+    if "years" in parts:
+        tell_years(page, max(seeds // 50, 1))
+    if "lives" in parts:
+        tell_lives(page, kept, wanted.lives)
+    if "determinism" in parts:
+        tell_determinism(page, max(seeds // 50, 1))
+    if "kills" in parts:
+        tell_kills(page, kept, wanted.pairs, wanted.night_step)
+    if "mistakes" in parts:
+        catches = tell_catches(page, kept, wanted.bug_seeds, processes)
     options = (
         f"--seeds {wanted.seeds} --bug-seeds {wanted.bug_seeds} --lives {wanted.lives} --pairs {wanted.pairs}"
         f" --night-step {wanted.night_step}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from inspect import signature
 from types import FunctionType
@@ -121,6 +121,16 @@ def noverify(stack: ExitStack) -> None:
         return right(self, conn, one, error, attempts, now)
 
     put(stack, Outcomes, "_state_after", wrong)
+
+
+@bug("a read-back judges also calls of days that it did not read")
+def unread_days_judged(stack: ExitStack) -> None:
+    right = gateway.queue.verify._is_judged_by
+
+    def wrong(read_at: datetime, _days: Any) -> Any:
+        return right(read_at, (date.min, date.max))
+
+    put(stack, gateway.queue.verify, "_is_judged_by", wrong)
 
 
 @bug("what was in flight when a worker died is taken for never sent")
