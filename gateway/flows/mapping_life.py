@@ -311,6 +311,7 @@ def _switch(
                 plan.c.place_id == place_id,
                 plan.c.state.in_((PlanState.WAITING, PlanState.READY)),
                 plan.c.rule_version != found.version,
+                plan.c.undoes.is_(None),  # it puts back what stood, by whatever rules
             )
             .values(state=PlanState.STALE)
         )

@@ -26,7 +26,7 @@ from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.vouched import say_alone_from
 from gateway.mapping.links import load_links
-from gateway.queue.outbox import Released, refuse_elsewhere, refuse_unusable, release
+from gateway.queue.outbox import Released, refuse_elsewhere, refuse_former_rules, refuse_unusable, release
 from gateway.queue.signed import stand_beside
 from gateway.queue.signing import is_about, let_through, load_locked
 from gateway.queue.tables import period_approval
@@ -178,6 +178,7 @@ def _get_plan(conn: Connection, gateway: Gateway, plan_id: int, plan_hash: str, 
     found = load_plan(conn, plan_id)
     if found.hash != plan_hash:
         raise PlanRefusedError("Это не тот план, который был показан: откройте его заново", reason="PLAN_OTHER")
+    refuse_former_rules(conn, found)
     if found.expires_at < now:
         raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
     if found.state not in (PlanState.USED, PlanState.APPROVED):

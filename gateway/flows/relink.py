@@ -20,6 +20,7 @@ from gateway.access.scope import Principal, Scope
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.domain.reasons import RELINKING
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.incidents import open_incident
@@ -37,7 +38,7 @@ from gateway.reconcile.relinks import (
     load_open_moves,
 )
 from gateway.reconcile.tables import relink
-from gateway.report.pupils import require_pupil
+from gateway.report.pupils import is_pupil_seen, require_pupil
 
 
 class Proposed(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +104,8 @@ def propose_relink(
                 require_pupil(conn, scope, place_id, move.local_ref)
         refuse_in_flight(conn, place_id, moves)
         items = build_items(gateway, conn, place_id, directory, moves)
-        older = _withdraw_older(conn, place_id, moves, now)
         note = write_note(conn, reason, now=now)
+        older = _withdraw_older(gateway, conn, place_id, moves, scope, note, now)
         unit = hash_unit(moves, items)
         expires_at = now + timedelta(hours=gateway.settings.school.plan_ttl_hours)
         number: int = conn.execute(
@@ -224,11 +225,38 @@ def withdraw_relink(gateway: Gateway, number: int, *, reason: str) -> None:
         gateway.audit.append(conn, _deed(gateway, number, changed, {}, note, "undone", action="relink.withdrawn"))
 
 
-def _withdraw_older(conn: Connection, place_id: int, moves: Sequence[Move], now: datetime) -> list[int]:
+def _withdraw_older(
+    gateway: Gateway,
+    conn: Connection,
+    place_id: int,
+    moves: Sequence[Move],
+    scope: Scope | None,
+    note: Note,
+    now: datetime,
+) -> list[int]:
+    """Withdraw what was proposed for these pupils before, each with its entry: somebody waits for it.
+
+    Raises:
+        PlanRefusedError: It moves the link of a pupil too whom the scope does not reach.
+    """
     mine = {one.local_ref for one in moves}
-    older = [number for ref, number in load_open_moves(conn, place_id, now=now).items() if ref in mine]
-    if older:
-        conn.execute(update(relink).where(relink.c.id.in_(older)).values(state=RelinkState.WITHDRAWN))
+    standing = load_open_moves(conn, place_id, now=now)
+    older = sorted({number for ref, number in standing.items() if ref in mine})
+    for ref, number in standing.items():
+        if scope is not None and number in older and not is_pupil_seen(conn, scope, place_id, ref):
+            raise PlanRefusedError(
+                f"Связь этого ученика исправляется вместе с чужой, исправление {number} ждёт утверждения: "
+                "дождитесь решения завуча или попросите его отозвать",
+                reason=RELINKING,
+            )
+    ended = conn.execute(
+        update(relink)
+        .where(relink.c.id.in_(older), relink.c.state == RelinkState.PROPOSED)
+        .values(state=RelinkState.WITHDRAWN)
+        .returning(relink.c.id, relink.c.hash)
+    ).all()
+    for row in sorted(ended):
+        gateway.audit.append(conn, _deed(gateway, row.id, row.hash, {}, note, "undone", action="relink.withdrawn"))
     return older
 
 

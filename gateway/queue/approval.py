@@ -12,7 +12,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.notes import write_note
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
-from gateway.queue.outbox import refuse_elsewhere, refuse_unusable
+from gateway.queue.outbox import refuse_elsewhere, refuse_former_rules, refuse_unusable
 from gateway.reconcile.plan import PlanState, SealedPlan, load_plan
 from gateway.reconcile.plan_choice import CHOSEN, Choice, mark_chosen
 from gateway.reconcile.tables import plan
@@ -62,6 +62,7 @@ def approve(
         refuse_unusable(conn, store, plan_id)
         now = store.now(conn)
         found = load_plan(conn, plan_id)
+        refuse_former_rules(conn, found)
         if found.expires_at < now:
             # Also where a part of it went out in time: what is opened now was shown too long ago.
             raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")

@@ -27,7 +27,7 @@ from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
 from gateway.reconcile.bindings import load_versions_of
 from gateway.reconcile.compare import Category
-from gateway.reconcile.plan import PlanState, load_plan
+from gateway.reconcile.plan import PlanState, SealedPlan, load_plan
 from gateway.reconcile.relinks import load_waiting_removal
 from gateway.reconcile.resolve import Busy
 from gateway.reconcile.tables import base, decision, plan
@@ -159,16 +159,24 @@ def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:
         raise PlanRefusedError("План устарел: после него построен новый", reason="PLAN_STALE")
     if found.state not in (PlanState.USED, PlanState.APPROVED) and found.expires_at < store.now(conn):
         raise PlanRefusedError("Срок плана истёк: постройте новый", reason="PLAN_EXPIRED")
-    active = find_active(conn, found.place_id)
-    if (
-        active is not None
-        and active.version != found.rule_version
-        and found.state not in (PlanState.USED, PlanState.APPROVED)
-    ):
-        raise PlanRefusedError("План построен по прежним правилам: постройте новый", reason="PLAN_STALE")
+    if found.state not in (PlanState.USED, PlanState.APPROVED):
+        refuse_former_rules(conn, found)
     epoch = conn.execute(select(plan.c.epoch).where(plan.c.id == plan_id)).scalar_one()
     if epoch != get_epoch(conn):
         raise PlanRefusedError("План построен до восстановления базы из копии: постройте новый", reason="PLAN_STALE")
+
+
+def refuse_former_rules(conn: Connection, found: SealedPlan) -> None:
+    """Refuse to open anything of a plan that was decided by rules which no longer count, though a part of it went in time.
+
+    One that undoes a run is decided by what stood before it, and by no rule.
+
+    Raises:
+        PlanRefusedError: It was.
+    """
+    active = find_active(conn, found.place_id)
+    if found.undoes is None and active is not None and active.version != found.rule_version:
+        raise PlanRefusedError("План построен по прежним правилам: постройте новый", reason="PLAN_STALE")
 
 
 def refuse_elsewhere(conn: Connection, where: Place, plan_id: int) -> None:

@@ -110,8 +110,13 @@ def require_pupil(conn: Connection, scope: Scope, place_id: int, pupil_ref: str)
     Raises:
         NotVisibleError: He is somebody else's, or nobody: the same words for both.
     """
-    if not conn.execute(select(literal(pupil_ref).in_(Seen(conn, scope, place_id).pupil_refs()))).scalar_one():
+    if not is_pupil_seen(conn, scope, place_id, pupil_ref):
         raise NotVisibleError("Такой записи нет")
+
+
+def is_pupil_seen(conn: Connection, scope: Scope, place_id: int, pupil_ref: str) -> bool:
+    """Whether a pupil is one whom the scope sees."""
+    return bool(conn.execute(select(literal(pupil_ref).in_(Seen(conn, scope, place_id).pupil_refs()))).scalar_one())
 
 
 def require_group(conn: Connection, scope: Scope, place_id: int, group_ref: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,11 +18,15 @@ from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPe
 from gateway.flows.approval import Asked, approve_plan, propose_plan
 from gateway.flows.chosen_lines import build_choose
 from gateway.flows.freshen import freshen
+from gateway.flows.mapping_life import activate_version, draft_version, propose_version
+from gateway.flows.mapping_trial import backtest_version
 from gateway.flows.sync import Synced
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.queue.approval import approve
 from gateway.queue.outbox import Released, release
 from gateway.reconcile.plan_choice import Line, Wanted, choose_lines
 from gateway.sandbox.portal.school_course import FIRST_COURSE
+from tests.flow.persons import as_account, person
 
 PASSWORD = "корова лошадь скрепка"
 
@@ -98,6 +103,36 @@ def test_at_a_threshold_of_three_four_removals_are_held_and_three_are_not(
     done = Counter(entry["op"] for entry in delivered.city.machine_ledger())
     assert (done["delete"], done["change"]) == (gone, 1), "and the rest goes on either way"
     delivered.assert_sound()
+
+
+def test_what_waits_in_a_plan_that_went_in_part_is_stale_once_other_rules_count(delivered: Any) -> None:
+    """What needed nobody went at once; the rest was decided by rules that no longer count, and nobody has seen by others."""
+    edit(delivered, 3, "clear_grade")
+    delivered.sync()
+    delivered.wait_grace()
+    user, item = marks(delivered)[4]
+    grade = 5.0 if item["graderaw"] != 5 else 3.0
+    delivered.world.portal.edit("set_grade", courseid=FIRST_COURSE, itemid=item["id"], userid=user, grade=grade)
+    synced = delivered.sync()
+    assert (synced.delivered.sent, synced.planned.plan.by_reason["DELETE_HELD"]) == (1, 3)
+    heavier = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7')
+    draft = draft_version(delivered.gateway, heavier, name="mapping.toml", reason="веса")
+    propose_version(as_account(delivered.gateway, 99), draft.number, reason="решено")
+    backtest_version(delivered.gateway, draft.number)
+    who = person(delivered.gateway, "director", Role.DIRECTOR)
+    activate_version(replace(delivered.gateway, actor=who.actor), draft.number, reason="с сегодня", principal=who)
+    ledger = delivered.city.ledger()
+
+    with pytest.raises(PlanRefusedError, match="по прежним правилам") as refused:
+        let_out(delivered, synced, with_deletes=True)
+
+    assert refused.value.reason_code == "PLAN_STALE"
+    delivered.deliver()
+    assert delivered.city.ledger() == ledger
+    again = delivered.sync()
+    let_out(delivered, again, with_deletes=True)
+    delivered.deliver()
+    assert Counter(entry["op"] for entry in delivered.city.machine_ledger())["delete"] == 3
 
 
 def test_deletes_above_the_limit_go_when_both_they_and_what_is_held_are_allowed(delivered: Any) -> None:

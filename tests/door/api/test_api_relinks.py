@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -127,3 +129,44 @@ def test_one_person_never_lets_out_his_own_proposal(wronged: Any) -> None:
     with wronged.gateway.store.read() as conn:
         state = conn.execute(select(relink.c.state).where(relink.c.id == unit["number"])).scalar_one()
     assert state == "proposed"
+
+
+def test_a_proposal_that_a_newer_one_replaces_is_withdrawn_with_an_entry(wronged: Any) -> None:
+    older = post(wronged.call("deputy"), f"/links/{REF}/split", to_city_id=RIGHT, reason="перепутана").json()
+
+    newer = post(wronged.call("curator"), f"/links/{REF}/split", reason="чей профиль, неизвестно").json()
+
+    told = [(one.action, one.object_id) for one in wronged.entries("deeds") if one.action.startswith("relink.")]
+    assert told[-2:] == [
+        ("relink.withdrawn", f"relink:{older['number']}"),
+        ("relink.proposed", f"relink:{newer['number']}"),
+    ]
+    path = f"/relinks/{older['number']}/approval"
+    late = post(wronged.call("director"), path, hash=older["hash"], reason="проверено")
+    assert (late.status_code, late.json()["code"]) == (409, "PLAN_USED")
+
+
+def test_two_who_approve_one_unit_at_once_let_it_out_once(wronged: Any) -> None:
+    """Both have read that it is proposed before either has written anything."""
+    unit = post(wronged.call("curator"), f"/links/{REF}/split", to_city_id=RIGHT, reason="перепутана с тёзкой").json()
+    path, body = f"/relinks/{unit['number']}/approval", {"hash": unit["hash"], "reason": "проверено"}
+    callers = [wronged.call(login) for login in ("deputy", "director")]
+    began = threading.Barrier(2)
+
+    def ask(caller: Any) -> Any:
+        began.wait(10)
+        return post(caller, path, **body)
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(ask, callers))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409], [answer.text for answer in answers]
+    (late,) = [answer for answer in answers if answer.status_code == 409]
+    assert late.json()["code"] == "PLAN_USED"
+    approved = [entry for entry in wronged.entries("deeds") if entry.action == "relink.approved"]
+    assert len(approved) == 1
+    with wronged.gateway.store.read() as conn:
+        queued = conn.execute(
+            select(operation).where(operation.c.place_id == wronged.place_ids[0], operation.c.op == "delete")
+        ).all()
+    assert sorted(row.city_id for row in queued) == [501, 502]

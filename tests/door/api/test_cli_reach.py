@@ -137,3 +137,11 @@ def test_a_swap_is_proposed_by_who_reaches_both_pupils(staffed: Any, typed: Type
     assert proposers(staffed) == before
     typed(*words, "deputy", password=PASSWORD)
     assert len(proposers(staffed)) == len(before) + 1
+
+    # nor does a proposal about the one take back what waits for both
+    alone = typed("links", "split", "user:1", *WHY, "--as", "own", code=4, password=PASSWORD)
+    assert "RELINKING" in alone.stderr
+    with staffed.gateway.store.read() as conn:
+        query = select(relink.c.state).where(relink.c.place_id == place_id).order_by(relink.c.id)
+        states = list(conn.execute(query).scalars())
+    assert states[-1] == "proposed"
