@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select
 
 from gateway.audit.chain import FORMAT, GENESIS, entry_hash, to_text
 from gateway.audit.checkpoint import Seal, is_due, seal
@@ -34,6 +34,7 @@ _ADVISORY_KEYS = {"deeds": 0x6761_7465_0101, "access": 0x6761_7465_0102}  # "gat
 
 # built once: putting a statement together costs more than running it
 _APPEND = insert(audit_entry)
+_TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _HEAD = (
     select(audit_entry.c.seq, audit_entry.c.hash)
     .where(audit_entry.c.stream == bindparam("stream"))
@@ -212,7 +213,7 @@ class AuditLog:
     def _load_head(self, conn: Connection, stream: Stream) -> tuple[int, str]:
         """Number and hash of the last entry; on PostgreSQL the next one waits here for our commit."""
         if conn.dialect.name == "postgresql":
-            conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEYS[stream])))
+            conn.execute(_TAKE_TURN, {"key": _ADVISORY_KEYS[stream]})
         row = conn.execute(_HEAD, {"stream": stream}).one_or_none()
         return (0, GENESIS) if row is None else (row.seq, row.hash)
 

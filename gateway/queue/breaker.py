@@ -109,6 +109,14 @@ def after_silence(breaker: Breaker, terms: BreakerTerms, now: datetime) -> Break
 # built once: putting a statement together costs more than running it
 _BREAKER = select(city_breaker).where(city_breaker.c.city == bindparam("city"))
 _BREAKER_LOCKED = _BREAKER.with_for_update()
+_CLOSE = (
+    update(city_breaker)
+    .where(
+        city_breaker.c.city == bindparam("b_city"),
+        (city_breaker.c.state != BreakerState.CLOSED.value) | (city_breaker.c.failures > 0),
+    )
+    .values(state=BreakerState.CLOSED.value, failures=0, trips=0, retry_at=None, changed_at=bindparam("b_now"))
+)
 _WAITS = select(
     select(pace_bucket.c.held_until)
     .where(pace_bucket.c.city == bindparam("city"))
@@ -181,14 +189,7 @@ def note_answer(
         return False
     if not isinstance(error, SILENT):
         # Nearly always nothing to change, so this finds no row and locks none.
-        closed = conn.execute(
-            update(city_breaker)
-            .where(
-                city_breaker.c.city == city,
-                (city_breaker.c.state != BreakerState.CLOSED.value) | (city_breaker.c.failures > 0),
-            )
-            .values(state=BreakerState.CLOSED.value, failures=0, trips=0, retry_at=None, changed_at=now)
-        ).rowcount
+        closed = conn.execute(_CLOSE, {"b_city": city, "b_now": now}).rowcount
         if closed:
             LOG.info("breaker.closed", city=city)
         return closed > 0

@@ -19,8 +19,17 @@ from gateway.queue.tables import attempt, operation
 
 def is_held(rows: Iterable[Row[Any]], state: State) -> ColumnElement[bool]:
     """Condition: the row is one of these, with their fences, in that state."""
-    fences = [(row.id, row.fence) for row in rows]
+    return is_any_held(fences_of(rows), state)
+
+
+def is_any_held(fences: Any, state: State) -> ColumnElement[bool]:
+    """The same by (id, fence) of the rows, or by a parameter for them."""
     return tuple_(operation.c.id, operation.c.fence).in_(fences) & (operation.c.state == state.value)
+
+
+def fences_of(rows: Iterable[Row[Any]]) -> list[tuple[int, int]]:
+    """(Id, fence) of each row."""
+    return [(row.id, row.fence) for row in rows]
 
 
 def move(
@@ -69,4 +78,4 @@ def close_attempt(
     )
 
 
-__all__ = ["close_attempt", "is_held", "move"]
+__all__ = ["close_attempt", "fences_of", "is_any_held", "is_held", "move"]

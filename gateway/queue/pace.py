@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from gateway.connectors.pace import Lane, Turns, current_lane, spend_prepaid
 from gateway.domain.errors import ThrottledError
@@ -44,6 +44,15 @@ _SHORT = text(
     "SELECT set_config('synchronous_commit', 'off', true),"
     # a process frozen here would keep everybody from the city; the server ends its transaction
     " set_config('idle_in_transaction_session_timeout', '1000', true)"
+)
+
+
+# built once: putting them together costs more than running them, and they stand before every batch
+_BUCKET_LOCKED = select(pace_bucket).where(pace_bucket.c.city == bindparam("city")).with_for_update()
+_GIVE = (
+    update(pace_bucket)
+    .where(pace_bucket.c.city == bindparam("b_city"))
+    .values(free_at=bindparam("free_at"), nightly_at=bindparam("nightly_at"), demand_at=bindparam("demand_at"))
 )
 
 
@@ -273,9 +282,13 @@ class StorePace:
                 answers.append(granted)
             if bucket != stored:
                 conn.execute(
-                    update(pace_bucket)
-                    .where(pace_bucket.c.city == self._city)
-                    .values(free_at=bucket.free_at, nightly_at=bucket.nightly_at, demand_at=bucket.demand_at)
+                    _GIVE,
+                    {
+                        "b_city": self._city,
+                        "free_at": bucket.free_at,
+                        "nightly_at": bucket.nightly_at,
+                        "demand_at": bucket.demand_at,
+                    },
                 )
         for caller, granted in zip(callers, answers, strict=True):
             caller.asked_at = asked_at
@@ -319,8 +332,7 @@ def is_held(until: datetime, now: datetime) -> bool:
 
 
 def _load_bucket(conn: Connection, store: Store, city: str) -> Bucket:
-    query = select(pace_bucket).where(pace_bucket.c.city == city).with_for_update()
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(_BUCKET_LOCKED, {"city": city}).one_or_none()
     if row is None:
         now = store.now(conn)
         upsert(
@@ -330,7 +342,7 @@ def _load_bucket(conn: Connection, store: Store, city: str) -> Bucket:
             keys=("city",),
             update=(),
         )
-        row = conn.execute(query).one()
+        row = conn.execute(_BUCKET_LOCKED, {"city": city}).one()
     return Bucket(free_at=row.free_at, nightly_at=row.nightly_at, demand_at=row.demand_at, held_until=row.held_until)
 
 

@@ -20,7 +20,7 @@ from gateway.queue.barrier import UNREAD, Gate, load_gate
 from gateway.queue.claim import Claims
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import Standing, load_standing
-from gateway.queue.moves import is_held, move
+from gateway.queue.moves import fences_of, is_any_held, move
 from gateway.queue.signed import Signed, find_locked, return_to_plan, stand_beside
 from gateway.queue.states import State
 from gateway.queue.tables import attempt, operation
@@ -30,6 +30,20 @@ from gateway.reconcile.coverage import is_locked
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.store.transaction import Store
 
+# built once: putting these together costs more than running them
+_SEND = (
+    update(operation)
+    .where(is_any_held(bindparam("held", expanding=True), State.CLAIMED))
+    .values(
+        state=State.SENDING.value,
+        lease_until=bindparam("b_lease_until"),
+        sent_at=bindparam("b_now"),
+        not_before=bindparam("b_not_before"),
+        ids_before=[],
+        changed_at=bindparam("b_now"),
+    )
+    .returning(operation)
+)
 _SET_IDS_BEFORE = (
     update(operation).where(operation.c.id == bindparam("b_id")).values(ids_before=bindparam("b_ids_before"))
 )
@@ -139,17 +153,13 @@ class Sending:
 
     def _mark(self, conn: Connection, rows: Sequence[Row[Any]], gate: Gate, standing: Standing) -> list[Row[Any]]:
         moved = conn.execute(
-            update(operation)
-            .where(is_held(rows, State.CLAIMED))
-            .values(
-                state=State.SENDING.value,
-                lease_until=gate.now + timedelta(seconds=self._terms.deadline_s),
-                sent_at=gate.now,
-                not_before=gate.now + self._terms.untouchable,
-                ids_before=[],
-                changed_at=gate.now,
-            )
-            .returning(operation)
+            _SEND,
+            {
+                "held": fences_of(rows),
+                "b_now": gate.now,
+                "b_lease_until": gate.now + timedelta(seconds=self._terms.deadline_s),
+                "b_not_before": gate.now + self._terms.untouchable,
+            },
         ).all()
         beside = [{"b_id": row.id, "b_ids_before": ids} for row in moved if (ids := standing.ids_in_cell(row))]
         if beside:

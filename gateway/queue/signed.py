@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, select, tuple_, update
 
 from gateway.domain.city import FinalIntent, HomeworkIntent, Intent, TopicsIntent, day_of_intent
 from gateway.domain.reasons import GUARD_HOLD, PERIOD_SIGNED
@@ -188,23 +188,27 @@ class Signed:
         return self._kept[2]
 
 
-def load_signatures(conn: Connection, place_id: int, *, now: datetime) -> list[Signature]:
-    """Load the signatures that stand at a moment, the opened ones too, the latest first."""
-    open_until = (
+# built once: it is asked before every batch of calls
+_SIGNATURES = (
+    select(
+        period_signature,
         select(func.max(period_opening.c.until))
         .where(
             period_opening.c.signature_id == period_signature.c.id,
-            period_opening.c.opened_at <= now,
-            period_opening.c.until > now,
+            period_opening.c.opened_at <= bindparam("now", type_=period_opening.c.opened_at.type),
+            period_opening.c.until > bindparam("now", type_=period_opening.c.until.type),
         )
         .scalar_subquery()
-        .label("open_until")
+        .label("open_until"),
     )
-    rows = conn.execute(
-        select(period_signature, open_until)
-        .where(period_signature.c.place_id == place_id, period_signature.c.ended_at.is_(None))
-        .order_by(period_signature.c.id.desc())
-    )
+    .where(period_signature.c.place_id == bindparam("place_id"), period_signature.c.ended_at.is_(None))
+    .order_by(period_signature.c.id.desc())
+)
+
+
+def load_signatures(conn: Connection, place_id: int, *, now: datetime) -> list[Signature]:
+    """Load the signatures that stand at a moment, the opened ones too, the latest first."""
+    rows = conn.execute(_SIGNATURES, {"place_id": place_id, "now": now})
     return [
         Signature(
             id=row.id,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.domain.city import CityPeriod, Intent, TopicsIntent, day_of_intent
 from gateway.domain.reasons import WINDOW_CLOSED, WINDOW_EDIT_OVER
@@ -57,6 +57,10 @@ class Periods(msgspec.Struct, frozen=True):
         return WINDOW_EDIT_OVER if period.edit_until_on is not None and today > period.edit_until_on else None
 
 
+# built once: it is asked before every batch
+_READ_AT = select(city_directory.c.read_at).where(city_directory.c.place_id == bindparam("place_id"))
+
+
 class Windows:
     """The periods of a place, kept until its directory is read again."""
 
@@ -65,9 +69,7 @@ class Windows:
 
     def load(self, conn: Connection, place_id: int) -> Periods:
         """Load the periods in the transaction that marks operations as sent."""
-        read_at = conn.execute(
-            select(city_directory.c.read_at).where(city_directory.c.place_id == place_id)
-        ).scalar_one_or_none()
+        read_at = conn.execute(_READ_AT, {"place_id": place_id}).scalar_one_or_none()
         if read_at is None:
             return Periods({})
         kept = self._kept

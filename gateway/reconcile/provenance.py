@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Any
 
 import msgspec
-from sqlalchemy import CompoundSelect, Connection, literal, select, union_all
+from sqlalchemy import BindParameter, Connection, bindparam, literal, select, union_all
 
 from gateway.domain.identifiers import PORTAL, source_of
 from gateway.domain.records import Entry
@@ -28,6 +27,32 @@ class _Entered(msgspec.Struct):
     entry: Entry | None = None
 
 
+_PLACE: BindParameter[int] = bindparam("place_id")
+_KINDS: BindParameter[str] = bindparam("kinds", expanding=True)
+_REFS: BindParameter[str] = bindparam("refs", expanding=True)
+# built once: putting these together costs more than running them, and they stand before every batch of calls
+_WORDS = union_all(
+    select(record.c.kind, record.c.ref.label("canonical"), literal("").label("other"), record.c.body).where(
+        record.c.place_id == _PLACE, record.c.kind.in_(_KINDS), record.c.ref.in_(_REFS)
+    ),
+    select(record.c.kind, record_link.c.canonical, record.c.ref, record.c.body)
+    .join(
+        record_link,
+        same_record(record_link, record),
+    )
+    .where(
+        record_link.c.place_id == _PLACE,
+        record_link.c.kind.in_(_KINDS),
+        record_link.c.canonical.in_(_REFS),
+        record.c.gone.is_(None),
+    ),
+).order_by("other")
+"""What sources say of records: their own word, then those of records that are the same."""
+_CORRECTED = select(correction.c.kind, correction.c.ref, correction.c.actor).where(
+    correction.c.place_id == _PLACE, correction.c.kind.in_(_KINDS), correction.c.ref.in_(_REFS)
+)
+
+
 def load_entries(conn: Connection, place_id: int, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
     """Load who brought records in.
 
@@ -42,39 +67,16 @@ def load_entries(conn: Connection, place_id: int, keys: Collection[tuple[str, st
     """
     kinds, refs = sorted({kind for kind, _ in keys}), sorted({ref for _, ref in keys})
     found: dict[tuple[str, str], Entry] = {}
-    for kind, canonical, _, body in conn.execute(_words_of(place_id, kinds, refs)):
+    which = {"place_id": place_id, "kinds": kinds, "refs": refs}
+    for kind, canonical, _, body in conn.execute(_WORDS, which):
         entry = _decoder().decode(body).entry
         if entry is not None:
             # its own word first, then the sources' by their names
             found.setdefault((kind, canonical), entry)
-    for row in conn.execute(
-        select(correction.c.kind, correction.c.ref, correction.c.actor).where(
-            correction.c.place_id == place_id, correction.c.kind.in_(kinds), correction.c.ref.in_(refs)
-        )
-    ):
+    for row in conn.execute(_CORRECTED, which):
         earlier = found.get((row.kind, row.ref), Entry())
         found[row.kind, row.ref] = Entry(typed_by=row.actor, answers=earlier.answers, way=RESOLUTION)
     return {key: _with_way(found.get(key, Entry()), key[1]) for key in keys}
-
-
-def _words_of(place_id: int, kinds: list[str], refs: list[str]) -> CompoundSelect[Any]:
-    own = select(record.c.kind, record.c.ref.label("canonical"), literal("").label("other"), record.c.body).where(
-        record.c.place_id == place_id, record.c.kind.in_(kinds), record.c.ref.in_(refs)
-    )
-    others = (
-        select(record.c.kind, record_link.c.canonical, record.c.ref, record.c.body)
-        .join(
-            record_link,
-            same_record(record_link, record),
-        )
-        .where(
-            record_link.c.place_id == place_id,
-            record_link.c.kind.in_(kinds),
-            record_link.c.canonical.in_(refs),
-            record.c.gone.is_(None),
-        )
-    )
-    return union_all(own, others).order_by("other")
 
 
 def _with_way(entry: Entry, ref: str) -> Entry:

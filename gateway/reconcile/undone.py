@@ -56,6 +56,16 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     placed_at: datetime
 
 
+def _live(place_id: Any) -> tuple[ColumnElement[bool], ...]:
+    return hold.c.place_id == place_id, hold.c.plan_id.is_not(None), hold.c.lifted_at.is_(None)
+
+
+# built once: it is asked before every batch
+_UNDONE_BY = select(hold.c.kind, hold.c.ref, hold.c.plan_id).where(
+    *_live(bindparam("place_id")), hold.c.ref.in_(bindparam("refs", expanding=True))
+)
+
+
 def load_undone(conn: Connection, place_id: int) -> frozenset[tuple[str, str]]:
     """Load (kind, ref) of everything that is kept undone."""
     rows = conn.execute(select(hold.c.kind, hold.c.ref).where(*_live(place_id)))
@@ -64,9 +74,7 @@ def load_undone(conn: Connection, place_id: int) -> frozenset[tuple[str, str]]:
 
 def load_undone_by(conn: Connection, place_id: int, refs: Collection[str]) -> dict[tuple[str, str], int]:
     """Load which plan keeps these records undone: (kind, ref) → plan."""
-    rows = conn.execute(
-        select(hold.c.kind, hold.c.ref, hold.c.plan_id).where(*_live(place_id), hold.c.ref.in_(sorted(refs)))
-    )
+    rows = conn.execute(_UNDONE_BY, {"place_id": place_id, "refs": sorted(refs)})
     return {(row.kind, row.ref): row.plan_id for row in rows}
 
 
@@ -220,10 +228,6 @@ def lift_chosen(conn: Connection, place_id: int, ids: Collection[int], *, now: d
         among(conn, discrepancy.c.id, ids),
     )
     return conn.execute(update(hold).where(*_live(place_id), settled).values(lifted_at=now)).rowcount
-
-
-def _live(place_id: int) -> tuple[ColumnElement[bool], ...]:
-    return hold.c.place_id == place_id, hold.c.plan_id.is_not(None), hold.c.lifted_at.is_(None)
 
 
 __all__ = [

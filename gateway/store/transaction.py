@@ -28,6 +28,7 @@ from gateway.store.place import ensure_instance
 WRITE_TURN_TIMEOUT_S = (
     30.0  # a write transaction lasts at most 0.25 s (law 2); this long means two that wait for each other
 )
+_CLOCK = select(func.clock_timestamp())  # built once: it is asked in nearly every transaction
 _FROZEN = text("SET LOCAL idle_in_transaction_session_timeout = '4s'")
 """A process frozen in a write (SIGSTOP, a paused machine) is let go before those who wait for its locks give up at 5 s."""
 _CHUNK_COUNT = 5_000  # rows handed to the driver at once, so that a long batch is not held twice in memory
@@ -149,10 +150,10 @@ class Store:
         if not self.asks_time:
             return self.clock.now()
         if conn is not None:
-            moment = conn.execute(select(func.clock_timestamp())).scalar_one()
+            moment = conn.execute(_CLOCK).scalar_one()
         else:
             with self.engine.connect() as own:
-                moment = own.execute(select(func.clock_timestamp())).scalar_one()
+                moment = own.execute(_CLOCK).scalar_one()
         return _utc(moment)
 
     def close(self) -> None:
