@@ -48,8 +48,10 @@ COUNTED = {"choices": "choices", "acts": "what happened", "left": "left aside at
 PARTS = ("decisions", "worlds", "drills", "years", "lives", "determinism", "kills", "mistakes")
 ELSEWHERE = {
     "one_read_proves": "`tests/simulation/test_planner.py` (a list that lacks something, on one cell)",
+    "supersede_forgotten": "`tests/unit/queue/test_release.py`; in a world the ground is asked again before the call, which drops it",
+    "unread_days_judged": "`tests/unit/queue/test_claims.py`, `tests/flow/test_waiting.py`; not in 300 worlds",
 }
-"""Mistakes that another harness catches sooner than a world does: mistake → where."""
+"""Mistakes that another harness catches sooner than a world does: mistake → where. They are not looked for in worlds."""
 HASHES = """
 import sys
 from gateway.telemetry import configure_logging
@@ -319,14 +321,17 @@ def tell_catches(page: Page, kept: Kept, bug_seeds: int, processes: int) -> list
         ThreadPool(processes) as all_,
     ):
         find = partial(_find_kept, kept, pool, bug_seeds)
-        for one in all_.imap(find, BUGS):
+        for one in all_.imap(find, [name for name in BUGS if name not in ELSEWHERE]):
             print(*one, file=sys.stderr)
             catches.append(one)
-    missed = [name for name, number, _ in catches if number is None and name not in ELSEWHERE]
+    missed = [name for name, number, _ in catches if number is None]
     # a small run may miss what a thousand seeds catch: said on the page, and a fault only of the whole run
     page.judge([f"{name}: not caught within {bug_seeds} seeds" for name in missed] if bug_seeds >= 1000 else [])
-    caught = len(catches) - sum(1 for _, number, _ in catches if number is None)
-    page.tell(f"F10 planted mistakes caught by worlds within {bug_seeds} seeds", f"{caught} of {len(catches)}")
+    caught = len(catches) - len(missed)
+    page.tell(
+        f"F10 planted mistakes caught by worlds within {bug_seeds} seeds",
+        f"{caught} of {len(catches)}; {len(ELSEWHERE)} more are caught elsewhere",
+    )
     return catches
 
 
@@ -354,9 +359,10 @@ def write_page(page: Page, catches: list[Catch], command: str, bug_seeds: int) -
         "| mistake | what it is | seeds to catch | caught by |",
         "|---|---|---|---|",
         *(
-            f"| {name} | {BUGS[name][0]} | {number or f'not in {bug_seeds}'} | {invariant or ELSEWHERE.get(name, '')} |"
+            f"| {name} | {BUGS[name][0]} | {number or f'not in {bug_seeds}'} | {invariant} |"
             for name, number, invariant in catches
         ),
+        *(f"| {name} | {BUGS[name][0]} | | {where} |" for name, where in ELSEWHERE.items()),
         "",
     ]
     return "\n".join(lines)
