@@ -12,10 +12,9 @@ import pytest
 
 HERE = Path(__file__).parent
 SEEDS = "GATEWAY_TEST_SEEDS"
-"""How many worlds the test command plays; `make figures` plays ten thousand."""
+"""How many worlds are played: a thousand by `.ci/run`, ten thousand by `make figures`."""
 DEFAULT_SEEDS_COUNT = 500
-"""What a change is judged by (F1): some four minutes of one core, so that a whole run stays near fifteen. A thousand, which F1
-asks of a change, by `GATEWAY_TEST_SEEDS=1000`."""
+"""Of the bare test command: some five minutes of one core."""
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ import pytest
 from gateway.simulation.killed import JOBS, draw_pairs, kill_everywhere
 
 MARK, CLASS, NIGHT = JOBS
-EVERY_POINT = "GATEWAY_TEST_EVERY_STEP"
+EVERY_POINT = "GATEWAY_TEST_EVERY_POINT"
 NIGHT_STEP = 4
 """The night has the class's points for three times as many objects: every fourth costs about what all of the class's do.
-`make figures` takes every one, and so does this test with GATEWAY_TEST_EVERY_STEP set."""
+`.ci/run` and `make figures` take every one, by GATEWAY_TEST_EVERY_POINT."""
 PAIRS_COUNT = 500
 
 pytestmark = pytest.mark.slow
