@@ -15,11 +15,12 @@ from sqlalchemy import Connection, literal, select, update
 from gateway.access.scope import Principal
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
-from gateway.domain.errors import PlanRefusedError, SecondPersonError
+from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.flows.approval import judge_second, require_fresh
 from gateway.flows.gateway import Gateway
 from gateway.flows.vouched import NEEDS_ACCOUNTS, is_vouched
 from gateway.mapping.dictionaries import load_subjects
+from gateway.mapping.patterns import find_costly
 from gateway.mapping.rules import Rules, everything_on, parse_rules, rule_version
 from gateway.mapping.rules_text import write_entry
 from gateway.mapping.tables import mapping_version, rule_binding
@@ -30,6 +31,7 @@ from gateway.mapping.versions import (
     add_version,
     find_active,
     find_former,
+    get_rules,
     get_source,
     get_version,
     load_steps,
@@ -81,13 +83,14 @@ def store_draft(gateway: Gateway, source: str, rules: Rules, *, reason: str) -> 
     """Store rules as a draft with the text that stands for them.
 
     Raises:
-        ConfigurationError: A version of exactly these rules is in its life already.
+        ConfigurationError: A version of exactly these rules is in its life already, or a new pattern could hang a process.
         PlanRefusedError: No reason.
     """
     _require(reason)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         active = _start(conn, gateway, place_id)
+        _refuse_costly(rules, get_rules(conn, active.version))
         meant = load_subjects(conn, place_id, everything_on(rules) if gateway.opens_scope else rules)
         now = gateway.store.now(conn)
         if active.version == rule_version(meant):
@@ -409,6 +412,15 @@ def _refuse_to_come(gateway: Gateway, since: datetime | None) -> None:
     """Refuse to correct what was sent since a day that is yet to come: nothing would be, and it would look done."""
     if since is not None and since > gateway.now():
         raise PlanRefusedError("Исправлять с этого дня нечего: он ещё не наступил", reason="DAY_OUT_OF_REACH")
+
+
+def _refuse_costly(rules: Rules, counting: Rules) -> None:
+    """Refuse a new pattern that could hang whatever tries it; what counts already is not asked anew."""
+    known = {rule.pattern for rule in counting.items}
+    for number, rule in enumerate(rules.items, start=1):
+        why = None if rule.pattern in known else find_costly(rule.pattern)
+        if why is not None:
+            raise ConfigurationError(f"Правила не приняты: items.{number}.pattern: {why}")
 
 
 def _require(reason: str) -> None:

@@ -150,7 +150,7 @@ class ItemRule(_Frozen):
     def _compiles(cls, value: str) -> str:
         try:
             re.compile(value)
-        except re.error as exc:
+        except (re.error, OverflowError, RecursionError) as exc:
             raise ValueError("это не регулярное выражение") from exc
         return value
 
@@ -365,6 +365,8 @@ def parse_rules(text: str, name: str) -> Rules:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationError(f"Файл правил {name} не разобран: {exc}") from exc
+    except RecursionError as exc:
+        raise ConfigurationError(f"Файл правил {name} не разобран: слишком много уровней") from exc
     return build_rules(tree)
 
 

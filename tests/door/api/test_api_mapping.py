@@ -26,6 +26,23 @@ def post(caller: Any, path: str, body: dict[str, Any] | None = None) -> Any:
     return caller.post(path, body, key=uuid.uuid4().hex)
 
 
+DEEP = {
+    "a number of repeats that nothing counts to": "[[items]]\npattern = 'а{9999999999999}'\nform = 'Тест'",
+    "brackets in brackets": f"[[items]]\npattern = '{'(' * 3000}{')' * 3000}'\nform = 'Тест'",
+    "lists in lists": f"items = {'[' * 5000}{']' * 5000}",
+    "tables in tables": f"items = {'{а=' * 3000}1{'}' * 3000}".replace("а", "a"),
+    "a search that never ends": "[[items]]\npattern = '(а+)+$'\nform = 'Тест'",
+}
+
+
+@pytest.mark.parametrize("toml", DEEP.values(), ids=DEEP)
+def test_rules_that_would_bring_the_gateway_down_are_refused_in_words(staffed: Any, toml: str) -> None:
+    answer = post(staffed.call("curator"), "/mapping/versions", {"toml": toml, **WHY})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(("Правила не приняты: items", "Файл правил"))
+
+
 def test_a_proposal_is_activated_by_another_person_after_a_back_test(staffed: Any) -> None:
     curator, deputy, director = (staffed.call(login) for login in ("curator", "deputy", "director"))
     drafted = post(curator, "/mapping/versions", {"toml": HEAVIER, **WHY})
