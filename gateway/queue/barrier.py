@@ -44,6 +44,14 @@ _OBSTACLES = (
     .label("is_paused"),
 )
 _OBSTACLE = select(*_OBSTACLES)
+_STANDING = (
+    select(sending_stop.c.city)
+    .where(sending_stop.c.city == _CITY, sending_stop.c.is_lifted.is_(False))
+    .with_for_update(read=True),
+    select(profile_pause.c.city)
+    .where(profile_pause.c.city == _CITY, profile_pause.c.profile == WHOLE_CITY, profile_pause.c.is_lifted.is_(False))
+    .with_for_update(read=True),
+)
 _STOP = select(sending_stop).where(sending_stop.c.city == _CITY, sending_stop.c.is_lifted.is_(False))
 
 
@@ -162,6 +170,17 @@ def load_gate(conn: Connection, store: Store, city: str) -> Gate:
 def find_city_obstacle(conn: Connection, city: str) -> str | None:
     """Reason code of what keeps everything from this city; None = nothing."""
     return _name_obstacle(conn.execute(_OBSTACLE, {"city": city}).one())
+
+
+def holds_obstacle(conn: Connection, city: str) -> str | None:
+    """What keeps everything from this city, kept as it is until the caller's transaction ends.
+
+    Whoever lifts it waits for that transaction, and wakes the rows that it gave back; lifted a moment before, it would have woken
+    others and these would wait for an hour.
+    """
+    for query in _STANDING:
+        conn.execute(query, {"city": city}).all()
+    return find_city_obstacle(conn, city)
 
 
 def _name_obstacle(row: Any) -> str | None:

@@ -26,6 +26,7 @@ from gateway.domain.errors import (
     UnreachableError,
 )
 from gateway.domain.reasons import ENTER_BY_HAND, TOO_MANY_ATTEMPTS
+from gateway.queue.barrier import holds_obstacle
 from gateway.queue.breaker import UNREACHED, BreakerState, load_breaker, note_answer, wake_unreached
 from gateway.queue.deeds import Ledger
 from gateway.queue.moves import close_attempt, is_held, move
@@ -116,6 +117,10 @@ class Outcomes:
         """Record them all; operation → its state. UNKNOWN also where somebody has moved the row meanwhile."""
         with self._store.write() as conn, self._ledger.gathered(conn) as ledger:
             now = self._store.now(conn)
+            is_stopped = (
+                any(isinstance(one.answer, SendingStoppedError) for one in batch)
+                and holds_obstacle(conn, self._city) is not None
+            )
             # breaker and hold before anything that writes to the audit: one order of locks for everybody
             is_back = self._note_answers(conn, batch, now)
             states: dict[int, State] = {}
@@ -126,7 +131,7 @@ class Outcomes:
                 if isinstance(one.answer, Accepted) and one.answer.is_by_hand:
                     states[one.row.id] = self._record_handed(conn, ledger, one, now)
                 elif isinstance(one.answer, GatewayError):
-                    states[one.row.id] = self._record_error(conn, ledger, one, one.answer, now)
+                    states[one.row.id] = self._record_error(conn, ledger, one, one.answer, now, is_stopped=is_stopped)
                 elif one.answer is None:
                     states[one.row.id] = self._record_unsent(conn, ledger, one, now)
             if is_back:
@@ -207,7 +212,7 @@ class Outcomes:
         return [one for one in batch if one.row.id in ids]
 
     def _record_error(
-        self, conn: Connection, ledger: Ledger, one: Answered, error: GatewayError, now: datetime
+        self, conn: Connection, ledger: Ledger, one: Answered, error: GatewayError, now: datetime, *, is_stopped: bool
     ) -> State:
         # A dead session, a request to wait and a person's stop say nothing of this operation; all else must end.
         # Neither does a city that is silent to everybody, where nothing but reading was tried: days without it would park
@@ -222,6 +227,8 @@ class Outcomes:
             self._store.after_commit(self._paused)
         if is_unreached:
             state, not_before = State.READY, self._next_try(conn, one, error, now)
+        elif isinstance(error, SendingStoppedError) and not is_stopped:
+            state, not_before = State.READY, now  # lifted since the call was stopped
         else:
             state, not_before = self._state_after(conn, one, error, attempts, now)
         moved = move(

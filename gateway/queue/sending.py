@@ -16,11 +16,12 @@ from sqlalchemy import Connection, Row, bindparam, insert, update
 from gateway.domain.city import Intent
 from gateway.domain.clock import moscow_day
 from gateway.domain.reasons import PERIOD_SIGNED
-from gateway.queue.barrier import UNREAD, Gate, load_gate
+from gateway.queue.barrier import UNREAD, Gate, holds_obstacle, load_gate
 from gateway.queue.claim import Claims
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import Standing, load_standing
 from gateway.queue.moves import fences_of, is_any_held, move
+from gateway.queue.redelivery import PAUSE_S
 from gateway.queue.signed import Signed, find_locked, return_to_plan, stand_beside
 from gateway.queue.states import State
 from gateway.queue.tables import attempt, operation
@@ -87,7 +88,8 @@ class Sending:
             stand_beside(conn, rows[0].place_id)
             gate = load_gate(conn, self._store, self._city)
             if gate.obstacle is not None:
-                self._claims.put_back(conn, rows, gate.now, reason=gate.obstacle)
+                obstacle = holds_obstacle(conn, self._city)
+                self._claims.put_back(conn, rows, gate.now, reason=obstacle, wait_s=PAUSE_S if obstacle else 0.0)
                 return Marked([], dict.fromkeys((row.id for row in rows), State.READY))
             standing = load_standing(conn, rows)
             ended = self._drop(conn, ledger, rows, gate, standing)

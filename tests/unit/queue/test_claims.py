@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.connectors.port import Accepted
@@ -16,11 +17,15 @@ from gateway.domain.errors import (
     GatewayError,
     OutcomeUnknownError,
     RejectedError,
+    SendingStoppedError,
     StaleError,
     UnavailableError,
     UnreachableError,
 )
+from gateway.queue import sending
+from gateway.queue.barrier import lift_stop, set_stop, wake
 from gateway.queue.breaker import BreakerState, load_breaker, note_answer, wake_unreached
+from gateway.queue.claim import Claims
 from gateway.queue.due import load_due, sweep
 from gateway.queue.redelivery import FIRST_WAIT_S
 from gateway.queue.states import IN_FLIGHT, State
@@ -493,6 +498,47 @@ def test_who_tries_for_all_is_of_another_kind_each_time(desk: Any, clock: Virtua
     second = desk.delivery().deliver_beside(urgent)
 
     assert (list(first), list(second)) == ([urgent], [other])
+
+
+def test_a_stop_that_is_lifted_while_a_batch_is_being_marked_keeps_nothing_back(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever lifts it wakes what waits; a row given back a moment later would wait for an hour."""
+    operation_id = desk.queue_create()
+    load_gate = sending.load_gate
+
+    def seen_before_it_was_lifted(*given: Any) -> Any:
+        return msgspec.structs.replace(load_gate(*given), obstacle="SENDING_STOPPED")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "load_gate", seen_before_it_was_lifted)
+        assert desk.delivery().deliver(operation_id) is State.READY
+    desk.sink.answers = [SendingStoppedError("остановлено")]
+    assert desk.delivery().deliver(operation_id) is State.READY
+
+    assert desk.delivery().deliver(operation_id) is State.ACCEPTED
+
+
+def test_a_stop_that_stands_gives_a_batch_back_until_it_is_lifted(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation_id = desk.queue_create()
+    take = Claims.take
+
+    def stop_after_the_claim(self: Claims, ids: Any) -> Any:
+        claimed = take(self, ids)
+        with desk.store.write() as conn:
+            set_stop(conn, desk.place.city, actor="admin", note=None, now=desk.store.now(conn))
+        return claimed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Claims, "take", stop_after_the_claim)
+        assert desk.delivery().deliver(operation_id) is State.READY
+    row = desk.rows()[0]
+    assert (row.reason, row.claims, row.not_before > desk.clock.now()) == ("SENDING_STOPPED", 0, True)
+
+    with desk.store.write() as conn:
+        assert lift_stop(conn, desk.place.city)
+        assert wake(conn, desk.place_id, now=desk.store.now(conn)) == 1
+    assert desk.delivery().deliver(operation_id) is State.ACCEPTED
 
 
 def answer_something(desk: Any, error: GatewayError | None = None) -> None:
