@@ -345,7 +345,10 @@ class _Planner:
         return not narrowed and self._is_whole()
 
     def _is_whole(self) -> bool:
-        return not self._want.pupils and self._want.from_on <= self._ground.directory.year.begins_on
+        """Whether every pupil and day is asked for: what was not read, before the first day or after the last, is not absent."""
+        year = self._ground.directory.year
+        is_whole_year = self._want.from_on <= year.begins_on and self._want.to_on >= year.ends_on
+        return not self._want.pupils and is_whole_year
 
 
 _KINDS_OF_A_PUPIL = (Kind.MARK, Kind.ABSENCE, Kind.COMMENT, Kind.FINAL)
