@@ -27,7 +27,8 @@ from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import decision, plan, scope_state
 
 FRESH_S = 5.0
-"""A group read so long ago or less is not read again: a plan that is let out at once stands on its own reads."""
+"""A group read whole so long ago or less is not read again: a plan that is let out at once stands on its own reads. A
+read-back reads the days of what was delivered, and says nothing of the others."""
 
 
 def freshen(gateway: Gateway, plan_id: int) -> int:
@@ -45,6 +46,8 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
         now = gateway.store.now(conn)
         run_id = conn.execute(select(plan.c.run_id).where(plan.c.id == plan_id)).scalar_one()
         directory = find_whole_directory(conn, place_id)
+        if directory is None:
+            return 0
         first = (
             select(func.min(decision.c.seq))
             .outerjoin(
@@ -63,6 +66,8 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
                 or_(
                     scope_state.c.complete_at.is_(None),
                     scope_state.c.complete_at < now - timedelta(seconds=FRESH_S),
+                    scope_state.c.from_on > directory.year.begins_on,
+                    scope_state.c.to_on < directory.year.ends_on,
                 ),
             )
             .group_by(decision.c.scope, decision.c.kind)
@@ -74,8 +79,6 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
             .order_by(decision.c.seq)
         )
         stale: Sequence[Row[Any]] = list(conn.execute(query))
-    if directory is None:
-        return 0
     groups = {group.id: group for group in directory.groups}
     reads = CityReads(gateway, place_id)
     count = 0

@@ -103,3 +103,45 @@ def type_by_hand(city: Any, row: Any, **changes: Any) -> dict[str, Any]:
     cell = {"student_profile_id": intent["pupil_id"], "schedule_lesson_id": intent["lesson_id"]}
     fields = {"control_form_id": intent["form_id"], "weight": intent["weight"], "value": intent["value"], **changes}
     return dict(city.human("create", "mark", cell=cell, **fields))
+
+
+def test_a_read_back_of_other_days_does_not_stand_for_the_look_at_the_city_before_a_plan_is_let_out(small: Any) -> None:
+    """What was delivered a moment ago in the same group was read back by its own days, and by no others."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        first, second = two_of_other_days(hand)
+        plans = []
+        for row in (first, second):
+            item_id, user = map(int, row.ref.split(":")[1:])
+            value = 5 if msgspec.json.decode(row.intent)["value"] != "5" else 4
+            small.portal.edit("set_grade", courseid=FIRST_COURSE, itemid=item_id, userid=user, grade=value)
+            want = msgspec.structs.replace(hand.want, pupils=frozenset({f"user:{user}"}))
+            plans.append(hand.sync(want=want, asks_first=True))
+        small.clock.advance(10)
+        hand.approve(plans[1])
+        small.clock.advance(10)
+        small.city.human("change", "mark", id=first.city_id, value="2")
+        hand.deliver()
+        hand.approve(plans[0])
+        hand.deliver()
+
+        standing = {row["id"]: row["name"] for row in small.city.standing("marks")}
+        assert standing[first.city_id] == "2"
+        assert [row.outcome for row in hand.decisions(plans[0]) if row.ref == first.ref] == ["dropped"]
+        assert [row.outcome for row in hand.decisions(plans[1]) if row.ref == second.ref] == ["queued"]
+
+
+def two_of_other_days(hand: Any) -> tuple[Any, Any]:
+    """Two delivered marks of two pupils at lessons of two days, typed at the portal by hand, none of them a «2»."""
+    cells = hand.world.portal.cells(FIRST_COURSE)
+    manual = {f"mark:{item['id']}:{user}" for user, item in cells if item["itemtype"] == "manual"}
+    marks = [(row, msgspec.json.decode(row.intent)) for row in hand.base_rows() if row.ref in manual]
+    return next(
+        (one, other)
+        for one, mine in marks
+        for other, theirs in marks
+        if mine["pupil_id"] != theirs["pupil_id"]
+        and mine["on"] != theirs["on"]
+        and "2" not in (mine["value"], theirs["value"])
+    )
