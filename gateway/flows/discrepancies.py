@@ -63,8 +63,15 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     is_removing: bool = False
 
 
-def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int) -> Followed:
-    """Take up a sealed plan's decisions, a chunk a transaction; can be called again after a crash."""
+def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int, *, is_whole: bool) -> Followed:
+    """Take up a sealed plan's decisions, a chunk a transaction; can be called again after a crash.
+
+    Args:
+        gateway: The composed gateway.
+        place_id: Where we are.
+        plan_id: A sealed plan, no dry run.
+        is_whole: It names every pupil and day of its scopes.
+    """
     counts = Followed()
     after: int | None = 0
     while after is not None:
@@ -87,6 +94,7 @@ def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int) -> Follo
                 conn,
                 place_id,
                 plan_id,
+                is_whole=is_whole,
                 after_id=after,
                 limit=CHUNK_ROWS,
                 now=gateway.store.now(conn),

@@ -120,7 +120,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     if not is_dry_run:
         with gateway.store.write() as conn:
             retire_older(conn, place_id, sealed.id, keep=find_kept_plans(conn, place_id, want))
-        follow_discrepancies(gateway, place_id, sealed.id)
+        follow_discrepancies(gateway, place_id, sealed.id, is_whole=planner.is_whole)
         apply_precedents(gateway, place_id)
     if not is_dry_run and not planner.problems and planner.is_whole_place():
         finish_adoption(gateway, run_id)
@@ -276,10 +276,10 @@ class _Planner:
                 level=city_group.level,
                 from_on=self._want.from_on,
                 to_on=self._want.to_on,
-                is_read_twice=self._is_whole(),
+                is_read_twice=self.is_whole,
             )
         )
-        scope = LinkedScope(linked, kind, read, is_whole=self._is_whole())
+        scope = LinkedScope(linked, kind, read, is_whole=self.is_whole)
         if read.problem is not None:
             self.problems.append(
                 Problem(scope=scope.scope, reason=read.problem.reason_code, sentence=read.problem.sentence)
@@ -324,7 +324,7 @@ class _Planner:
 
         A run that looks at a part may not delete: it has not seen the whole.
         """
-        if self._is_whole():
+        if self.is_whole:
             return decided
         pupils = {self._ground.who.pupils.get(ref) for ref in self._want.pupils}
         items = [
@@ -342,9 +342,10 @@ class _Planner:
         narrowed = (
             self._want.class_names or self._want.subjects or not self._ground.rules.sent_kinds <= self._want.kinds
         )
-        return not narrowed and self._is_whole()
+        return not narrowed and self.is_whole
 
-    def _is_whole(self) -> bool:
+    @property
+    def is_whole(self) -> bool:
         """Whether every pupil and day is asked for: what was not read, before the first day or after the last, is not absent."""
         year = self._ground.directory.year
         is_whole_year = self._want.from_on <= year.begins_on and self._want.to_on >= year.ends_on

@@ -21,11 +21,23 @@ NO_DIGEST = bytes(16)
 
 
 def settle_chunk(
-    conn: Connection, place_id: int, plan_id: int, *, after_id: int, limit: int, now: datetime, counts: Followed
+    conn: Connection,
+    place_id: int,
+    plan_id: int,
+    *,
+    is_whole: bool,
+    after_id: int,
+    limit: int,
+    now: datetime,
+    counts: Followed,
 ) -> int | None:
     """Take up a chunk of what the plan looked at and did not ask for: proven, or gone by itself.
 
     Call after the last `follow_chunk` of the plan. What is on its way, or was not read, stays as it is.
+
+    Args:
+        is_whole: The plan names every pupil and day of its scopes. Of one that looked at a part, a record without a line of
+            its own was left out, not found in order: it ends only where all three legs agree.
 
     Returns:
         The last discrepancy looked at; None where there was none.
@@ -62,7 +74,8 @@ def settle_chunk(
         .order_by(discrepancy.c.id)
         .limit(limit)
     ).all()
-    _end(conn, place_id, [row for row in rows if row.category not in ASKS], plan_id, now, counts)
+    met = [row for row in rows if is_whole or row.category is not None or _do_agree(row)]
+    _end(conn, place_id, [row for row in met if row.category not in ASKS], plan_id, now, counts)
     return int(rows[-1].id) if rows else None
 
 
@@ -120,6 +133,10 @@ def _end(
             .values(state=DiscrepancyState.RESOLVED.value, changed_at=now, until=None)
         )
     store_steps(conn, place_id, steps, now)
+
+
+def _do_agree(row: Row[Any]) -> bool:
+    return bool(row.now_ours == row.now_base == row.now_theirs)
 
 
 def is_proven(chosen: bytes | None, *, ours: bytes | None, base: bytes | None, theirs: bytes | None) -> bool:

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-import pytest
 
 
 def test_a_run_up_to_a_day_sends_nothing_of_later_days(small: Any) -> None:

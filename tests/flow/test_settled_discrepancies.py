@@ -250,3 +250,23 @@ def test_what_is_open_again_waits_for_nobody_outside_of_the_school(delivered: An
 
     (again,) = open_lines(delivered)
     assert (again.id, again.state, again.assignee) == (line.id, "open", None)
+
+
+def test_a_run_for_one_pupil_says_nothing_of_what_differs_for_another(delivered: Any) -> None:
+    """A plan that looked at a part of a group ends no discrepancy of the rest: it goes on, and who put it aside is not asked anew."""
+    row = change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+    user, item = next(
+        (user, item)
+        for user, item in delivered.world.portal.cells(COURSE)
+        if item["itemtype"] == "manual" and f":{user}" not in row.ref
+    )
+    value = 5 if round(item["graderaw"]) != 5 else 4
+    delivered.world.portal.edit("set_grade", courseid=COURSE, itemid=item["id"], userid=user, grade=value)
+    want = msgspec.structs.replace(delivered.want, pupils=frozenset({f"user:{user}"}))
+    synced = delivered.sync(want=want)
+
+    assert synced.planned.plan.counters["update"] == 1
+    assert [one.id for one in open_lines(delivered)] == [line.id]
+    assert steps_of(delivered, line.id) == ["opened"]

@@ -109,7 +109,9 @@ class CuratedWorld:
                 )
             after = 0
             while after is not None:
-                after = settle_chunk(conn, world.place_id, sealed.id, after_id=after, limit=2, now=now, counts=counts)
+                after = settle_chunk(
+                    conn, world.place_id, sealed.id, is_whole=True, after_id=after, limit=2, now=now, counts=counts
+                )
         with world.store.read() as conn:
             query = select(base.c.city_id, base.c.digest).where(base.c.place_id == world.place_id)
             agreed = {row.city_id: row.digest for row in conn.execute(query)}
