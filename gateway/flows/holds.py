@@ -23,6 +23,7 @@ from gateway.domain.reasons import MARKED_HOLD
 from gateway.flows.gateway import Gateway
 from gateway.mapping.links import load_links
 from gateway.mapping.normalise import class_key
+from gateway.queue.signed import stand_alone
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Op
@@ -94,6 +95,8 @@ def place_hold(
         if name:
             _require_class(conn, place_id, name)
         note = write_note(conn, reason, now=now)
+        # what is just being marked as sent went before it; what comes after asks for it
+        stand_alone(conn, place_id)
         number = conn.execute(
             insert(hold)
             .values(

@@ -22,6 +22,7 @@ from gateway.queue.pace import is_held
 from gateway.queue.pauses import WHOLE_CITY, load_paused
 from gateway.queue.states import State
 from gateway.queue.tables import city_breaker, operation, pace_bucket, profile_pause, sending_stop
+from gateway.reconcile.tables import hold
 from gateway.store.metadata import UtcDateTime, gateway_instance
 from gateway.store.transaction import Store
 
@@ -70,6 +71,7 @@ def _build_gate(is_timed_here: bool) -> Select[Any]:
         breaker.with_only_columns(city_breaker.c.retry_at).scalar_subquery().label("retry_at"),
         gateway_instance.c.epoch,
         gateway_instance.c.write_locked_reason,
+        exists().where(hold.c.plan_id.is_(None), hold.c.lifted_at.is_(None)).label("has_holds"),
     )
 
 
@@ -140,6 +142,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         is_breaker_closed: Nobody has to try first.
         epoch: The current one.
         is_locked: Some scopes may not have been read since a restore.
+        has_holds: People may hold something back (`reconcile.holds`), here or at another place.
     """
 
     now: datetime
@@ -148,6 +151,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     is_breaker_closed: bool
     epoch: int
     is_locked: bool
+    has_holds: bool
 
 
 def load_gate(conn: Connection, store: Store, city: str) -> Gate:
@@ -164,6 +168,7 @@ def load_gate(conn: Connection, store: Store, city: str) -> Gate:
         is_breaker_closed=row.breaker is None,
         epoch=row.epoch,
         is_locked=row.write_locked_reason is not None,
+        has_holds=row.has_holds,
     )
 
 

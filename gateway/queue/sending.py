@@ -1,7 +1,7 @@
 """Mark as being sent: the last step before the calls. What an answer needs to be understood after a crash is committed here.
 
-Asks once more whatever may have changed since the claim (a stop, a restore, the ground, the period and the signature under
-it), for a whole batch by a few questions; after the commit nothing but the calls may come.
+Asks once more whatever may have changed since the claim (a stop, a restore, the ground, what people hold back, the period and
+the signature under it), for a whole batch by a few questions; after the commit nothing but the calls may come.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, update
 
 from gateway.domain.city import Intent
 from gateway.domain.clock import moscow_day
-from gateway.domain.reasons import PERIOD_SIGNED
+from gateway.domain.reasons import MARKED_HOLD, PERIOD_SIGNED
 from gateway.queue.barrier import UNREAD, Gate, holds_obstacle, load_gate
 from gateway.queue.claim import Claims
 from gateway.queue.deeds import Ledger
@@ -28,6 +28,7 @@ from gateway.queue.tables import attempt, operation
 from gateway.queue.terms import Terms
 from gateway.queue.window import Windows
 from gateway.reconcile.coverage import is_locked
+from gateway.reconcile.holds import Hold, is_held_by, load_holds
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.store.transaction import Store
 
@@ -123,12 +124,13 @@ class Sending:
         periods = self._windows.load(conn, rows[0].place_id)
         locks = self._signed.load(conn, rows[0].place_id, gate.now)
         locked = find_locked(conn, locks, rows, gate.now) if locks else frozenset()
+        held = self._find_held(conn, rows, gate)
         for row in rows:
             if gate.is_locked and is_locked(conn, row.place_id, row.scope):
                 self._claims.put_back(conn, [row], gate.now, reason=UNREAD)
                 ended[row.id] = State.READY
                 continue
-            reason = self._find_reason(row, gate, standing)
+            reason = self._find_reason(row, gate, standing) or (MARKED_HOLD if row.id in held else None)
             reason = reason or periods.find_closed(to_intent(row), moscow_day(gate.now))
             if reason is None and (row.plan_id, row.seq) in locked:
                 reason = PERIOD_SIGNED
@@ -147,6 +149,21 @@ class Sending:
             if reason == PERIOD_SIGNED:
                 return_to_plan(conn, [row])
         return ended
+
+    def _find_held(self, conn: Connection, rows: Sequence[Row[Any]], gate: Gate) -> frozenset[int]:
+        """Ids of what people hold back: laid while a plan was made, a hold found nothing yet that it could take out."""
+        holds = load_holds(conn, rows[0].place_id, now=gate.now) if gate.has_holds else []
+        if not holds:
+            return frozenset()
+        classes = self._signed.classes(conn, rows[0].place_id) if any(one.class_name for one in holds) else None
+
+        def takes(one: Hold, row: Row[Any]) -> bool:
+            is_here = one.class_name is None or (
+                classes is not None and classes.of_group(to_intent(row).group_id) == one.class_name
+            )
+            return is_here and is_held_by(one, kind=row.kind, op=row.op, ref=row.ref, object_key=row.object_key)
+
+        return frozenset(row.id for row in rows if any(takes(one, row) for one in holds))
 
     def _find_reason(self, row: Row[Any], gate: Gate, standing: Standing) -> str | None:
         if row.epoch != gate.epoch:

@@ -108,6 +108,10 @@ class Classes:
             for one in members.groups
         }
 
+    def of_group(self, group_id: int) -> str | None:
+        """Comparable name of a group's own class; one of a metagroup is of none."""
+        return self._own.get(group_id)
+
     def of(self, intent: Intent) -> frozenset[str] | None:
         """Comparable names of the classes: the group's own and the pupils'; None = unknown, which no lock may rely on."""
         if intent.group_id not in self._own:
@@ -225,7 +229,7 @@ def load_signatures(conn: Connection, place_id: int, *, now: datetime) -> list[S
 
 
 def stand_beside(conn: Connection, place_id: int) -> None:
-    """Let no signature be laid until this transaction ends; others that send go on beside it."""
+    """Let no signature and no hold be laid until this transaction ends; others that send go on beside it."""
     _take_turn(conn, place_id, "pg_advisory_xact_lock_shared")
 
 

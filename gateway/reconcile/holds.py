@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.domain.reasons import MARKED_HOLD, UNDONE
 from gateway.reconcile.compare import Category, Decision, Op
@@ -46,13 +46,22 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     placed_at: datetime
 
 
+# built once: it is asked before every batch of calls
+_HOLDS = (
+    select(hold)
+    .where(
+        hold.c.place_id == bindparam("place_id"),
+        hold.c.plan_id.is_(None),
+        hold.c.lifted_at.is_(None),
+        hold.c.until > bindparam("now", type_=hold.c.until.type),
+    )
+    .order_by(hold.c.id.desc())
+)
+
+
 def load_holds(conn: Connection, place_id: int, *, now: datetime) -> list[Hold]:
     """Load what is held at a moment, the latest first."""
-    rows = conn.execute(
-        select(hold)
-        .where(hold.c.place_id == place_id, hold.c.plan_id.is_(None), hold.c.lifted_at.is_(None), hold.c.until > now)
-        .order_by(hold.c.id.desc())
-    )
+    rows = conn.execute(_HOLDS, {"place_id": place_id, "now": now})
     return [
         Hold(
             id=row.id,
@@ -94,18 +103,20 @@ def keep_back(
 def _kept_back(item: Item, here: Sequence[Hold], undone: Collection[tuple[str, str]]) -> Item:
     if item.decision.op is not None and (item.triple.kind, item.triple.ref) in undone:
         return _held(item, UNDONE)
-    return _held(item, MARKED_HOLD) if any(_holds(one, item) for one in here) else item
-
-
-def _holds(one: Hold, item: Item) -> bool:
     triple, op = item.triple, item.decision.op
-    if op is None:
-        return False
+    is_held = op is not None and any(
+        is_held_by(one, kind=triple.kind, op=op, ref=triple.ref, object_key=triple.object_key) for one in here
+    )
+    return _held(item, MARKED_HOLD) if is_held else item
+
+
+def is_held_by(one: Hold, *, kind: str, op: str, ref: str, object_key: str | None) -> bool:
+    """Whether a hold takes what would be sent, by everything but its class."""
     return (
-        (one.kind is None or one.kind == triple.kind)
+        (one.kind is None or one.kind == kind)
         and (one.op is None or one.op == op)
-        and (one.ref is None or one.ref == triple.ref)
-        and (one.city_pupil_id is None or _is_of_pupil(triple.object_key, one.city_pupil_id))
+        and (one.ref is None or one.ref == ref)
+        and (one.city_pupil_id is None or _is_of_pupil(object_key, one.city_pupil_id))
     )
 
 

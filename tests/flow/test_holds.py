@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import Kind
 from gateway.flows.holds import lift_hold, place_hold
+from gateway.flows.sync import sync
 from gateway.reconcile.holds import load_holds
 from gateway.sandbox.portal.school_course import FIRST_COURSE
 
@@ -123,3 +125,31 @@ def test_nothing_is_held_without_a_reason_a_day_and_a_name(small: Any) -> None:
         ):
             with pytest.raises(error):
                 place_hold(hand.gateway, **more)
+
+
+def test_what_is_held_while_a_plan_is_made_is_not_sent_by_it(small: Any) -> None:
+    """The plan was begun before the hold and let out after it: the hold found nothing yet that it could take out."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync(is_dry_run=True)
+        until = hand.gateway.now() + timedelta(days=1)
+        placed: list[Any] = []
+
+        def progress(stage: str, done: int, total: int | None = None) -> None:
+            if stage == "plan" and not placed:
+                placed.append(place_hold(hand.gateway, reason="спор", until=until, kind=Kind.MARK))
+
+        watched = replace(hand.gateway, progress=progress)
+        synced = sync(watched, hand.want)
+        hand.approve(synced)
+        hand.deliver()
+
+        assert placed
+        assert sent(hand)
+        assert {entry["kind"] for entry in sent(hand)}.isdisjoint({"mark"})
+        assert {row.reason for row in hand.operations() if row.kind == "mark"} == {"MARKED_HOLD"}
+        hand.until_quiet()
+        small.clock.advance(86_400 + 60)
+        hand.through()
+        assert {entry["kind"] for entry in sent(hand)} >= {"mark"}
+        hand.assert_sound()
