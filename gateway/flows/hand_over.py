@@ -36,6 +36,7 @@ from gateway.queue.hand_over import (
     store_outage_choice,
     take_back,
 )
+from gateway.queue.outbox import is_by_former_rules
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.reconcile.plan import PlanState, find_plan_id, load_plan
@@ -112,6 +113,8 @@ def _put_held(gateway: Gateway, place_id: int) -> HandedOver:
             found = load_plan(conn, plan_id)
             if found.is_dry_run or found.state == PlanState.STALE or found.expires_at < now:
                 break
+            if is_by_former_rules(conn, found):
+                break  # nobody types what the next plan decides anew
             made = queue_closed(conn, place_id, plan_id, now=now)
             if not made:
                 break

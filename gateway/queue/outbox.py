@@ -166,16 +166,19 @@ def refuse_unusable(conn: Connection, store: Store, plan_id: int) -> None:
         raise PlanRefusedError("План построен до восстановления базы из копии: постройте новый", reason="PLAN_STALE")
 
 
-def refuse_former_rules(conn: Connection, found: SealedPlan) -> None:
-    """Refuse to open anything of a plan that was decided by rules which no longer count, though a part of it went in time.
+def is_by_former_rules(conn: Connection, found: SealedPlan) -> bool:
+    """Whether a plan was decided by rules that no longer count; one that undoes a run is decided by what stood, by no rule."""
+    active = find_active(conn, found.place_id)
+    return found.undoes is None and active is not None and active.version != found.rule_version
 
-    One that undoes a run is decided by what stood before it, and by no rule.
+
+def refuse_former_rules(conn: Connection, found: SealedPlan) -> None:
+    """Refuse to open anything of a plan by former rules, though a part of it went in time.
 
     Raises:
-        PlanRefusedError: It was.
+        PlanRefusedError: It is one.
     """
-    active = find_active(conn, found.place_id)
-    if found.undoes is None and active is not None and active.version != found.rule_version:
+    if is_by_former_rules(conn, found):
         raise PlanRefusedError("План построен по прежним правилам: постройте новый", reason="PLAN_STALE")
 
 

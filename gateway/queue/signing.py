@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, true, update
 
 from gateway.audit.deed import Actor
 from gateway.domain.city import Intent
 from gateway.domain.reasons import PERIOD_SIGNED
+from gateway.mapping.versions import find_active
 from gateway.queue.deeds import Ledger
 from gateway.queue.signed import (
     Locks,
@@ -192,7 +193,11 @@ def _count_on_the_way(conn: Connection, place_id: int, locks: Locks) -> int:
 
 
 def load_plans_with_locked(conn: Connection, place_id: int, now: datetime) -> Sequence[int]:
-    """Plans that may still be let out and hold something behind a signature, the oldest first."""
+    """Plans that may still be let out and hold something behind a signature, the oldest first.
+
+    What was decided by rules that no longer count is decided anew by the next plan.
+    """
+    active = find_active(conn, place_id)
     return (
         conn.execute(
             select(plan.c.id)
@@ -200,6 +205,7 @@ def load_plans_with_locked(conn: Connection, place_id: int, now: datetime) -> Se
                 plan.c.place_id == place_id,
                 plan.c.expires_at > now,
                 plan.c.is_dry_run.is_(False),
+                or_(plan.c.undoes.is_not(None), plan.c.rule_version == active.version) if active else true(),
                 plan.c.state.in_((PlanState.READY, PlanState.WAITING, PlanState.APPROVED, PlanState.USED)),
                 plan.c.id.in_(
                     select(decision.c.plan_id).where(is_locked_gate(decision.c.gate), decision.c.outcome.is_(None))

@@ -11,6 +11,8 @@ from gateway.access.scope import Principal
 from gateway.audit.deed import Actor
 from gateway.bootstrap import build_office
 from gateway.domain.clock import moscow_day
+from gateway.flows.mapping_life import activate_version, draft_version, propose_version
+from gateway.flows.mapping_trial import backtest_version
 from gateway.flows.period_approval import LockedApproved, LockedAsked, approve_locked, propose_locked
 
 PASSWORD = "correct horse 7"
@@ -36,6 +38,15 @@ def as_account(gateway: Any, number: int = 7) -> Any:
     """The gateway in the hands of an account that proved its password."""
     actor = Actor(kind="person", name=f"account:{number}", role="deputy_head", is_authenticated=True)
     return replace(gateway, actor=actor)
+
+
+def activate_rules(gateway: Any, source: str) -> Any:
+    """Let other rules count as a school does: drafted, proposed by one, tested, activated by another."""
+    draft = draft_version(gateway, source, name="mapping.toml", reason="новое положение")
+    propose_version(as_account(gateway, 99), draft.number, reason="решение методсовета")
+    backtest_version(gateway, draft.number)
+    who = person(gateway, "director", Role.DIRECTOR)
+    return activate_version(replace(gateway, actor=who.actor), draft.number, reason="с сегодня", principal=who)
 
 
 def let_named_through(gateway: Any, asked: LockedAsked) -> LockedApproved:

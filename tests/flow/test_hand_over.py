@@ -15,6 +15,8 @@ from gateway.domain.identifiers import Kind
 from gateway.flows.hand_list import load_hand_list, write_hand_list
 from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
 from gateway.flows.periods import sign_period
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML
+from tests.flow.persons import activate_rules
 
 SECOND_QUARTER = 37002
 
@@ -63,6 +65,24 @@ def test_what_a_closed_period_refuses_goes_to_the_teachers_and_its_lines_close_t
         assert {(line.teacher, line.page) for line in lines} == {(lines[0].teacher, "7А — Алгебра")}
         assert zipfile.ZipFile(workbook).read("xl/worksheets/sheet1.xml").count(b"<row ") == 24
         assert text.read_text(encoding="utf-8").count("[ ]") == page.read_text(encoding="utf-8").count("☐") == 23
+
+
+def test_nobody_types_what_a_plan_holds_by_rules_that_no_longer_count(small: Any) -> None:
+    heavier = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7')
+    with small.open() as hand:
+        hand.link_everybody()
+        small.city.post("period", {"id": SECOND_QUARTER, "closed": True})
+        hand.sync()
+        activate_rules(hand.gateway, heavier)
+
+        early = put_on_list(hand.gateway, (), closed=True, reason="четверть закрыта")
+        hand.sync()
+        done = put_on_list(hand.gateway, (), closed=True, reason="четверть закрыта")
+
+        assert (early.taken, early.refused) == ([], [])
+        assert len(done.taken) == 23
+        weights = {msgspec.json.decode(row.intent)["weight"] for row in marks(hand, "by_hand")}
+        assert 7 in weights
 
 
 def test_what_a_plan_holds_for_a_closed_period_goes_onto_the_list_and_never_into_the_queue(small: Any) -> None:

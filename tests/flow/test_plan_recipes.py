@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,15 +17,13 @@ from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPe
 from gateway.flows.approval import Asked, approve_plan, propose_plan
 from gateway.flows.chosen_lines import build_choose
 from gateway.flows.freshen import freshen
-from gateway.flows.mapping_life import activate_version, draft_version, propose_version
-from gateway.flows.mapping_trial import backtest_version
 from gateway.flows.sync import Synced
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.queue.approval import approve
 from gateway.queue.outbox import Released, release
 from gateway.reconcile.plan_choice import Line, Wanted, choose_lines
 from gateway.sandbox.portal.school_course import FIRST_COURSE
-from tests.flow.persons import as_account, person
+from tests.flow.persons import activate_rules
 
 PASSWORD = "корова лошадь скрепка"
 
@@ -116,11 +113,7 @@ def test_what_waits_in_a_plan_that_went_in_part_is_stale_once_other_rules_count(
     synced = delivered.sync()
     assert (synced.delivered.sent, synced.planned.plan.by_reason["DELETE_HELD"]) == (1, 3)
     heavier = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7')
-    draft = draft_version(delivered.gateway, heavier, name="mapping.toml", reason="веса")
-    propose_version(as_account(delivered.gateway, 99), draft.number, reason="решено")
-    backtest_version(delivered.gateway, draft.number)
-    who = person(delivered.gateway, "director", Role.DIRECTOR)
-    activate_version(replace(delivered.gateway, actor=who.actor), draft.number, reason="с сегодня", principal=who)
+    activate_rules(delivered.gateway, heavier)
     ledger = delivered.city.ledger()
 
     with pytest.raises(PlanRefusedError, match="по прежним правилам") as refused:

@@ -15,9 +15,10 @@ from gateway.domain.school_year import SchoolYear, YearPeriod
 from gateway.flows.period_approval import LockedAsked
 from gateway.flows.periods import load_signed, reopen_period, sign_period
 from gateway.mapping.calendars import save_year
+from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.reconcile.tables import city_directory, discrepancy
 from gateway.sandbox.portal.school_course import FIRST_COURSE
-from tests.flow.persons import let_named_through
+from tests.flow.persons import activate_rules, let_named_through
 
 
 def sent(hand: Any) -> int:
@@ -242,5 +243,36 @@ def test_a_delete_in_a_signed_period_is_named_and_nobody_is_let_through_by_anoth
         assert [(row.reason, row.gate) for row in rows] == [("PERIOD_SIGNED", "l.delete")]
         assert kept == before, "approving the plan opens no signed period"
         assert done.items == 1
+        assert sent(hand) == before + 1
+        hand.assert_sound()
+
+
+@pytest.mark.parametrize("way", ["opened until an hour", "let through by name"])
+def test_what_a_signature_holds_by_former_rules_goes_no_way_before_it_is_decided_anew(small: Any, way: str) -> None:
+    """The plan went in part, and its locked rest was decided by rules that no longer count."""
+    heavier = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7')
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        pupils = edit_marks(small, 1)
+        held = hand.sync()
+        assert held.planned.plan.by_reason["PERIOD_SIGNED"] == 1
+        activate_rules(hand.gateway, heavier)
+
+        if way.startswith("opened"):
+            soon = hand.gateway.now() + timedelta(minutes=30)
+            assert reopen_period(hand.gateway, number, until=soon, reason="забыли").released.queued == 0
+        else:
+            with pytest.raises(PlanRefusedError, match="по прежним правилам"):
+                let_named_through(hand.gateway, ask(held, *pupils))
+        hand.deliver()
+        assert sent(hand) == before
+
+        again = hand.sync()
+        if way.startswith("let"):
+            let_named_through(hand.gateway, ask(again, *pupils))
+            hand.deliver()
         assert sent(hand) == before + 1
         hand.assert_sound()

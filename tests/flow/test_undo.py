@@ -7,20 +7,16 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import func, select
 
-from gateway.access.roles import Role
 from gateway.connectors.http import HttpDoor
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.freshen import freshen
 from gateway.flows.holds import lift_hold
-from gateway.flows.mapping_life import activate_version, draft_version, propose_version
-from gateway.flows.mapping_trial import backtest_version
 from gateway.flows.sync import Synced
 from gateway.flows.undo import Undo, begin_undo, undo_run
 from gateway.flows.undone import lift_undone
@@ -32,7 +28,7 @@ from gateway.reconcile.undone import load_undone, load_undone_runs
 from gateway.report.passport import load_passport
 from gateway.sandbox.portal.school_course import FIRST_COURSE
 from gateway.store.transaction import Store
-from tests.flow.persons import as_account, person
+from tests.flow.persons import activate_rules
 
 
 def journal(hand: Any) -> Counter[tuple[Any, ...]]:
@@ -269,11 +265,7 @@ def test_a_run_is_taken_back_though_other_rules_count_by_now(lessons: Any, when:
     hand, before, first = lessons
     heavier = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7')
     made = undo(hand, first.run_id) if when.startswith("while") else None
-    draft = draft_version(hand.gateway, heavier, name="mapping.toml", reason="веса")
-    propose_version(as_account(hand.gateway, 99), draft.number, reason="решено")
-    backtest_version(hand.gateway, draft.number)
-    who = person(hand.gateway, "director", Role.DIRECTOR)
-    activate_version(replace(hand.gateway, actor=who.actor), draft.number, reason="с сегодня", principal=who)
+    activate_rules(hand.gateway, heavier)
 
     let_out(hand, made or undo(hand, first.run_id))
     hand.deliver()
