@@ -16,7 +16,7 @@ from sqlalchemy import Row, and_, func, or_, select
 
 from gateway.connectors.port import CityDirectory, CityScope
 from gateway.domain.city import CityGroup, Intent
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import UnavailableError, UnreachableError
 from gateway.domain.identifiers import Kind
 from gateway.flows.city_reads import CityReads, find_whole_directory
 from gateway.flows.gateway import Gateway
@@ -26,6 +26,8 @@ from gateway.reconcile.shadow import store_city_scope
 from gateway.reconcile.snapshot import CITY_SIDE
 from gateway.reconcile.tables import decision, plan, scope_state
 
+SILENT_COUNT = 2
+"""Groups in a row that got no answer, each asked as often as any read: somebody waits for his approval meanwhile."""
 FRESH_S = 5.0
 """A group read whole so long ago or less is not read again: a plan that is let out at once stands on its own reads. A
 read-back reads the days of what was delivered, and says nothing of the others."""
@@ -81,14 +83,14 @@ def freshen(gateway: Gateway, plan_id: int) -> int:
         stale: Sequence[Row[Any]] = list(conn.execute(query))
     groups = {group.id: group for group in directory.groups}
     reads = CityReads(gateway, place_id)
-    count = 0
+    count = silent = 0
     for done, row in enumerate(stale, start=1):
         scope = find_scope(directory, groups, row.kind, row.body)
         if scope is None:
             continue
-        try:
-            read = reads.fetch(scope)
-        except GatewayError:
+        read = reads.fetch(scope)
+        silent = silent + 1 if isinstance(read.problem, UnreachableError | UnavailableError) else 0
+        if silent == SILENT_COUNT:
             break  # nobody answers: the rest would not either, and delivery says why
         if read.problem is None:
             with gateway.store.write() as conn:

@@ -170,6 +170,21 @@ def test_a_plan_is_approved_once(first: tuple[Any, Synced]) -> None:
         let_out(hand, synced)
 
 
+def test_an_approval_does_not_wait_for_every_group_of_a_city_that_answers_nothing(first: tuple[Any, Synced]) -> None:
+    """Each of them is asked three times, and a city that hangs takes its whole time with each."""
+    hand, synced = first
+    groups = {(row.kind, row.scope) for row in hand.decisions(synced) if row.op}
+    hand.world.clock.advance(60)
+    hand.city.fault("503", method="GET")
+    before = len(hand.city.asked)
+
+    released = let_out(hand, synced)
+
+    assert len(groups) > 3
+    assert len(hand.city.asked) - before <= 2 * 3
+    assert released.queued > 0, "what was approved is approved; it waits for the city as anything does"
+
+
 def test_an_expired_plan_is_refused(first: tuple[Any, Synced]) -> None:
     hand, synced = first
     hand.world.clock.advance(hand.gateway.settings.school.plan_ttl_hours * 3600 + 1)
