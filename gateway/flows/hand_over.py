@@ -15,10 +15,10 @@ from sqlalchemy import select
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
-from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.domain.errors import ConfigurationError, PlanRefusedError, UnavailableError, UnreachableError
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.flows.city_reads import CityReads, find_whole_directory
-from gateway.flows.freshen import find_scope
+from gateway.flows.freshen import SILENT_COUNT, find_scope
 from gateway.flows.gateway import Gateway
 from gateway.queue.barrier import find_city_obstacle
 from gateway.queue.by_hand import settle_by_hand
@@ -172,10 +172,14 @@ def _read_again(gateway: Gateway, place_id: int, ids: Collection[int]) -> set[in
     groups = {} if directory is None else {group.id: group for group in directory.groups}
     reads = CityReads(gateway, place_id)
     unread: set[int] = set()
+    silent = 0
     for scope in sorted({row.scope for row in rows}):
         mine = [row for row in rows if row.scope == scope]
         wanted = None if directory is None else find_scope(directory, groups, mine[0].kind, mine[0].intent)
-        read = None if wanted is None else reads.fetch(wanted)
+        # somebody waits for the answer: a city that answers nothing is not asked for every group of the list
+        read = None if wanted is None or silent >= SILENT_COUNT else reads.fetch(wanted)
+        if read is not None:
+            silent = silent + 1 if isinstance(read.problem, UnreachableError | UnavailableError) else 0
         if read is None or read.problem is not None:
             unread |= {row.id for row in mine}
             continue

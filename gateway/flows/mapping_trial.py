@@ -318,6 +318,9 @@ def _iter_scopes(
         if only is not None and group_ref not in only:
             continue
         group = local[group_ref]
+        if is_waiting_over() and not is_silent:
+            unread.append(UnreadGroup(ref=group_ref, name=group.name, reason=NOT_REACHED))
+            continue
         lessons_of: dict[int, tuple[object, ...]] = {}
         try:
             for city_id in sorted({one for side in sides if (one := side.ground.who.groups.get(group_ref))}):

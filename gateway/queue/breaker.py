@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, bindparam, exists, select, update
 
+from gateway.connectors.deadline import is_waiting_over
 from gateway.connectors.port import Accepted, CheckLine, CityDirectory, CityPort, CityRead, CityScope
 from gateway.domain.city import CityLesson, Intent
 from gateway.domain.errors import (
@@ -334,6 +335,8 @@ class GuardedCity:
         raise UnavailableError(f"Журнал не отвечает: до {at} к нему никто не обращается")
 
     def _note(self, error: GatewayError | None) -> None:
+        if isinstance(error, SILENT) and is_waiting_over():
+            return  # whoever asked waits no longer: that says nothing of the city, and must not keep others from it
         if not isinstance(error, SILENT):
             with self._store.read() as conn:
                 breaker = load_breaker(conn, self._key)

@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.errors import ConfigurationError, UnavailableError, UnreachableError
 from gateway.domain.identifiers import Kind
 from gateway.flows.emptied import believe_emptied, find_emptied
+from gateway.queue.breaker import load_breaker
 
 
 @pytest.fixture
@@ -114,6 +115,12 @@ def test_a_known_row_that_one_reading_misses_is_looked_for_once_more(delivered: 
     assert "DRIFT" not in synced.planned.plan.by_reason
 
 
+def breaker_of(hand: Any) -> tuple[str, int]:
+    with hand.gateway.store.read() as conn:
+        found = load_breaker(conn, hand.gateway.place.city)
+    return found.state.value, found.failures
+
+
 def emptied_by_people(hand: Any) -> int:
     """People delete every mark in the city; how many there were."""
     marks = hand.city.standing("marks")
@@ -177,6 +184,7 @@ def test_who_waits_for_an_answer_gets_it_in_time_with_the_groups_whose_turn_did_
     assert {one.reason for one in looked.not_read} == {"NOT_REACHED"}
     assert Kind.MARK not in {one.kind for one in looked.not_read}
     assert looked.unread == len(looked.not_read) > 1
+    assert breaker_of(delivered) == ("closed", 0), "who waits no longer says nothing of the city's health"
 
 
 def test_a_city_that_answers_nothing_in_time_is_a_problem_and_no_empty_answer(delivered: Any) -> None:
@@ -187,3 +195,4 @@ def test_a_city_that_answers_nothing_in_time_is_a_problem_and_no_empty_answer(de
         find_emptied(delivered.gateway, within_s=0.5)
 
     assert time.monotonic() - began_s < 2.0
+    assert breaker_of(delivered) == ("closed", 0)

@@ -106,6 +106,23 @@ def test_what_a_plan_holds_for_a_closed_period_goes_onto_the_list_and_never_into
             put_on_list(hand.gateway, (), closed=False, reason="ничего не названо")
 
 
+def test_taking_back_does_not_ask_for_every_group_of_a_city_that_answers_nothing(build_world: Any) -> None:
+    with build_world(pupils=2, courses=4).open() as hand:
+        queue_all(hand)
+        ids = [row.id for row in hand.operations() if row.kind in ("mark", "absence")]
+        put_on_list(hand.gateway, ids, closed=False, reason="город молчит")
+        scopes = {row.scope for row in hand.operations() if row.state == "by_hand"}
+        hand.city.fault("503", method="GET")
+        before = len(hand.city.asked)
+
+        done = take_off_list(hand.gateway, ids, reason="попробуем")
+
+        assert len(scopes) > 2
+        assert len(hand.city.asked) - before <= 2 * 3
+        assert (done.taken, {one.why for one in done.refused}) == ([], {"unread"})
+        assert len(done.refused) == len(ids)
+
+
 def test_taking_back_reads_the_city_and_what_is_typed_already_stays_done(small: Any) -> None:
     with small.open() as hand:
         queue_all(hand)
