@@ -113,6 +113,7 @@ def _confirm_scope(
             kind=due.kind,
             days=(due.from_on, due.to_on),
             read_at=asked_at,
+            stored_at=read.read_at,
         )
         late = settle_late(gateway.store, gateway.ledger, place_id, [due.scope])
     finally:

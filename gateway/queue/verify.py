@@ -20,7 +20,8 @@ from gateway.queue.states import State
 from gateway.queue.tables import operation, receipt
 from gateway.queue.terms import Terms
 from gateway.reconcile.joins import same_object
-from gateway.reconcile.tables import base, shadow
+from gateway.reconcile.snapshot import CITY_SIDE
+from gateway.reconcile.tables import base, scope_state, shadow
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
 
@@ -30,6 +31,15 @@ CHUNK_COUNT = 100
 """Operations judged in one transaction: some 50 ms."""
 
 _ANSWERED = (State.ACCEPTED.value, State.UNKNOWN.value)
+_LAST_STORED = (
+    select(scope_state.c.complete_at, scope_state.c.from_on, scope_state.c.to_on)
+    .where(
+        scope_state.c.place_id == bindparam("place_id"),
+        scope_state.c.side == CITY_SIDE,
+        scope_state.c.scope == bindparam("scope"),
+    )
+    .with_for_update()
+)
 _PROVE = (
     update(operation)
     .where(operation.c.id == bindparam("b_id"))
@@ -57,8 +67,12 @@ def settle_scope(
     kind: str,
     days: tuple[date, date],
     read_at: datetime,
+    stored_at: datetime | None = None,
 ) -> Settled:
     """Judge the scope's due operations by the shadow that was just completely read.
+
+    Nothing is judged by another read that was stored since: it may be an older one, of a process that stood still with it, and
+    does not show what was carried out after it.
 
     Args:
         store: The store.
@@ -69,8 +83,10 @@ def settle_scope(
         kind: Its kind.
         days: First and last day of the lessons that were read; what belongs to others is not judged: it was not looked for.
         read_at: Moment of the read; operations sent after it are not judged by it.
+        stored_at: Moment under which the read was stored; None = nobody else stores one.
     """
     is_judged = _is_judged_by(read_at, days)
+    shown = None if stored_at is None else Shown(place_id=place_id, scope=scope, days=days, stored_at=stored_at)
     counts = {"verified": 0, "parked": 0, "resend": 0, "again": 0, "superseded": 0}
     with store.read() as conn:
         ids = (
@@ -89,6 +105,8 @@ def settle_scope(
         )
     for start in range(0, len(ids), CHUNK_COUNT):
         with store.write() as conn, ledger.gathered(conn) as gathered:
+            if shown is not None and not shown.still_stands(conn):
+                break
             for finding in _settle(conn, store, gathered, terms, ids[start : start + CHUNK_COUNT], is_judged, read_at):
                 counts[finding.state] += 1
     return Settled(
@@ -98,6 +116,20 @@ def settle_scope(
         superseded=counts["superseded"],
         waiting=counts["again"],
     )
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A read of a scope as it was stored."""
+
+    place_id: int
+    scope: str
+    days: tuple[date, date]
+    stored_at: datetime
+
+    def still_stands(self, conn: Connection) -> bool:
+        """Whether it is the last one that was stored; on PostgreSQL no other comes before the caller's commit."""
+        row = conn.execute(_LAST_STORED, {"place_id": self.place_id, "scope": self.scope}).one_or_none()
+        return row is not None and tuple(row) == (self.stored_at, *self.days)
 
 
 class Scene:
