@@ -8,11 +8,11 @@ slot is begun once whatever the number of processes, and a process that dies in 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gateway.connectors.port import Want
 from gateway.domain.calendar import SchoolCalendar
@@ -194,7 +194,18 @@ def _find_own_due(
             later = calendar.next_working_hour(now, gateway.settings.school.held_until_hour)
             store_wish(conn, place_id, HELD, next_at=later, want=want, mode=row.rule)
             return None
-    return _Due(slot_at=row.next_at, passed_count=1, next_at=None, want=want, mode=_mode(row.rule))
+    slot_at = _after_last(conn, place_id, row.name, row.next_at)
+    return _Due(slot_at=slot_at, passed_count=1, next_at=None, want=want, mode=_mode(row.rule))
+
+
+def _after_last(conn: Connection, place_id: int, name: str, slot_at: datetime) -> datetime:
+    """The moment under which a wish is begun: a clock that was set back comes to one that stands as a slot already."""
+    begun_at: datetime | None = conn.execute(
+        select(func.max(schedule_slot.c.slot_at, type_=schedule_slot.c.slot_at.type)).where(
+            schedule_slot.c.place_id == place_id, schedule_slot.c.name == name
+        )
+    ).scalar_one()
+    return slot_at if begun_at is None or begun_at < slot_at else begun_at + timedelta(seconds=1)
 
 
 def _claim_retry(conn: Connection, gateway: Gateway, place_id: int, now: datetime) -> Claim | None:

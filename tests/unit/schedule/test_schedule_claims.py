@@ -613,3 +613,21 @@ def test_a_lease_in_the_past_does_not_end_a_run_of_this_very_process(make_gatewa
 
     assert claim_next(gateway, clock.now()) is None
     assert load_runs(gateway)[0].state == RunState.RUNNING
+
+
+@pytest.mark.row("D1")
+@pytest.mark.parametrize("name", [HELD, ASKED])
+def test_what_waits_for_a_moment_that_was_begun_already_is_begun_all_the_same(make_gateway: Make, name: str) -> None:
+    """The clock was set back after the noon's run, and what that run held is due at the same noon again."""
+    gateway = make_gateway(**NIGHT)
+    noon = at("2026-11-23 12:00")
+    begun = []
+    for _ in range(3):
+        with gateway.store.write() as conn:
+            store_wish(conn, gateway.place_id(conn), name, next_at=noon, want=build_whole(), mode="automatic")
+        begun.append(end(gateway, claim_next(gateway, noon)))
+
+    assert [one.name for one in begun] == [name] * 3
+    assert [slot_at for _, slot_at, _, _ in slots(gateway)] == [one.slot_at for one in begun]
+    assert (begun[0].slot_at, len({one.slot_at for one in begun})) == (noon, 3)
+    assert claim_next(gateway, noon) is None
