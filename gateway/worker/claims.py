@@ -26,12 +26,15 @@ from gateway.flows.runs import RunState, open_run
 from gateway.flows.tables import schedule_slot, schedule_state
 from gateway.flows.turns import ASKED, find_whole_run, store_wish, take_turn, to_want
 from gateway.reconcile.tables import run
+from gateway.settings import NamedSchedule
 from gateway.telemetry import get_logger
 from gateway.worker.wants import Mode, build_rule, build_want, describe_rule, is_of_expression, load_named
 
 LOG = get_logger(__name__)
 MAX_TRIES = 3
 """Runs of one slot: a slot that ends its process three times is left to the next one (a kill counts)."""
+FAR_AHEAD = timedelta(days=1)
+"""A clock that was wrong by so much has left slots of days that have not been; by less, what it has begun counts as begun."""
 OWN = (HELD, ASKED)
 
 
@@ -78,7 +81,8 @@ def claim_next(gateway: Gateway, now: datetime) -> Claim | None:
 def adjust_states(conn: Connection, gateway: Gateway, place_id: int, now: datetime) -> None:
     """Give each schedule of the settings its row: a new or changed one waits for its next slot from now.
 
-    A slot that is due already outlives another edition of the calendar: nobody asked for the run to be left out.
+    A slot that is due already outlives another edition of the calendar: nobody asked for the run to be left out. One that
+    was worked out while the clock was far ahead is worked out anew.
     """
     calendar = load_calendar(gateway, conn)
     named = load_named(gateway.settings)
@@ -87,6 +91,10 @@ def adjust_states(conn: Connection, gateway: Gateway, place_id: int, now: dateti
         rule = describe_rule(schedule, calendar)
         row = stored.get(name)
         if row is not None and row.rule == rule:
+            earlier = _find_earlier(schedule, calendar, row, now)
+            if earlier is not None:
+                conn.execute(update(schedule_state).where(_key(place_id, name)).values(next_at=earlier, passed_count=0))
+                LOG.warning("schedule.clock_was_ahead", stage=name)
             continue
         if row is not None and row.next_at is not None and row.next_at <= now and is_of_expression(row.rule, schedule):
             conn.execute(update(schedule_state).where(_key(place_id, name)).values(rule=rule))
@@ -100,15 +108,26 @@ def adjust_states(conn: Connection, gateway: Gateway, place_id: int, now: dateti
     conn.execute(delete(schedule_state).where(schedule_state.c.place_id == place_id, schedule_state.c.name.in_(gone)))
 
 
+def _find_earlier(schedule: NamedSchedule, calendar: SchoolCalendar, row: Row[Any], now: datetime) -> datetime | None:
+    """The next slot from now, where the one that is waited for is a later one; None where all is well."""
+    if row.next_at is None or row.next_at - now <= FAR_AHEAD:
+        return None
+    found = next_slot(build_rule(schedule), calendar, now)
+    return found if found is not None and found < row.next_at else None
+
+
 def _is_anything_due(conn: Connection, gateway: Gateway, now: datetime) -> bool:
     """A cheap look without a lock: what it misses is found at the next one."""
     place_id = gateway.place_id(conn)
     calendar = load_calendar(gateway, conn)
-    wanted = {name: describe_rule(one, calendar) for name, one in load_named(gateway.settings).items()}
+    named = load_named(gateway.settings)
+    wanted = {name: describe_rule(one, calendar) for name, one in named.items()}
     states = load_states(conn, place_id)
     if {row.name: row.rule for row in states if row.name not in OWN} != wanted:
         return True
     if any(row.next_at is not None and row.next_at <= now for row in states):
+        return True
+    if any(_find_earlier(named[row.name], calendar, row, now) is not None for row in states if row.name in named):
         return True
     retry = select(schedule_slot.c.name).where(schedule_slot.c.place_id == place_id, schedule_slot.c.retry_at <= now)
     running = select(run.c.id).where(run.c.place_id == place_id, run.c.state == RunState.RUNNING.value)
@@ -170,6 +189,8 @@ def _find_due(conn: Connection, gateway: Gateway, place_id: int, row: Row[Any], 
             schedule_slot.c.place_id == place_id,
             schedule_slot.c.name == row.name,
             schedule_slot.c.slot_at >= decision.slot_at,
+            # not one of a clock that was far ahead
+            schedule_slot.c.slot_at < (decision.slot_at or now) + FAR_AHEAD,
         )
     ).first()
     if decision.slot_at is None or want is None or decision.verdict != "begin" or was_begun is not None:

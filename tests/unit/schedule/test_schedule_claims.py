@@ -631,3 +631,35 @@ def test_what_waits_for_a_moment_that_was_begun_already_is_begun_all_the_same(ma
     assert [slot_at for _, slot_at, _, _ in slots(gateway)] == [one.slot_at for one in begun]
     assert (begun[0].slot_at, len({one.slot_at for one in begun})) == (noon, 3)
     assert claim_next(gateway, noon) is None
+
+
+@pytest.mark.row("D1")
+@pytest.mark.parametrize("ahead_to", ["2026-11-23 14:00", "2026-12-24 02:00", "2027-11-24 02:00"])
+def test_a_clock_that_was_far_ahead_for_a_moment_leaves_out_no_night_after_it_is_right_again(
+    make_gateway: Make, ahead_to: str
+) -> None:
+    gateway = make_gateway(**NIGHT)
+    assert claim_next(gateway, at("2026-11-23 08:00")) is None
+    ahead = claim_next(gateway, at(ahead_to))
+    if ahead is not None:
+        end(gateway, ahead)
+    assert claim_next(gateway, at("2026-11-23 08:10")) is None
+
+    night = end(gateway, claim_next(gateway, at("2026-11-24 02:00")))
+    next_night = end(gateway, claim_next(gateway, at("2026-11-25 02:00")))
+
+    assert [night.slot_at, next_night.slot_at] == [at("2026-11-24 02:00"), at("2026-11-25 02:00")]
+
+
+@pytest.mark.row("D1")
+def test_a_clock_set_back_over_a_slot_begins_it_no_second_time(make_gateway: Make) -> None:
+    gateway = make_gateway(**NIGHT)
+    claim_next(gateway, at("2026-11-23 08:00"))
+    end(gateway, claim_next(gateway, at("2026-11-24 02:01")))
+
+    early = claim_next(gateway, at("2026-11-24 01:50"))
+    again = claim_next(gateway, at("2026-11-24 02:00"))
+    next_night = claim_next(gateway, at("2026-11-25 02:00"))
+
+    assert (early, again) == (None, None)
+    assert end(gateway, next_night).slot_at == at("2026-11-25 02:00")
