@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.background import BackgroundTask
 
 from gateway.access.policy import Action
 from gateway.api.bodies import AfterNumber, Assign, IdempotencyKey, Limit, Moved, Number, Reason, Settle, WaitOutside
@@ -14,6 +15,7 @@ from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
 from gateway.domain.discrepancies import LIVE, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import NotVisibleError
+from gateway.flows.acts import Progress, carry_on, load_progress
 from gateway.flows.discrepancies import Settlement, choose, dispute
 from gateway.flows.outside import assign_to, wait_outside
 from gateway.reconcile.choose import Excluded
@@ -81,7 +83,10 @@ def show_discrepancy(number: Number, asked: Read) -> Response:
 
 @routes.post("/discrepancies/choices", response_model=shape_of(Settlement))
 def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -> Response:
-    """Решить: наше, их, своё значение, отложить. Ничего не отправляет: остальное предложит следующий план."""
+    """Решить: наше, их, своё значение, отложить. Ничего не отправляет: остальное предложит следующий план.
+
+    Больше 500 сразу принимаются целиком и решаются после ответа; номер действия — в `act`.
+    """
 
     def work() -> Response:
         mine = _require_own(asked, body.ids)
@@ -97,17 +102,32 @@ def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -
         )
         # somebody else's number and one that there is none of are left out in the same words
         others = [Excluded(number, "unknown") for number in sorted(set(body.ids) - set(mine))]
-        return send(
+        answer = send(
             Settlement(
                 choice=done.choice,
                 taken=done.taken,
                 excluded=[*done.excluded, *others],
                 is_preview=done.is_preview,
                 is_removing=done.is_removing,
+                act=done.act,
             )
         )
+        if done.act is not None:
+            answer.background = BackgroundTask(carry_on, asked.gateway)
+        return answer
 
     return do_once(asked, request, key, body, work)
+
+
+@routes.get("/discrepancies/choices/{number}", response_model=shape_of(Progress))
+def show_choice(number: Number, asked: Choose) -> Response:
+    """Своё решение сразу о многих: сколько уже решено и что осталось, потому что изменилось до своей очереди."""
+    with asked.gateway.store.read() as conn:
+        actor = None if asked.scope.is_whole else asked.gateway.actor.name
+        found = load_progress(conn, asked.place_id, number, actor=actor)
+    if found is None:
+        raise NotVisibleError("Такой записи нет")
+    return send(found)
 
 
 @routes.post("/discrepancies/assignments", response_model=Moved)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
+import msgspec
 import typer
 from rich.markup import escape
 
@@ -17,6 +18,7 @@ from gateway.cli.words import OWNER_WORDS, dense_table
 from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.reasons import REASONS
+from gateway.flows.acts import carry_out, load_progress
 from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, choose, dispute
 from gateway.flows.gateway import Gateway
 from gateway.flows.sync import Exit
@@ -81,6 +83,8 @@ CHOICE_WORDS = {
 WHY_WORDS = {
     "moved": "одна из сторон изменилась с тех пор, как это показали",
     "in_flight": "запись сейчас в пути",
+    "being_settled": "её уже решают вместе с другими",
+    "failed": "сбой шлюза, записан в его журнале",
     "not_offered": "для такого расхождения этого решения нет",
     "settled": "уже решено",
     "unknown": "такого номера нет",
@@ -248,6 +252,8 @@ def choose_command(
             is_preview=preview,
             with_removals=with_removals,
         )
+        if settled.act is not None:
+            settled = _carry_out(gateway, settled)
         if as_json:
             print_json(settled)
         else:
@@ -267,6 +273,20 @@ def dispute_command(
         if not dispute(gateway, number, reason=reason):
             raise PlanRefusedError(f"Расхождение {number} не решено: возражать не против чего", reason="WRONG_STATE")
         OUT.print(f"Расхождение {number} открыто снова")
+
+
+def _carry_out(gateway: Gateway, settled: Settlement) -> Settlement:
+    """Carry out what was taken, and say what had moved before its turn."""
+    carry_out(gateway)
+    with gateway.store.read() as conn:
+        done = load_progress(conn, _place_id(gateway), settled.act or 0, actor=None)
+    left_out = [] if done is None else done.left_out
+    moved = {one.id for one in left_out}
+    return msgspec.structs.replace(
+        settled,
+        taken=[number for number in settled.taken if number not in moved],
+        excluded=[*settled.excluded, *left_out],
+    )
 
 
 def _place_id(gateway: Gateway) -> int:
@@ -308,11 +328,16 @@ def _print_lines(lines: list[Line]) -> None:
         table.add_row(
             str(line.id),
             escape(f"{line.class_name}, {line.pupil}, {line.subject}, {_day(line.on)}"),
-            escape(f"{TYPE_WORDS.get(line.type, line.type)}: {_difference(line)} ({STATE_WORDS[line.state]})"),
+            escape(f"{TYPE_WORDS.get(line.type, line.type)}: {_difference(line)} ({_state(line)})"),
             OWNER_WORDS.get(line.owner, line.owner),
             f"{line.due_at:%d.%m}{late}",
         )
     OUT.print(table)
+
+
+def _state(line: Line) -> str:
+    settling = "" if line.being_settled is None else f", решается: {CHOICE_WORDS[line.being_settled]}"
+    return STATE_WORDS[line.state] + settling
 
 
 def _difference(line: Line) -> str:
@@ -331,6 +356,8 @@ def _difference(line: Line) -> str:
 
 def _print_card(line: Line) -> None:
     text = TYPE_TEXTS[DiscrepancyType(line.type)]
+    if line.being_settled is not None:
+        OUT.print(f"Решается вместе с другими: «{CHOICE_WORDS[line.being_settled]}»")
     OUT.print(escape(f"№ {line.id} · {line.class_name}, {line.pupil}, {line.subject}, {_day(line.on)}"))
     OUT.print(f"{text.what_ru} {text.todo_ru}")
     reason = REASONS.get(line.reason)

@@ -6,7 +6,6 @@ what is agreed or what is meant, and the next plan proposes the rest.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,16 +13,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
-from gateway.audit.deed import Deed
-from gateway.audit.notes import Note, write_note
+from gateway.audit.notes import write_note
 from gateway.connectors.port import CityDirectory
 from gateway.domain.discrepancies import LIVE, PUT_ASIDE, Choice, DiscrepancyState
 from gateway.domain.errors import PlanRefusedError
+from gateway.flows.acts import PART_ROWS
 from gateway.flows.calendar import load_calendar
 from gateway.flows.gateway import Gateway
+from gateway.flows.settling import let_go, load_held, write_deed
 from gateway.mapping.versions import load_counting_rules
-from gateway.queue.states import OPEN, State
-from gateway.queue.tables import operation
+from gateway.queue.states import OPEN
+from gateway.reconcile.acts import load_being_settled, not_being_settled, store_act, take_turn
 from gateway.reconcile.choose import (
     Excluded,
     load_for_choice,
@@ -32,13 +32,12 @@ from gateway.reconcile.choose import (
 )
 from gateway.reconcile.discrepancies import Effect
 from gateway.reconcile.follow import Followed, follow_chunk, of_the_school
-from gateway.reconcile.joins import same_record
+from gateway.reconcile.joins import these
 from gateway.reconcile.laid_down import take_back
 from gateway.reconcile.own_value import find_off_scale, is_own_value
 from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import city_directory, discrepancy, discrepancy_step
 from gateway.reconcile.undone import lift_chosen
-from gateway.store.among import among
 
 CHUNK_ROWS = 1_000
 """Rows a transaction: about 50 ms on SQLite (law 2: none over 250 ms)."""
@@ -54,6 +53,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         is_removing: By it records go: from the city by a later plan, or from ours because they are gone from the city.
+        act: Number under which the choice about so many is carried out after the answer (`flows.acts`); until then what
+            it took says that it is being settled. None = it is done.
     """
 
     choice: Choice
@@ -61,6 +62,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     excluded: list[Excluded]
     is_preview: bool
     is_removing: bool = False
+    act: int | None = None
 
 
 def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int, *, is_whole: bool) -> Followed:
@@ -133,6 +135,9 @@ def choose(
 ) -> Settlement:
     """Settle discrepancies by one choice; what moved since it was shown drops out and is listed.
 
+    More than `PART_ROWS` are judged and taken here, and carried out afterwards by `flows.acts.carry_out`, which whoever
+    calls this calls next; what breaks off in between goes on by itself.
+
     Args:
         gateway: The composed gateway.
         ids: Numbers of the discrepancies, at most `MOST_AT_ONCE`.
@@ -152,8 +157,15 @@ def choose(
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
         asked = sorted(set(ids))
-        rows = load_for_choice(conn, place_id, asked, has_bodies=not is_preview or choice is Choice.OWN)
-        missing = [Excluded(number, "unknown") for number in sorted(set(asked) - {row.id for row in rows})]
+        is_many = len(asked) > PART_ROWS
+        if is_many and not is_preview:
+            take_turn(conn)
+        is_done_here = not (is_preview or is_many)
+        rows = load_for_choice(conn, place_id, asked, has_bodies=is_done_here or choice is Choice.OWN)
+        missing = [Excluded(number, "unknown") for number in sorted(set(asked) - {row[0] for row in rows})]
+        if settling := load_being_settled(conn, asked):
+            missing += [Excluded(number, "being_settled") for number in settling]
+            rows = [row for row in rows if row.id not in settling]
         taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, asked, OPEN))
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
@@ -169,7 +181,7 @@ def choose(
             _refuse_off_scale(conn, gateway, place_id, taken, own_value)
         settlement = Settlement(
             choice=choice,
-            taken=[row.id for row, _ in taken],
+            taken=[row[0] for row, _ in taken],
             excluded=[*excluded, *missing],
             is_preview=is_preview,
             is_removing=True in removing,
@@ -177,22 +189,37 @@ def choose(
         if is_preview or not taken:
             return settlement
         note = write_note(conn, reason, now=now)
-        store_choice(
-            conn,
-            place_id,
-            taken,
-            choice,
-            own_value=own_value,
-            until=until,
-            actor=gateway.actor.name,
-            note_id=note.id,
-            now=now,
-        )
-        if choice not in PUT_ASIDE:
-            _let_go(conn, gateway, place_id, settlement.taken, now)
-            # who says what stands there releases what an undo keeps
-            lift_chosen(conn, place_id, settlement.taken, now=now)
-        _write_deed(
+        if is_many:
+            number = store_act(
+                conn,
+                place_id,
+                settlement.taken,
+                choice,
+                own_value=own_value,
+                until=until,
+                is_removing=settlement.is_removing,
+                actor=gateway.actor,
+                note_id=note.id,
+                now=now,
+            )
+            settlement = msgspec.structs.replace(settlement, act=number)
+        else:
+            store_choice(
+                conn,
+                place_id,
+                taken,
+                choice,
+                own_value=own_value,
+                until=until,
+                actor=gateway.actor.name,
+                note_id=note.id,
+                now=now,
+            )
+            if choice not in PUT_ASIDE:
+                let_go(conn, gateway, place_id, settlement.taken, now)
+                # who says what stands there releases what an undo keeps
+                lift_chosen(conn, place_id, settlement.taken, now=now)
+        write_deed(
             conn,
             gateway,
             settlement.taken,
@@ -283,8 +310,8 @@ def move(
         moved = conn.execute(
             update(discrepancy)
             .where(
-                discrepancy.c.place_id == gateway.place_id(conn),
-                among(conn, discrepancy.c.id, list(ids)[:MOST_AT_ONCE]),
+                these(conn, gateway.place_id(conn), list(ids)[:MOST_AT_ONCE]),
+                not_being_settled(),
                 discrepancy.c.state.in_([state.value for state in states]),
             )
             .values(changed_at=now, **values)
@@ -312,7 +339,7 @@ def move(
         numbers = sorted(row.id for row in moved)
         if step == "disputed":
             take_back(conn, gateway.place_id(conn), numbers, now)
-        _write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
+        write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
     return numbers
 
 
@@ -365,62 +392,6 @@ def _refuse_off_scale(
     spread = f"от {fitting[0]} до {fitting[-1]}" if len(fitting) > _NAMED_COUNT else ", ".join(map(str, fitting))
     raise PlanRefusedError(
         f"Значение не по шкале отметки у расхождений {named}; можно: {spread} (--value)", reason="OFF_SCALE"
-    )
-
-
-def load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Sequence[State]) -> set[tuple[str, str]]:
-    """Load the records, as (kind, ref), of these discrepancies that delivery has in one of the states."""
-    rows = conn.execute(
-        select(operation.c.kind, operation.c.ref)
-        .join(
-            discrepancy,
-            same_record(discrepancy, operation),
-        )
-        .where(
-            operation.c.place_id == place_id,
-            operation.c.state.in_([state.value for state in states]),
-            among(conn, discrepancy.c.id, ids),
-        )
-    )
-    return {(row.kind, row.ref) for row in rows}
-
-
-def _let_go(conn: Connection, gateway: Gateway, place_id: int, ids: Sequence[int], now: datetime) -> None:
-    """What delivery parked about these records is decided afresh by the next plan."""
-    for kind, ref in sorted(load_held(conn, place_id, ids, (State.PARKED,))):
-        moved = conn.execute(
-            update(operation)
-            .where(
-                operation.c.place_id == place_id,
-                operation.c.kind == kind,
-                operation.c.ref == ref,
-                operation.c.state == State.PARKED.value,
-            )
-            .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
-            .returning(operation)
-        )
-        for row in moved.all():
-            gateway.ledger.write(conn, row, "operation.replayed", "undone", actor=gateway.actor)
-
-
-def _write_deed(
-    conn: Connection, gateway: Gateway, numbers: Sequence[int], note: Note, *, action: str, counts: dict[str, int]
-) -> None:
-    """One entry an act: which ones is in their steps, and the digest of their numbers binds the two."""
-    listed = ",".join(str(number) for number in sorted(numbers))
-    gateway.audit.append(
-        conn,
-        Deed(
-            action=action,
-            actor=gateway.actor,
-            place=gateway.place,
-            object_type="discrepancy",
-            object_id=f"discrepancy:{numbers[0]}" if len(numbers) == 1 else "discrepancy:many",
-            new_digest=hashlib.sha256(listed.encode()).hexdigest(),
-            outcome="decided",
-            counts=counts,
-            note=note,
-        ),
     )
 
 

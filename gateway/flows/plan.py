@@ -18,6 +18,7 @@ from gateway.domain.errors import ConfigurationError, ConnectorError, GatewayErr
 from gateway.domain.identifiers import SENT_KINDS, Kind
 from gateway.domain.reasons import INCOMPLETE_READ, READER_LIMITED
 from gateway.domain.records import Group, Person
+from gateway.flows.acts import carry_out
 from gateway.flows.adopt import await_late_writes, finish_adoption
 from gateway.flows.churn import hold_directory, judge_directory
 from gateway.flows.city_reads import CityReads, fetch_directory
@@ -75,6 +76,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         ConnectorError: The city's directory can't be read: nothing can be decided.
     """
     await_late_writes(gateway)
+    carry_out(gateway)
     end_moved_undone(gateway)
     today = moscow_day(gateway.now())
     directory = fetch_directory(gateway, today)

@@ -17,8 +17,9 @@ from gateway.audit.deed import Actor, Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.discrepancies import Choice
 from gateway.domain.errors import PlanRefusedError
-from gateway.flows.discrepancies import LONGEST_AWAY, load_held
+from gateway.flows.discrepancies import LONGEST_AWAY
 from gateway.flows.gateway import Gateway
+from gateway.flows.settling import load_held
 from gateway.queue.states import OPEN
 from gateway.reconcile.choose import load_for_choice, sort_out, store_choice
 from gateway.reconcile.precedents import (

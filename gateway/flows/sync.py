@@ -16,6 +16,7 @@ import msgspec
 from gateway.connectors.port import Want
 from gateway.domain.errors import ConnectorError, GatewayError, Recovery
 from gateway.domain.reasons import GUARD_HOLD
+from gateway.flows.acts import carry_out
 from gateway.flows.deliver import Delivered, deliver
 from gateway.flows.discrepancies import prove_discrepancies
 from gateway.flows.freshen import freshen
@@ -91,6 +92,7 @@ def sync(
     gateway = replace(gateway, progress=Beating(gateway, run_id))
     with written_down(gateway, run_id):
         refuse_damaged(gateway, want)
+        carry_out(gateway)  # what people have chosen counts before the sources say anything new
         try:
             pulled = pull(gateway, want, run_id)
             planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)

@@ -1,12 +1,17 @@
-"""The two joins that most questions are made of: rows of one record, and the object that a record's base is."""
+"""The two joins that most questions are made of: rows of one record, and the object that a record's base is.
+
+And how discrepancies are named by their numbers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Connection, and_
 
-from gateway.reconcile.tables import base, shadow
+from gateway.reconcile.tables import base, discrepancy, shadow
+from gateway.store.among import among
 
 
 def same_record(one: Any, other: Any) -> ColumnElement[bool]:
@@ -23,4 +28,18 @@ def same_object() -> ColumnElement[bool]:
     return and_(shadow.c.place_id == base.c.place_id, shadow.c.kind == base.c.kind, shadow.c.city_id == base.c.city_id)
 
 
-__all__ = ["same_object", "same_record"]
+def these(conn: Connection, place_id: int, ids: Iterable[int]) -> ColumnElement[bool]:
+    """Discrepancies of a place by their numbers."""
+    return and_(among(conn, discrepancy.c.id, ids), is_here(place_id))
+
+
+def is_here(place_id: int) -> ColumnElement[bool]:
+    """Whether a discrepancy that is found by its number is one of this place.
+
+    Asked in a way that no index serves: asked plainly, SQLite takes an index of the whole place and walks all of it, though
+    the number leads to the row at once.
+    """
+    return discrepancy.c.place_id + 0 == place_id
+
+
+__all__ = ["is_here", "same_object", "same_record", "these"]

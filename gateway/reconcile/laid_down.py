@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, literal, select, update
 
-from gateway.reconcile.joins import same_record
+from gateway.reconcile.joins import is_here, same_record, these
 from gateway.reconcile.tables import base, correction, discrepancy, intended, record, scope_memo
 from gateway.store.among import among, listed
 from gateway.store.metadata import UtcDateTime
@@ -24,7 +24,7 @@ def move_bases(conn: Connection, place_id: int, bodies: Sequence[tuple[int, byte
     found = (
         select(discrepancy.c.kind, discrepancy.c.ref, discrepancy.c.theirs, meant.c.body)
         .select_from(discrepancy.join(meant, meant.c.id == discrepancy.c.id))
-        .where(discrepancy.c.place_id == place_id)
+        .where(is_here(place_id))
         .subquery("found")
     )
     conn.execute(
@@ -51,7 +51,7 @@ def store_bases(conn: Connection, place_id: int, bodies: Sequence[tuple[int, byt
             literal("chosen"),
         )
         .select_from(discrepancy.join(meant, meant.c.id == discrepancy.c.id))
-        .where(discrepancy.c.place_id == place_id)
+        .where(is_here(place_id))
     )
     named = ("scope", "city_id", "object_key", "digest", "intent", "verified_at", "how")
     upsert_from(conn, base, ("place_id", "kind", "ref", *named), found, keys=("place_id", "kind", "ref"), update=named)
@@ -84,7 +84,7 @@ def store_corrections(
             discrepancy.c.id,
         )
         .select_from(source.outerjoin(record, same_record(record, discrepancy)))
-        .where(discrepancy.c.place_id == place_id, where)
+        .where(is_here(place_id), where)
     )
     columns = ("place_id", "kind", "ref", "corrected", "atom", "actor", "made_at", "discrepancy_id")
     upsert_from(conn, correction, columns, found, keys=("place_id", "kind", "ref"), update=update_columns)
@@ -110,7 +110,7 @@ def take_back(conn: Connection, place_id: int, ids: Sequence[int], now: datetime
                 base, same_record(base, discrepancy)
             )
         )
-        .where(discrepancy.c.place_id == place_id, among(conn, discrepancy.c.id, ids))
+        .where(these(conn, place_id, ids))
     ).all()
     touched = [row for row in rows if row.laid is not None or row.how == "chosen"]
     if not touched:

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func,
 
 from gateway.domain.discrepancies import Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import ConfigurationError
+from gateway.reconcile.acts import not_being_settled
 from gateway.reconcile.discrepancies import find_effect
 from gateway.reconcile.tables import discrepancy, discrepancy_step, precedent
 
@@ -175,6 +176,7 @@ def load_waiting_ids(conn: Connection, place_id: int, pattern: str, *, after: in
                 discrepancy.c.flips == 0,
                 discrepancy.c.id > after,
                 ~touched,
+                not_being_settled(),
             )
             .order_by(discrepancy.c.id)
             .limit(limit)

@@ -309,6 +309,36 @@ discrepancy_step = Table(
     Index("ix_discrepancy_step_pattern", "pattern", "step", "choice"),
 )
 
+choice_act = Table(
+    "choice_act",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("place_id", Integer, ForeignKey("place.id"), nullable=False),
+    Column("choice", String(20), nullable=False),
+    Column("own_value", String(20)),
+    Column("until", UtcDateTime),
+    Column("is_removing", Boolean, nullable=False),
+    Column("actor_kind", String(20), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("actor_role", String(40)),
+    Column("is_authenticated", Boolean, nullable=False),
+    Column("note_id", Integer, nullable=False),
+    Column("asked", Integer, nullable=False),
+    Column("taken", Integer, nullable=False),
+    Column("left_out", Json, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_choice_act_finished", "place_id", "finished_at"),
+)
+
+# The key is the discrepancy's own number, which is found in `discrepancy` in the transaction that writes it here.
+choice_member = Table(
+    "choice_member",
+    metadata,
+    Column("discrepancy_id", Integer, primary_key=True, autoincrement=False),
+    Column("act_id", Integer, ForeignKey("choice_act.id"), nullable=False),
+)
+
 correction = Table(
     "correction",
     metadata,

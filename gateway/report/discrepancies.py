@@ -20,6 +20,7 @@ from gateway.domain.identifiers import Kind
 from gateway.domain.records import RECORD_TYPES
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
 from gateway.mapping.doubts import CODE_WORDS, Code
+from gateway.reconcile.acts import load_being_settled
 from gateway.reconcile.discrepancies import Proposal, find_effect, is_fixed_to_cell, propose, severity_of
 from gateway.reconcile.joins import same_record
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
@@ -51,11 +52,17 @@ class Sieve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One discrepancy in a list; sides are field → words."""
+    """One discrepancy in a list; sides are field → words.
+
+    Attributes:
+        being_settled: What was chosen for it by an act on many that goes on and comes to it in a moment; until then its state
+            is the one before, and nobody else moves it.
+    """
 
     id: int
     type: str
     state: str
+    being_settled: Choice | None
     reason: str
     kind: str
     class_name: str
@@ -129,8 +136,10 @@ def load_lines(
         .limit(limit)
     )
     rows = conn.execute(query).all()
-    words = Words(conn, place_id) if rows else None
-    return [_line(row, words, now) for row in rows if words is not None]
+    if not rows:
+        return []
+    words, settling = Words(conn, place_id), load_being_settled(conn, [row.id for row in rows])
+    return [_line(row, words, now, settling.get(row.id)) for row in rows]
 
 
 def load_ids(
@@ -269,7 +278,7 @@ def _sifted(query: Select[Any], place_id: int, sieve: Sieve, now: datetime) -> S
     return query
 
 
-def _line(row: Row[Any], words: Words, now: datetime) -> Line:
+def _line(row: Row[Any], words: Words, now: datetime, being_settled: Choice | None) -> Line:
     type_ = DiscrepancyType(row.type)
     meant = row.intent if row.intent is not None else row.base_intent
     intent = None if meant is None else msgspec.json.decode(meant, type=INTENT_TYPES[row.kind])
@@ -286,6 +295,7 @@ def _line(row: Row[Any], words: Words, now: datetime) -> Line:
         id=row.id,
         type=row.type,
         state=row.state,
+        being_settled=being_settled,
         reason=row.reason,
         kind=row.kind,
         class_name=cell.class_name,

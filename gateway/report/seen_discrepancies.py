@@ -12,6 +12,7 @@ from gateway.access.scope import Scope
 from gateway.domain.errors import NotVisibleError
 from gateway.domain.identifiers import Kind
 from gateway.mapping.links import load_links
+from gateway.reconcile.joins import these
 from gateway.reconcile.tables import discrepancy, record
 from gateway.report.discrepancies import WITH_RECORD, Group, Line, Sieve, Step, load_groups, load_lines, load_steps
 from gateway.report.nameless import Nameless
@@ -75,8 +76,7 @@ def load_seen_ids(conn: Connection, scope: Scope, place_id: int, ids: Sequence[i
         select(discrepancy.c.id)
         .select_from(WITH_RECORD)
         .where(
-            discrepancy.c.place_id == place_id,
-            among(conn, discrepancy.c.id, list(ids)),
+            these(conn, place_id, ids),
             *([] if covered is None else [covered]),
         )
     )

@@ -16,6 +16,7 @@ import msgspec
 from gateway.connectors.watcher import send_sign
 from gateway.domain.errors import AuditError, GatewayError, Recovery
 from gateway.domain.reasons import HEARTBEAT_FAILED
+from gateway.flows.acts import carry_out
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.flows.runs import RunState, add_problem, get_run
@@ -153,6 +154,8 @@ class Scheduler:
         """Look until told to stop, or until a fault that only the worker can raise."""
         while not self._stopping.is_set():
             try:
+                # what a door took and could not carry out, because its process ended
+                carry_out(self._gateway)
                 self.look()
             except GatewayError as error:
                 if isinstance(error, AuditError):

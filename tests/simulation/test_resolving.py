@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 
+import gateway.flows.discrepancies
 import gateway.flows.ground
 import gateway.reconcile.corrections
 import gateway.reconcile.follow
@@ -42,6 +43,17 @@ def test_after_all_edits_choices_and_faults_the_city_says_what_was_chosen(tell_f
     assert acts["undone"] > count / 4
     assert sum(one.effects for one in lives) > 5 * count
     tell_figure("lives of choices that violate C1–C4", 0, seeds=count)
+
+
+def test_the_same_holds_where_every_choice_is_carried_out_after_its_answer() -> None:
+    """As a choice about many is: taken now, judged again and settled when the next night begins."""
+    count = max(int(os.environ.get(LIVES, DEFAULT_LIVES_COUNT)) // 10, 1)
+
+    with mock.patch.object(gateway.flows.discrepancies, "PART_ROWS", 0):
+        lives = live_many(range(count))
+
+    assert told(lives) == []
+    assert sum((one.choices for one in lives), Counter[str]()).total() > count / 2
 
 
 def first_caught() -> str:

@@ -15,6 +15,7 @@ from gateway.bootstrap import open_gateway
 from gateway.domain.discrepancies import Choice, DiscrepancyState
 from gateway.flows.discrepancies import choose
 from gateway.flows.gateway import Gateway
+from gateway.reconcile.choose import load_for_choice
 from gateway.reconcile.tables import base, correction, discrepancy, discrepancy_step
 from gateway.report.discrepancies import Sieve, load_ids, load_lines, load_one
 from gateway.settings import load_settings
@@ -72,6 +73,7 @@ def test_a_page_and_a_card_cost_the_same_in_a_list_ten_times_as_long(filled: Cal
             )
         ),
         "card": lambda gateway, place: lambda conn: load_one(conn, place, 77, now=gateway.now()),
+        "judged": lambda _gateway, place: lambda conn: load_for_choice(conn, place, [7, 77]),
     }
     costs: dict[str, list[int]] = {name: [] for name in asks}
     for count in (200, 2_000):
@@ -137,3 +139,26 @@ def test_an_act_on_a_hundred_takes_no_more_statements_than_one_on_two(
             assert sorted(row.city_id for row in agreed) == ids
             assert {row.intent.decode().partition('"value":')[2][:3] for row in agreed} == {'"3"'}
     assert of_two == of_many
+
+
+def test_to_take_many_costs_the_same_statements_whatever_their_count_and_no_write_a_row(
+    filled: Callable[..., Any],
+) -> None:
+    statements: list[str] = []
+    with filled(2_000) as (gateway, _):
+        # the first act of a process also looks at what the audit's sink has
+        choose(gateway, [2_000], Choice.OURS, reason="проба")
+
+        def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        event.listen(gateway.store.engine, "before_cursor_execute", note)
+        kept = []
+        for ids in (range(1, 502), range(502, 1_900)):
+            statements.clear()
+            assert choose(gateway, ids, Choice.THEIRS, reason="проба").taken == list(ids)
+            kept.append(list(statements))
+
+    few, many = kept
+    assert few == many
+    assert not [one for one in many if one.startswith("UPDATE")]

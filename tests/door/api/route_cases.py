@@ -16,7 +16,7 @@ from gateway.flows.holds import place_hold
 from gateway.mapping.calendars import save_year
 from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.holds import load_holds
-from gateway.reconcile.tables import city_directory, correction, discrepancy, hold, plan, run
+from gateway.reconcile.tables import choice_act, city_directory, correction, discrepancy, hold, plan, run
 
 WHY = "проверка таблицы прав"
 
@@ -65,6 +65,26 @@ def find_objects(school: Any, is_whole: bool, kind: str) -> tuple[str, str, str]
         foreign = own[theirs]["mark:1:user:1"] if is_whole else own[mine]["mark:3:user:5"]
         return str(own[mine]["mark:1:user:1"]), str(foreign), "99999"
     return None
+
+
+def kept_choices(school: Any, account: str, *, is_whole: bool) -> tuple[str, str, str]:
+    """Numbers of choices about many: this account's own, another's or one of the other school, and none."""
+    mine, theirs = school.place_ids
+    now = school.clock.now()
+    with school.gateway.store.write() as conn:
+        own, foreign = (
+            conn.execute(
+                insert(choice_act)
+                .values(
+                    place_id=place_id, choice="ours", is_removing=False, actor_kind="person", actor=actor,
+                    is_authenticated=True, note_id=1, asked=1, taken=0, left_out=[[99999, "moved"]], made_at=now,
+                    finished_at=now,
+                )
+                .returning(choice_act.c.id)
+            ).scalar_one()
+            for place_id, actor in ((mine, account), (theirs, account) if is_whole else (mine, "account:999"))
+        )  # fmt: skip
+    return str(own), str(foreign), "99999"
 
 
 def set_back(school: Any) -> None:

@@ -33,7 +33,7 @@ from gateway.queue.tables import operation
 from gateway.reconcile.precedents import add_rule, load_rules
 from gateway.reconcile.tables import discrepancy, run
 from tests.door.api import route_cases
-from tests.door.api.route_cases import find_body, find_objects, is_known
+from tests.door.api.route_cases import find_body, find_objects, is_known, kept_choices
 
 ROWS = list(csv.DictReader(Path(__file__).with_name("access_policy.csv").read_text(encoding="utf-8").splitlines()))
 LOGINS = {
@@ -93,6 +93,8 @@ def objects(school: Any, role: Role, caller: Any, kind: str) -> tuple[str, str, 
         return drafted(school), "998", "999"
     if kind == "entry":
         return typed_entries(school, role)
+    if kind == "choice":
+        return kept_choices(school, caller.session["account"], is_whole=role in WHOLE)
     return {
         "pupil": ("user:1", "user:101" if role in WHOLE else "user:5", "user:999"),
         "group": ("group:1", "group:99" if role in WHOLE else "group:3", "group:999"),

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+import gateway.flows.acts
+import gateway.flows.discrepancies
 from gateway.access.roles import Role, Tie
 from gateway.access.tables import idempotent_request
 from gateway.connectors.port import Want
@@ -260,6 +262,36 @@ def test_a_teacher_settles_his_own_and_what_is_not_his_drops_out_like_what_is_no
     assert teacher.get(f"/discrepancies/{other}").status_code == 404
     assert len(teacher.get("/discrepancies").json()["items"]) == 1
     assert teacher.get("/discrepancies/groups").json()["items"][0]["count"] == 1
+
+
+def test_a_choice_about_many_is_carried_out_behind_its_answer_once_a_key_and_is_its_owners(
+    school: Any, director: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (gateway.flows.acts, gateway.flows.discrepancies):
+        monkeypatch.setattr(module, "PART_ROWS", 1)
+    school.account("curator", Role.CURATOR, (Tie.CURATES, "course:1"))
+    school.account("teacher", Role.TEACHER, (Tie.TEACHES, "group:1"))
+    curator, key = school.call("curator"), uuid.uuid4().hex
+    ids = [one["id"] for one in curator.get("/discrepancies").json()["items"]]
+    body = {"ids": ids, "choice": "ignore", "until": "2026-12-01T00:00:00Z", "reason": "после каникул"}
+
+    answer = curator.post("/discrepancies/choices", body, key=key).json()
+    again = curator.post("/discrepancies/choices", body, key=key).json()
+    shown = curator.get(f"/discrepancies/choices/{answer['act']}").json()
+    cards = [curator.get(f"/discrepancies/{number}").json() for number in ids]
+
+    assert len(ids) > 1
+    assert (answer["taken"], again) == (ids, answer)
+    assert (shown["asked"], shown["taken"], shown["left_out"], shown["is_finished"]) == (len(ids), len(ids), [], True)
+    assert [(card["line"]["state"], card["line"]["being_settled"]) for card in cards] == [("ignored", None)] * len(ids)
+    assert [[step["note"] for step in card["steps"]] for card in cards] == [["после каникул"]] * len(ids)
+    entries = [entry for entry in school.entries("deeds") if entry.action.startswith("discrepancy.")]
+    assert [(entry.action, entry.actor, entry.actor_role) for entry in entries] == [
+        ("discrepancy.chosen", "account:2", "curator"),
+        ("discrepancy.carried_out", "account:2", "curator"),
+    ]
+    assert director.get(f"/discrepancies/choices/{answer['act']}").status_code == 200
+    assert school.call("teacher").get(f"/discrepancies/choices/{answer['act']}").status_code == 404
 
 
 def test_a_hidden_mark_is_the_schools_until_the_teacher_opens_it(school: Any) -> None:
