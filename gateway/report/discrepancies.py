@@ -171,21 +171,31 @@ def load_groups(
     Args:
         covered: As for `load_lines`.
     """
-    overdue = func.sum(case((discrepancy.c.due_at < now, 1), else_=0))
     counted = select(
         discrepancy.c.pattern,
         func.min(discrepancy.c.type).label("type"),
         func.min(discrepancy.c.owner).label("owner"),
         func.count().label("how_many"),
-        overdue.label("overdue"),
+        func.sum(case((discrepancy.c.due_at < now, 1), else_=0)).label("overdue"),
         func.min(discrepancy.c.opened_at).label("oldest_at"),
     )
     if covered is not None:
         counted = counted.select_from(WITH_RECORD).where(covered)
+    # a state at a time, because only within one does the index keep a pattern together; then a few rows a pattern are added up
+    parts = union_all(
+        *(_sifted(counted, place_id, one, now).group_by(discrepancy.c.pattern) for one in _by_state(sieve))
+    ).subquery("parts")
     rows = conn.execute(
-        _sifted(counted, place_id, sieve, now)
-        .group_by(discrepancy.c.pattern)
-        .order_by(func.count().desc(), discrepancy.c.pattern)
+        select(
+            parts.c.pattern,
+            func.min(parts.c.type).label("type"),
+            func.min(parts.c.owner).label("owner"),
+            func.sum(parts.c.how_many).label("how_many"),
+            func.sum(parts.c.overdue).label("overdue"),
+            func.min(parts.c.oldest_at).label("oldest_at"),
+        )
+        .group_by(parts.c.pattern)
+        .order_by(func.sum(parts.c.how_many).desc(), parts.c.pattern)
         .limit(limit)
     ).all()
     precedents = load_precedents(conn, [row.pattern for row in rows])
@@ -194,8 +204,9 @@ def load_groups(
             pattern=row.pattern,
             type=row.type,
             owner=row.owner,
-            count=row.how_many,
-            overdue=row.overdue,
+            # PostgreSQL adds up counts as numerics
+            count=int(row.how_many),
+            overdue=int(row.overdue),
             oldest_at=row.oldest_at,
             precedents=precedents.get(row.pattern, {}),
         )
@@ -255,14 +266,19 @@ def _near(
 ) -> Subquery:
     """The next numbers in each state, to be merged: over several states at once no index keeps their order, and all are sorted."""
     parts = []
-    for state in dict.fromkeys(sieve.states) or [one.value for one in DiscrepancyState]:
+    for narrow in _by_state(sieve):
         part = select(discrepancy.c.id)
         if covered is not None:
             part = part.select_from(WITH_RECORD).where(covered)
-        narrow = msgspec.structs.replace(sieve, states=(state,))
         nearest = _sifted(part, place_id, narrow, now).where(discrepancy.c.id > after_id)
         parts.append(select(nearest.order_by(discrepancy.c.id).limit(limit).subquery().c.id))
     return union_all(*parts).subquery("near")
+
+
+def _by_state(sieve: Sieve) -> list[Sieve]:
+    """The same sieve for each of its states alone."""
+    states = dict.fromkeys(sieve.states) or [one.value for one in DiscrepancyState]
+    return [msgspec.structs.replace(sieve, states=(state,)) for state in states]
 
 
 def _sifted(query: Select[Any], place_id: int, sieve: Sieve, now: datetime) -> Select[Any]:
