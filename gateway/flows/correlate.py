@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -27,7 +28,7 @@ from gateway.mapping.links import load_links, load_machine_links, save_correlati
 from gateway.mapping.people import correlate_people
 from gateway.mapping.rules import Rules, rule_version
 from gateway.mapping.versions import load_counting_rules
-from gateway.reconcile.relinks import load_open_moves
+from gateway.reconcile.relinks import load_links_stamp, load_open_moves
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
 from gateway.store.transaction import upsert
@@ -41,6 +42,7 @@ class WhoIsWho(msgspec.Struct, frozen=True, kw_only=True):
         pupils_waiting: Local person ref → why there is no link, or why the one there is waits for a person.
         groups: Local group ref → city group id; `groups_waiting` likewise.
         joint: How the refs of several sources lead to these.
+        links_stamp: Of the links (`reconcile.relinks.load_links_stamp`).
     """
 
     pupils: Mapping[str, int]
@@ -50,6 +52,7 @@ class WhoIsWho(msgspec.Struct, frozen=True, kw_only=True):
     local_groups: Mapping[str, Group]
     subjects: Mapping[str, Subject]
     joint: JointDirectory
+    links_stamp: tuple[Any, ...]
 
 
 def correlate(gateway: Gateway, directory: CityDirectory, run_id: int = 0) -> WhoIsWho:
@@ -119,6 +122,9 @@ def correlate_by(
     save_correlation(conn, place_id, Kind.GROUP, _with(found_groups, joint, joint.group_records), now)
     known_pupils = {pupil.id for pupil in directory.pupils}
     known_groups = {group.id for group in directory.groups}
+    stamp = load_links_stamp(
+        conn, place_id
+    )  # before what it stands for: a change between them is taken for a later one
     pupils = load_links(conn, place_id, Kind.PERSON)
     group_links = load_links(conn, place_id, Kind.GROUP)
     lost = {ref: "LINK_LOST" for ref, city_id in pupils.items() if city_id not in known_pupils}
@@ -131,6 +137,7 @@ def correlate_by(
         local_groups={group.ref: group for group in joint.group_records},
         subjects=subjects,
         joint=joint,
+        links_stamp=stamp,
     )
 
 

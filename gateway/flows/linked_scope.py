@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityDirectory, CityRead, Want
 from gateway.domain.city import CityGroup, CityLesson, CityPupil, CityTopics
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import GROUP_NOT_LINKED
+from gateway.domain.reasons import GROUP_NOT_LINKED, NOT_LINKED
 from gateway.domain.records import Attempt, Group, Lesson, LessonPlan, Record, Topics
 from gateway.domain.school_year import SchoolYear
 from gateway.flows.correlate import WhoIsWho
@@ -34,8 +34,9 @@ from gateway.mapping.unmapped import Unmapped, count_unmapped, find_unmapped_gro
 from gateway.reconcile.bindings import BOUND_KINDS, drop_bindings, find_unbound, load_bindings
 from gateway.reconcile.corrections import Correction, apply_corrections, end_corrections, load_digests
 from gateway.reconcile.holds import Hold
-from gateway.reconcile.relinks import LetOn
+from gateway.reconcile.relinks import PUPIL_KINDS, LetOn, load_links_stamp, load_moving
 from gateway.reconcile.shadow import city_scope, load_objects
+from gateway.reconcile.triples import COMPARED
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -79,6 +80,13 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     late_text: str
     missed_by: datetime
     now_of: Callable[[Connection], datetime]
+
+    def find_moving(self, conn: Connection) -> Collection[int]:
+        """Profiles whose links are not those any more that this pass decides by."""
+        if load_links_stamp(conn, self.place_id) == self.who.links_stamp:
+            return ()
+        linked = {ref: city_id for ref, city_id in self.who.pupils.items() if ref not in self.who.pupils_waiting}
+        return load_moving(conn, self.place_id, linked, now=self.now_of(conn))
 
     @cached_property
     def city_groups(self) -> Mapping[int, CityGroup]:
@@ -228,6 +236,14 @@ class LinkedGroup:
         return self._context
 
 
+def _pupil_of(mapped: Mapped) -> int | None:
+    return getattr(mapped.intent, "pupil_id", None) if mapped.state in COMPARED else None
+
+
+def _waiting(mapped: Mapped) -> Mapped:
+    return msgspec.structs.replace(mapped, state="waiting", reason=NOT_LINKED)
+
+
 def _build_joining(ground: Ground, group: Group) -> GroupJoining | None:
     """What joins the group's sources; None where there is one."""
     scopes = ground.scopes.get(group.ref, ())
@@ -341,6 +357,11 @@ class LinkedScope:
             return [map_record(one, context) for one in sent]
         return joining.map_again(conn, self._kind, sent, context, self.scope)
 
+    def keep_linked(self, conn: Connection, mapped: Sequence[Mapped]) -> Sequence[Mapped]:
+        """Let wait what is of pupils whose links were changed while the pass went on: it was decided by another child."""
+        moving = self._ground.find_moving(conn) if self._kind in PUPIL_KINDS else frozenset()
+        return [_waiting(one) if _pupil_of(one) in moving else one for one in mapped] if moving else mapped
+
     def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
         """Keep what this mapping came to: lessons chosen, records of several sources found to be one, corrections over."""
         ground = self._ground
@@ -383,6 +404,11 @@ class WaitingScope:
         """Every record with the reason why it waits."""
         records = self._ground.load(conn, self._group, self._kind)
         return [Mapped(ref=item.ref, kind=self._kind, state="waiting", reason=self._reason) for item in records]
+
+    def keep_linked(self, conn: Connection, mapped: Sequence[Mapped]) -> Sequence[Mapped]:
+        """Everything waits here anyway."""
+        del conn
+        return mapped
 
     def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
         """Keep what the group waits for, where it is a subject or a class that leads nowhere."""

@@ -20,11 +20,13 @@ from gateway.flows.links import evidence_now, refuse_pair
 from gateway.mapping.link_doubts import drop_doubts, drop_rejection
 from gateway.mapping.links import confirm, load_links
 from gateway.mapping.tables import link
+from gateway.queue.signed import stand_alone
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation
 from gateway.reconcile.relinks import (
     Move,
     cells_of,
+    stop_wanting,
 )
 
 
@@ -82,11 +84,12 @@ def find_moves(
 
 
 def refuse_in_flight(conn: Connection, place_id: int, moves: Sequence[Move]) -> None:
-    """Refuse while something of these pupils is on its way.
+    """Refuse while something of these pupils is on its way, and let nothing go there until the caller's write ends.
 
     Raises:
         PlanRefusedError: It is.
     """
+    stand_alone(conn, place_id)
     city_ids = {one.from_city_id for one in moves} | {one.to_city_id for one in moves if one.to_city_id is not None}
     busy = (
         select(operation.c.id)
@@ -105,7 +108,8 @@ def refuse_in_flight(conn: Connection, place_id: int, moves: Sequence[Move]) -> 
 
 
 def take_out(gateway: Gateway, conn: Connection, place_id: int, moves: Sequence[Move], now: datetime) -> int:
-    """What only waits for these pupils is not sent any more, and what was parked is decided afresh."""
+    """What only waits for these pupils is not sent any more, nor what a plan would let out, and what was parked is decided afresh."""
+    stop_wanting(conn, place_id, [one.from_city_id for one in moves], reason=RELINKING)
     rows = conn.execute(
         update(operation)
         .where(

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from gateway.connectors.port import CityRead
 from gateway.mapping.mesh import Mapped
 from gateway.mapping.rules import Mode
+from gateway.queue.signed import stand_beside
 from gateway.reconcile.compare import Op
 from gateway.reconcile.coverage import note_covered
 from gateway.reconcile.guard import Limits
@@ -77,6 +78,10 @@ class ScopeToPlan(Protocol):
 
     def map_records(self, conn: Connection) -> Sequence[Mapped]:
         """What should stand in the city for each record of ours. Reads only."""
+        ...
+
+    def keep_linked(self, conn: Connection, mapped: Sequence[Mapped]) -> Sequence[Mapped]:
+        """Let wait what is of pupils whose links have changed since the pass began."""
         ...
 
     def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
@@ -248,8 +253,11 @@ class ScopeBatch:
         return stored.written
 
     def _store_mapped(self, kept: _Kept, conn: Connection) -> int:
-        kept.scope.store_choices(conn, kept.mapped)
-        written = store_intended(conn, self._place_id, kept.name, kept.mapped)
+        # a link is changed before this write or after it, and finds then what was written
+        stand_beside(conn, self._place_id)
+        mapped = kept.scope.keep_linked(conn, kept.mapped)
+        kept.scope.store_choices(conn, mapped)
+        written = store_intended(conn, self._place_id, kept.name, mapped)
         kept.mapped = ()  # it is in the store now
         return written
 

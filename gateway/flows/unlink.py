@@ -14,6 +14,7 @@ from gateway.audit.notes import write_note
 from gateway.audit.subjects import pseudonym_of
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import Kind
+from gateway.domain.reasons import NOT_LINKED
 from gateway.flows.despite import refuse_while_moving
 from gateway.flows.doubts import settle_doubt
 from gateway.flows.gateway import Gateway
@@ -21,10 +22,11 @@ from gateway.flows.links import refuse_pair
 from gateway.mapping.link_doubts import drop_doubts
 from gateway.mapping.links import load_links
 from gateway.mapping.tables import link
+from gateway.queue.signed import stand_alone
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import operation
-from gateway.reconcile.relinks import cells_of
-from gateway.reconcile.tables import base, scope_memo
+from gateway.reconcile.relinks import cells_of, stop_wanting
+from gateway.reconcile.tables import base
 
 
 class Unlinked(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
         if city_id is None:
             raise ConfigurationError("Такой связи нет: gateway links list")
         refuse_while_moving(conn, place_id, local_ref, city_id, now)
+        stand_alone(conn, place_id)
         # homework has no single pupil: its list of pupils changes as any other value does
         ours = (operation.c.place_id == place_id, cells_of(operation.c.object_key, [city_id]))
         if conn.execute(select(operation.c.id).where(*ours, operation.c.state.in_(IN_FLIGHT)).limit(1)).one_or_none():
@@ -81,7 +84,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
             .where(*ours, operation.c.state.in_((State.READY.value, State.PARKED.value)))
             .values(state=State.SUPERSEDED.value, reason="MANUAL_CANCEL", changed_at=now)
         ).rowcount
-        conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id))
+        stop_wanting(conn, place_id, [city_id], reason=NOT_LINKED)
         refuse_pair(conn, place_id, local_ref, city_id, actor=gateway.actor.name, note_id=note.id, now=now)
         drop_doubts(conn, place_id, Kind.PERSON, local_ref)
         settle_doubt(conn, place_id, local_ref, now=now)

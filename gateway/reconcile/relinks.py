@@ -9,22 +9,32 @@ would show one mark at two children; this one shows it, for minutes, at none.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, union
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, union, update
 
-from gateway.domain.identifiers import MOVED
+from gateway.domain.identifiers import MOVED, Kind
+from gateway.mapping.links import load_links
+from gateway.mapping.tables import link
 from gateway.reconcile.resolve import ScopeDecision
-from gateway.reconcile.tables import base, intended, relink, relink_item
+from gateway.reconcile.tables import base, intended, relink, relink_item, scope_memo
+from gateway.reconcile.triples import COMPARED
 
 Removal = Literal["delete", "hand", "keep"]
 """How an object leaves the wrong child: by us; by a person, because the city has no call for it; not at all, because a
 person typed it there and the gateway had only taken it for its own."""
 PUPIL_KINDS = ("mark", "absence", "comment", "final")
 _AFTER_MOVED = "moved;"  # the first text behind all that begin with `moved:`
+
+
+_STAMP = select(
+    select(func.count()).select_from(link).where(link.c.place_id == bindparam("place_id")).scalar_subquery(),
+    select(func.max(link.c.decided_at)).where(link.c.place_id == bindparam("place_id")).scalar_subquery(),
+    select(func.max(relink.c.id)).where(relink.c.place_id == bindparam("place_id")).scalar_subquery(),
+)
 
 
 class RelinkState:
@@ -199,6 +209,36 @@ def load_items(conn: Connection, number: int) -> list[RelinkItem]:
     ]
 
 
+def stop_wanting(conn: Connection, place_id: int, city_ids: Collection[int], *, reason: str) -> None:
+    """Let nothing of these profiles be wanted in the city until a plan has looked again: their links are not what they were.
+
+    What a plan, waiting or just being made, would send there finds at its release and before its call that it is not meant any
+    more. The next plan says anew what should stand, whatever it is.
+    """
+    conn.execute(
+        update(intended)
+        .where(
+            intended.c.place_id == place_id,
+            intended.c.state.in_(COMPARED),
+            cells_of(intended.c.object_key, city_ids),
+        )
+        .values(state="waiting", reason=reason, row_digest=bytes(16))
+    )
+    conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id))
+
+
+def load_moving(conn: Connection, place_id: int, decided_by: Mapping[str, int], *, now: datetime) -> frozenset[int]:
+    """Load the profiles whose links are not those of `decided_by` (local ref → city id) any more, or are being set right."""
+    links = load_links(conn, place_id, Kind.PERSON)
+    open_moves = load_open_moves(conn, place_id, now=now)
+    return frozenset(city_id for ref, city_id in decided_by.items() if links.get(ref) != city_id or ref in open_moves)
+
+
+def load_links_stamp(conn: Connection, place_id: int) -> tuple[Any, ...]:
+    """Load what is another after any link or unit has changed: cheap, where nearly always nothing has."""
+    return tuple(conn.execute(_STAMP, {"place_id": place_id}).one())
+
+
 def cells_of(column: ColumnElement[str], city_ids: Iterable[int]) -> ColumnElement[bool]:
     """Condition: the cell is of one of these pupils."""
     pupils = list(city_ids)
@@ -217,7 +257,10 @@ __all__ = [
     "let_on",
     "load_items",
     "load_let_on",
+    "load_links_stamp",
+    "load_moving",
     "load_open_moves",
     "load_open_profiles",
     "load_waiting_removal",
+    "stop_wanting",
 ]

@@ -19,11 +19,13 @@ from gateway.flows.incidents import note_incident
 from gateway.flows.links import confirm_link
 from gateway.flows.merge import merge_profile
 from gateway.flows.relink import approve_relink, propose_relink, withdraw_relink
+from gateway.flows.sync import sync
 from gateway.flows.unlink import drop_link
 from gateway.mapping.links import confirm, load_links
 from gateway.reconcile.tables import discrepancy
 from gateway.report.incidents import build_html, build_xlsx, get_sheet
 from gateway.report.relinks import get_unit
+from gateway.sandbox.portal.school_course import FIRST_COURSE
 from tests.flow.persons import as_account, person
 
 FIRST, SECOND = "user:1001", "user:1002"
@@ -334,3 +336,55 @@ def test_the_only_approver_proves_his_password_after_the_wait_and_not_during_it(
 
         late = person(hand.gateway, "deputy")
         assert approve_relink(alone, proposed.number, proposed.hash, reason="проверено", principal=late).is_alone
+
+
+@pytest.mark.parametrize("is_planning", [False, True], ids=["the plan waits", "the plan is being made"])
+def test_a_link_taken_away_lets_nothing_more_reach_that_child(small: Any, *, is_planning: bool) -> None:
+    """What a plan was going to send him was decided by that link, whether the plan is made already or not."""
+    with small.open() as hand:
+        hand.link_everybody()
+        user, _ = next(iter(small.portal.cells(FIRST_COURSE)))
+        with hand.gateway.store.read() as conn:
+            city_id = load_links(conn, hand.place_id(), Kind.PERSON)[f"user:{user}"]
+        hand.sync(is_dry_run=True)
+        dropped: list[Any] = []
+
+        def progress(stage: str, done: int, total: int | None = None) -> None:
+            if stage == "plan" and is_planning and not dropped:
+                dropped.append(drop_link(hand.gateway, f"user:{user}", reason="другой ребёнок"))
+
+        synced = sync(replace(hand.gateway, progress=progress), hand.want)
+        if not is_planning:
+            dropped.append(drop_link(hand.gateway, f"user:{user}", reason="другой ребёнок"))
+        hand.approve(synced)
+        hand.deliver()
+
+        assert [one.city_id for one in dropped] == [city_id]
+        reached = {
+            entry["cell"]["student_profile_id"] for entry in small.city.machine_ledger() if entry["kind"] == "mark"
+        }
+        assert reached
+        assert city_id not in reached
+
+
+def test_a_plan_that_waits_sends_nothing_to_a_child_whose_link_is_being_set_right(small: Any) -> None:
+    """Proposing holds him at once; withdrawn, the next plan says anew what should stand with him."""
+    with small.open() as hand:
+        hand.link_everybody()
+        user, _ = next(iter(small.portal.cells(FIRST_COURSE)))
+        synced = hand.sync()
+        proposed = propose_relink(hand.gateway, f"user:{user}", None, reason="похоже, другой ребёнок")
+        hand.approve(synced)
+        hand.deliver()
+
+        def reached() -> set[int]:
+            entries = [entry for entry in small.city.machine_ledger() if entry["kind"] == "mark"]
+            return {entry["cell"]["student_profile_id"] for entry in entries}
+
+        city_id = proposed.moves[0].from_city_id
+        assert reached()
+        assert city_id not in reached()
+        withdraw_relink(hand.gateway, proposed.number, reason="тот самый")
+        hand.until_quiet()
+        assert city_id in reached()
+        hand.assert_sound()

@@ -104,6 +104,10 @@ class BookScope:
             for pupil, value in self._ours.items()
         ]
 
+    def keep_linked(self, conn: Connection, mapped: Sequence[Mapped]) -> Sequence[Mapped]:
+        del conn
+        return mapped
+
     def store_choices(self, conn: Connection, mapped: Sequence[Mapped]) -> None:
         pass
 
