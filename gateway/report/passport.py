@@ -23,6 +23,7 @@ from gateway.mapping.atoms import atom_of_intent
 from gateway.mapping.tables import mark_lesson
 from gateway.queue.states import OPEN, State
 from gateway.queue.tables import operation
+from gateway.reconcile.acts import load_being_settled
 from gateway.reconcile.bindings import load_versions_of
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.snapshot import CITY_SIDE
@@ -100,6 +101,7 @@ class _Ground(msgspec.Struct, frozen=True):
     scope: str | None
     theirs_read_at: datetime | None
     is_undone: bool
+    is_being_settled: bool
 
 
 def find_refs(
@@ -217,6 +219,7 @@ def _load_ground(conn: Connection, place_id: int, kind: str, ref: str) -> _Groun
                 scope_state.c.place_id == place_id, scope_state.c.side == CITY_SIDE, scope_state.c.scope == scope
             )
         ).scalar_one_or_none()
+    differs = one(discrepancy)
     return _Ground(
         record=one(record),
         intended=meant,
@@ -224,10 +227,11 @@ def _load_ground(conn: Connection, place_id: int, kind: str, ref: str) -> _Groun
         shown=shown,
         decision=decided,
         operation=moved,
-        discrepancy=one(discrepancy),
+        discrepancy=differs,
         scope=scope,
         theirs_read_at=read_at,
         is_undone=(kind, ref) in load_undone_by(conn, place_id, [ref]),
+        is_being_settled=differs is not None and bool(load_being_settled(conn, [differs.id])),
     )
 
 
@@ -241,6 +245,8 @@ def _verdict(ground: _Ground, words: Words, shown: Atom | None) -> tuple[str, st
     if moved is not None and moved.state == State.PARKED.value:
         return _by_reason("Отложено", moved.reason)
     open_one = ground.discrepancy
+    if open_one is not None and ground.is_being_settled:
+        return f"Расхождение № {open_one.id} решается вместе с другими.", ""
     if open_one is not None and open_one.state in (DiscrepancyState.OPEN.value, DiscrepancyState.ASSIGNED.value):
         sentence, _ = _by_reason(f"Расхождение № {open_one.id}", open_one.reason)
         return sentence, open_one.owner

@@ -27,6 +27,7 @@ from gateway.flows.gateway import Gateway
 from gateway.reconcile.choose import Excluded
 from gateway.reconcile.tables import base, choice_member, correction, discrepancy, discrepancy_step, shadow
 from gateway.report.discrepancies import Line, load_one
+from gateway.report.passport import load_passport
 from gateway.settings import load_settings
 from gateway.worker.schedule import Scheduler
 from tests.flow.test_settled_discrepancies import change_there, open_lines, shown, state_of
@@ -332,14 +333,22 @@ def test_what_was_taken_is_carried_out_before_the_next_night_reads_anything(
         rows = [change_there(hand, "2", skip) for skip in (0, 6)]
         ours = [msgspec.json.decode(row.intent)["value"] for row in rows]
         hand.sync()
-        numbers = [line.id for line in open_lines(hand)]
+        lines = {line.ref: line.id for line in open_lines(hand)}
+        numbers = list(lines.values())
 
         settled = choose(hand.gateway, numbers, Choice.OURS, reason="учитель ошибся строкой")
         standing = [state_of(hand, number) for number in numbers]
+        with hand.gateway.store.read() as conn:
+            passport = load_passport(conn, hand.place_id(), "mark", rows[0].ref)
         hand.sync()
 
         assert settled.act is not None
         assert standing == ["open", "open"]
+        assert passport is not None
+        assert (passport.verdict, passport.whose_move) == (
+            f"Расхождение № {lines[rows[0].ref]} решается вместе с другими.",
+            "",
+        )
         assert [shown(hand, row.city_id) for row in rows] == ours
         assert [state_of(hand, number) for number in numbers] == ["resolved", "resolved"]
         hand.assert_sound()
