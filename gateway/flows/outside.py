@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from gateway.access.accounts import Account, load_grants, to_account
 from gateway.access.policy import Action
@@ -14,8 +15,9 @@ from gateway.access.tables import account
 from gateway.domain.clock import moscow_day
 from gateway.domain.discrepancies import LIVE, OUTSIDE_ASSIGNEE, DiscrepancyState, DiscrepancyType, Outside
 from gateway.domain.errors import ConfigurationError, NotVisibleError, PlanRefusedError
-from gateway.flows.discrepancies import LONGEST_AWAY, MOST_AT_ONCE, assign, move
+from gateway.flows.discrepancies import CHUNK_ROWS, LONGEST_AWAY, MOST_AT_ONCE, assign, move
 from gateway.flows.gateway import Gateway
+from gateway.reconcile.follow import store_steps
 from gateway.reconcile.tables import discrepancy
 from gateway.report.seen_discrepancies import load_seen_ids
 from gateway.store.among import among
@@ -69,12 +71,7 @@ def _refuse_unable(gateway: Gateway, conn: Connection, whom: Account, ids: Seque
             discrepancy.c.state.in_([state.value for state in LIVE]),
         )
     ).all()
-    for action, asked in (
-        (Action.LINKS_DECIDE, [row.id for row in rows if row.type == DiscrepancyType.LINK_DOUBT.value]),
-        (Action.DISCREPANCIES_CHOOSE, [row.id for row in rows if row.type != DiscrepancyType.LINK_DOUBT.value]),
-    ):
-        if not asked:
-            continue
+    for action, asked in _by_action(rows):
         scopes = _scopes_of(gateway, conn, whom, action)
         if not scopes:
             raise PlanRefusedError(
@@ -82,14 +79,69 @@ def _refuse_unable(gateway: Gateway, conn: Connection, whom: Account, ids: Seque
                 "поручите другому или gateway users role",
                 reason="ASSIGNEE_UNABLE",
             )
-        reached = {number for scope in scopes for number in load_seen_ids(conn, scope, place_id, asked)}
-        beyond = sorted(set(asked) - reached)
+        beyond = _find_beyond(conn, scopes, place_id, asked)
         if beyond:
             named = ", ".join(map(str, beyond[:_NAMED_COUNT])) + (" …" if len(beyond) > _NAMED_COUNT else "")
             raise PlanRefusedError(
                 f"Расхождения {named} не об учениках {account_code(whom.id)}: решить их эта учётная запись не сможет",
                 reason="ASSIGNEE_UNABLE",
             )
+
+
+def free_unable(gateway: Gateway, place_id: int) -> int:
+    """Open again what was given to an account that can't settle it any more: closed, in another post, with other pupils.
+
+    Returns:
+        How many.
+    """
+    with gateway.store.read() as conn:
+        rows = conn.execute(
+            select(discrepancy.c.id, discrepancy.c.type, discrepancy.c.assignee)
+            .where(
+                discrepancy.c.place_id == place_id,
+                discrepancy.c.state == DiscrepancyState.ASSIGNED.value,
+                discrepancy.c.assignee.is_not(None),
+            )
+            .order_by(discrepancy.c.id)
+        ).all()
+        unable: list[int] = []
+        for code in sorted({row.assignee for row in rows}):
+            mine = [row for row in rows if row.assignee == code]
+            try:
+                whom = find_account(conn, code)
+            except ConfigurationError:
+                unable += [row.id for row in mine]
+                continue
+            for action, asked in _by_action(mine):
+                unable += _find_beyond(conn, _scopes_of(gateway, conn, whom, action), place_id, asked)
+    for start in range(0, len(unable), CHUNK_ROWS):
+        with gateway.store.write() as conn:
+            now = gateway.store.now(conn)
+            freed = conn.execute(
+                update(discrepancy)
+                .where(
+                    among(conn, discrepancy.c.id, unable[start : start + CHUNK_ROWS]),
+                    discrepancy.c.state == DiscrepancyState.ASSIGNED.value,
+                )
+                .values(state=DiscrepancyState.OPEN.value, assignee=None, changed_at=now)
+                .returning(discrepancy.c.kind, discrepancy.c.ref)
+            ).all()
+            store_steps(conn, place_id, [(row.kind, row.ref, "reopened", None) for row in sorted(freed)], now)
+    return len(unable)
+
+
+def _by_action(rows: Sequence[Any]) -> list[tuple[Action, list[int]]]:
+    """Numbers of rows (id, type) by the right that settles them: a doubt about a link is no choice of a value."""
+    doubts = [row.id for row in rows if row.type == DiscrepancyType.LINK_DOUBT.value]
+    others = [row.id for row in rows if row.type != DiscrepancyType.LINK_DOUBT.value]
+    both = ((Action.LINKS_DECIDE, doubts), (Action.DISCREPANCIES_CHOOSE, others))
+    return [(action, asked) for action, asked in both if asked]
+
+
+def _find_beyond(conn: Connection, scopes: Sequence[Scope], place_id: int, asked: Sequence[int]) -> list[int]:
+    """Which of these numbers none of the scopes reaches."""
+    reached = {number for scope in scopes for number in load_seen_ids(conn, scope, place_id, asked)}
+    return sorted(set(asked) - reached)
 
 
 def _scopes_of(gateway: Gateway, conn: Connection, whom: Account, action: Action) -> list[Scope]:

@@ -28,6 +28,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.ground import load_ground
 from gateway.flows.holds import classes_of_scopes
 from gateway.flows.linked_scope import Ground, LinkedGroup, LinkedScope, WaitingScope
+from gateway.flows.outside import free_unable
 from gateway.flows.precedents import apply_precedents
 from gateway.flows.pull import Problem
 from gateway.flows.scope_batch import ScopeBatch
@@ -124,6 +125,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
             retire_older(conn, place_id, sealed.id, keep=find_kept_plans(conn, place_id, want))
         follow_discrepancies(gateway, place_id, sealed.id, is_whole=planner.is_whole)
         apply_precedents(gateway, place_id)
+        free_unable(gateway, place_id)
     if not is_dry_run and not planner.problems and planner.is_whole_place():
         finish_adoption(gateway, run_id)
     problems = [*_directory_problems(directory), *planner.problems]

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select, update
 
-from gateway.access.accounts import give_role
+from gateway.access.accounts import disable_account, give_role, load_accounts, take_role
+from gateway.access.relations import load_relations, take_relation
 from gateway.access.roles import Role, Tie
 from gateway.domain.city import MarkAtom
 from gateway.domain.discrepancies import DiscrepancyState
+from gateway.flows.outside import free_unable
 from gateway.queue.tables import operation
 from gateway.reconcile.tables import correction, discrepancy, discrepancy_step, scope_state
 from gateway.sandbox.serve import serve_in_thread
@@ -150,6 +152,32 @@ def test_a_discrepancy_is_given_to_nobody_who_could_not_settle_it(staffed: Any) 
     assert [state_of(staffed, number)[1] for number in (mine, foreign)] == [None, None]
     # one role reaches the one pupil, another role the other
     assert give("both", mine, foreign).json()["taken"] == sorted((mine, foreign))
+
+
+@pytest.mark.parametrize("how", ["the account is closed", "the post is taken", "the group is another's"])
+def test_what_was_given_to_somebody_who_can_settle_it_no_more_is_open_again(staffed: Any, how: str) -> None:
+    mine, other = number_of(staffed, "mark:1:user:1"), number_of(staffed, "mark:1:user:2")
+    deputy = staffed.call("deputy")
+    for number, whom in ((mine, "teacher"), (other, "curator")):
+        given = post(deputy, "/discrepancies/assignments", {"ids": [number], "assignee": whom, **WHY})
+        assert given.json()["taken"] == [number]
+    assert free_unable(staffed.gateway, staffed.place_ids[0]) == 0
+    if how == "the account is closed":
+        disable_account(staffed.office, "teacher", reason="уволилась")
+    elif how == "the post is taken":
+        take_role(staffed.office, "teacher", Role.TEACHER)
+    else:
+        with staffed.gateway.store.read() as conn:
+            number = next(one.id for one in load_accounts(conn) if one.login == "teacher")
+            (tie,) = load_relations(conn, staffed.gateway.place, number)
+        take_relation(staffed.office, "teacher", tie.id)
+
+    assert free_unable(staffed.gateway, staffed.place_ids[0]) == 1
+
+    assert state_of(staffed, mine) == (DiscrepancyState.OPEN.value, None)
+    assert state_of(staffed, other)[0] == DiscrepancyState.ASSIGNED.value
+    card = deputy.get(f"/discrepancies/{mine}").json()
+    assert [step["step"] for step in card["steps"]] == ["assigned", "reopened"]
 
 
 def test_a_doubt_about_a_link_is_given_to_who_decides_links(staffed: Any) -> None:
