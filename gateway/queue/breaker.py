@@ -291,14 +291,19 @@ class GuardedCity:
         return self._guarded(lambda: self._city.fetch_lessons(group_ids, from_on, to_on))
 
     def fetch_scope(self, scope: CityScope) -> CityRead:
-        """As the connector's; while the breaker is open the read comes back with that problem."""
+        """As the connector's; while the breaker is open the read comes back with that problem.
+
+        What was read just now is dated by the store's clock, which all hosts share; an export keeps its own moment.
+        """
         try:
             self._refuse_open()
         except UnavailableError as error:
             return CityRead(scope=scope, read_at=self._store.now(), problem=error)
+        began_at = self._store.clock.now()
         read = self._city.fetch_scope(scope)
         self._note(read.problem)
-        return read
+        is_read_now = self._store.asks_time and read.read_at >= began_at
+        return msgspec.structs.replace(read, read_at=self._store.now()) if is_read_now else read
 
     def create(self, intent: Intent, *, request_id: str) -> Accepted:
         """As the connector's."""
