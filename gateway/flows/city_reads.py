@@ -125,7 +125,8 @@ class CityReads:
         if seen & known or (seen and not known):
             self._shown[scope.kind] = True
             return read
-        is_shown = self._is_shown(scope)
+        # what was shown a while ago does not vouch for a group of which nothing known is shown now
+        is_shown = self._is_shown(scope, is_asked_anew=bool(known))
         # without another scope to ask, a few objects may well have been deleted by a person, and many hardly
         may_be = is_shown if is_shown is not None else len(known) <= self._gateway.limits.minimum_count
         if may_be:
@@ -147,9 +148,13 @@ class CityReads:
             rows = conn.execute(_KNOWN, {"place_id": self._place_id, "scope": scope_of(scope), **days})
             return frozenset(rows.scalars())
 
-    def _is_shown(self, scope: CityScope) -> bool | None:
-        """Whether the city shows us any object of the kind that we know; None = nothing else is known. Asked once a run."""
-        if scope.kind not in self._shown:
+    def _is_shown(self, scope: CityScope, *, is_asked_anew: bool) -> bool | None:
+        """Whether the city shows us any object of the kind that we know; None = nothing else is known.
+
+        Args:
+            is_asked_anew: A yes of earlier in the run does not count; a no does.
+        """
+        if scope.kind not in self._shown or (is_asked_anew and self._shown[scope.kind]):
             canary = self._find_canary(scope)
             if canary is None:
                 return None

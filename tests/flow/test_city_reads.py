@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gateway.domain.errors import ConfigurationError, UnavailableError, UnreachableError
 from gateway.domain.identifiers import Kind
 from gateway.flows.emptied import believe_emptied, find_emptied
+from gateway.flows.sync import sync
 from gateway.queue.breaker import load_breaker
 
 
@@ -55,6 +57,25 @@ def test_lists_that_come_empty_in_mid_run_are_no_emptied_journal(delivered: Any)
     assert counts(last) == NOTHING
     assert delivered.city.ledger() == ledger
     assert by_hand["id"] in {row["id"] for row in delivered.city.standing("marks")}
+
+
+@pytest.mark.row("A15")
+def test_a_right_that_is_lost_between_two_groups_empties_no_journal(delivered: Any) -> None:
+    """What the first group showed a while ago does not vouch for the second, which shows nothing now."""
+    ledger = delivered.city.ledger()
+
+    def progress(stage: str, done: int, total: int | None = None) -> None:
+        if (stage, done) == ("plan", 1):
+            delivered.city.fault("empty_list", path=LISTS, method="GET")
+
+    synced = sync(replace(delivered.gateway, progress=progress), delivered.want)
+
+    assert delivered.city.fired() > 0
+    assert "DRIFT" not in synced.planned.plan.by_reason
+    assert {problem.reason for problem in synced.planned.problems} == {"INCOMPLETE_READ"}
+    delivered.city.clear()
+    assert counts(delivered.until_quiet()) == NOTHING
+    assert delivered.city.ledger() == ledger
 
 
 @pytest.mark.row("A15", "A3")
