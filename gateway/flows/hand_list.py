@@ -29,7 +29,7 @@ from gateway.domain.records import Group, Subject
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.mapping.links import load_links
-from gateway.queue.by_hand import load_by_hand
+from gateway.queue.by_hand import load_listed
 from gateway.queue.signed import pupils_of
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.snapshot import load_records
@@ -135,7 +135,7 @@ def _load_handed(conn: Connection, place_id: int) -> list[Handed]:
             intent=msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind]),
             old=msgspec.json.decode(row.old, type=INTENT_TYPES[row.kind]) if row.old is not None else None,
         )
-        for row in load_by_hand(conn, place_id)
+        for row in load_listed(conn, place_id)
     ]
 
 

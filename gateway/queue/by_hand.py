@@ -181,6 +181,18 @@ def load_by_hand(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
     ).all()
 
 
+def load_listed(conn: Connection, place_id: int) -> list[Row[Any]]:
+    """Load what is to be typed by what the school means now, oldest first.
+
+    What is not meant any more is told to nobody from that moment on; it waits for the next read all the same, which may find
+    it typed already.
+    """
+    rows = load_by_hand(conn, place_id)
+    wanted = {scope: _load_wanted(conn, place_id, scope) for scope in {row.scope for row in rows}}
+    undone = load_undone_by(conn, place_id, [row.ref for row in rows])
+    return [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id or _is_wanted(row, wanted[row.scope])]
+
+
 def has_by_hand(store: Store, place_id: int) -> bool:
     """Whether anything waits to be typed."""
     query = select(operation.c.id).where(operation.c.place_id == place_id, operation.c.state == State.BY_HAND.value)
@@ -188,4 +200,4 @@ def has_by_hand(store: Store, place_id: int) -> bool:
         return conn.execute(query.limit(1)).one_or_none() is not None
 
 
-__all__ = ["HandSettled", "has_by_hand", "judge_by_hand", "load_by_hand", "settle_by_hand"]
+__all__ = ["HandSettled", "has_by_hand", "judge_by_hand", "load_by_hand", "load_listed", "settle_by_hand"]

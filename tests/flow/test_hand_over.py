@@ -15,6 +15,8 @@ from gateway.domain.identifiers import Kind
 from gateway.flows.hand_list import load_hand_list, write_hand_list
 from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
 from gateway.flows.periods import sign_period
+from gateway.flows.unlink import drop_link
+from gateway.mapping.links import load_links
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from tests.flow.persons import activate_rules
 
@@ -203,3 +205,27 @@ def test_a_signed_period_is_not_typed_by_hand_either(small: Any) -> None:
         assert done.taken == []
         assert {one.why for one in done.refused} == {"over"}, "they went back to their plan with the signature"
         assert hand.states() == {"superseded": 23}
+
+
+def test_the_list_sends_nobody_to_a_child_whose_link_was_taken_away(small: Any) -> None:
+    """At once, and not with the next run: a person types whom the page names. What he has typed already is still seen."""
+    with small.open() as hand:
+        queue_all(hand)
+        listed = marks(hand, "ready")
+        city_id = msgspec.json.decode(listed[0].intent)["pupil_id"]
+        mine = [row for row in listed if msgspec.json.decode(row.intent)["pupil_id"] == city_id]
+        put_on_list(hand.gateway, [row.id for row in listed], closed=False, reason="вносим сами")
+        before = load_hand_list(hand.gateway)
+        with hand.gateway.store.read() as conn:
+            links = load_links(conn, hand.place_id(), Kind.PERSON)
+        local_ref = next(ref for ref, number in links.items() if number == city_id)
+        drop_link(hand.gateway, local_ref, reason="другой ребёнок")
+        after = load_hand_list(hand.gateway)
+        type_by_hand(small.city, mine[0])
+        hand.sync()
+
+        assert len(before) == len(listed)
+        assert len(after) == len(listed) - len(mine)
+        states = {row.id: row.state for row in hand.operations()}
+        assert states[mine[0].id] == "verified"
+        assert {states[row.id] for row in mine[1:]} == {"superseded"}
