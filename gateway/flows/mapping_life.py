@@ -205,8 +205,9 @@ def activate_version(
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
         now = gateway.store.now(conn)
-        found = get_version(conn, place_id, number)
+        # in this order: who was overtaken finds his version active, and not his test against rules that just ended
         active = _start(conn, gateway, place_id)
+        found = get_version(conn, place_id, number)
         _refuse_early(gateway, found, active, now=now, with_refused=with_refused)
         is_alone = _judge_person(conn, gateway, found, principal, now)
     return _switch(
