@@ -22,6 +22,7 @@ from gateway.mapping.doubts import Doubt, baseline, find_doubts
 from gateway.mapping.link_doubts import StoredDoubt, keep_evidence, load_doubts, load_standing, save_doubts
 from gateway.reconcile.discrepancies import pattern_of
 from gateway.reconcile.follow import of_the_school, store_steps
+from gateway.reconcile.relinks import stop_wanting
 from gateway.reconcile.tables import discrepancy
 from gateway.store.transaction import upsert
 
@@ -129,6 +130,8 @@ def _follow(
     )
     if not new and not moved and not back:
         return
+    # a plan that waits for its approval was made before, and nothing of him need be planned now
+    stop_wanting(conn, place_id, {ripe[ref][0].city_id for ref in (*new, *moved, *back)}, reason=LINK_DOUBTED)
     due = due_at(gateway, conn, now)
     rows = [
         {

@@ -17,8 +17,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, union, update
 
 from gateway.domain.identifiers import MOVED, Kind
+from gateway.mapping.link_doubts import load_doubts
 from gateway.mapping.links import load_links
-from gateway.mapping.tables import link
+from gateway.mapping.tables import link, link_doubt
 from gateway.reconcile.resolve import ScopeDecision
 from gateway.reconcile.tables import base, intended, relink, relink_item, scope_memo
 from gateway.reconcile.triples import COMPARED
@@ -34,6 +35,10 @@ _STAMP = select(
     select(func.count()).select_from(link).where(link.c.place_id == bindparam("place_id")).scalar_subquery(),
     select(func.max(link.c.decided_at)).where(link.c.place_id == bindparam("place_id")).scalar_subquery(),
     select(func.max(relink.c.id)).where(relink.c.place_id == bindparam("place_id")).scalar_subquery(),
+    select(func.count())
+    .select_from(link_doubt)
+    .where(link_doubt.c.place_id == bindparam("place_id"))
+    .scalar_subquery(),
 )
 
 
@@ -228,14 +233,15 @@ def stop_wanting(conn: Connection, place_id: int, city_ids: Collection[int], *, 
 
 
 def load_moving(conn: Connection, place_id: int, decided_by: Mapping[str, int], *, now: datetime) -> frozenset[int]:
-    """Load the profiles whose links are not those of `decided_by` (local ref → city id) any more, or are being set right."""
+    """Load the profiles whose links are not those of `decided_by` (local ref → city id) any more, are doubted or being set right."""
     links = load_links(conn, place_id, Kind.PERSON)
-    open_moves = load_open_moves(conn, place_id, now=now)
-    return frozenset(city_id for ref, city_id in decided_by.items() if links.get(ref) != city_id or ref in open_moves)
+    doubted = {one.local_ref for one in load_doubts(conn, place_id, Kind.PERSON) if one.is_ripe(now)}
+    waiting = doubted | load_open_moves(conn, place_id, now=now).keys()
+    return frozenset(city_id for ref, city_id in decided_by.items() if links.get(ref) != city_id or ref in waiting)
 
 
 def load_links_stamp(conn: Connection, place_id: int) -> tuple[Any, ...]:
-    """Load what is another after any link or unit has changed: cheap, where nearly always nothing has."""
+    """Load what is another after any link, doubt or unit has changed: cheap, where nearly always nothing has."""
     return tuple(conn.execute(_STAMP, {"place_id": place_id}).one())
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from gateway.domain.clock import moscow_day
 from gateway.domain.discrepancies import LIVE, Outside
 from gateway.domain.errors import AmbiguousMatchError, ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind
+from gateway.flows.correlate import correlate
 from gateway.flows.links import confirm_link, reject_link
 from gateway.flows.outside import wait_outside
 from gateway.flows.pull import pull
@@ -419,3 +421,29 @@ def test_what_waits_in_the_queue_for_a_doubted_pupil_is_not_sent(small: Any) -> 
         hand.sync()
 
         assert cells(small) == ledger
+
+
+def test_a_plan_that_waits_sends_nothing_to_a_child_whose_link_is_doubted_since(small: Any) -> None:
+    """The doubt may come up where nothing of him is planned: by the office's list, or in a run of another class."""
+    ref, there = f"user:{FIRST}", profile_of(small, FIRST)
+    with small.open() as hand:
+        hand.sync()
+        confirm_link(hand.gateway, ref, there["id"])
+        hand.through()
+        ledger = cells(small)
+        assert give_marks(small, FIRST) > 0
+        shown = hand.sync(asks_first=True)
+        there["last_name"] = "Совсемдругая"
+        correlate(hand.gateway, hand.gateway.city.fetch_directory(moscow_day(hand.gateway.now())))
+        assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref]
+        hand.approve(shown)
+        hand.deliver()
+
+        assert cells(small) == ledger
+        for account in (6, 7):
+            confirm_link(
+                as_account(hand.gateway, account), ref, there["id"], despite_evidence=True, reason="сменила фамилию"
+            )
+        hand.through()
+        assert len(cells(small)) > len(ledger)
+        hand.assert_sound()
