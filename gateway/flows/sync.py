@@ -93,6 +93,9 @@ def sync(
     with written_down(gateway, run_id):
         refuse_damaged(gateway, want)
         carry_out(gateway)  # what people have chosen counts before the sources say anything new
+        early = None
+        if not is_dry_run and (is_scheduled or not want.is_narrow):
+            early = _finish_approved(gateway, run_id, max_wait_s)
         try:
             pulled = pull(gateway, want, run_id)
             planned = make_plan(gateway, want, run_id, is_dry_run=is_dry_run)
@@ -117,6 +120,9 @@ def sync(
             delivered = _deliver(gateway, run_id, max_wait_s)
             prove_discrepancies(gateway)
             kept = keep_locally(gateway, want)
+            if early is not None:
+                released = early[0].plus(released or Released())
+                delivered = _plus(early[1], delivered)
     result = Synced(
         run_id=run_id, pulled=pulled, planned=planned, released=released, delivered=delivered, held=held, kept=kept
     )
@@ -130,15 +136,43 @@ def resume(gateway: Gateway, want: Want, *, form: str, max_wait_s: float | None 
     run_id = start_run(gateway, form, want)
     gateway = replace(gateway, progress=Beating(gateway, run_id))
     with written_down(gateway, run_id):
-        with gateway.store.write() as conn:
-            place_id = gateway.place_id(conn)
-            approved = load_approved(conn, place_id, gateway.store.now(conn))
-        for plan_id in approved:
-            freshen(gateway, plan_id)
-        released = release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
+        released = _release_approved(gateway)
         delivered = _deliver(gateway, run_id, max_wait_s)
         prove_discrepancies(gateway)
     return finish_sync(gateway, Synced(run_id=run_id, released=released, delivered=delivered))
+
+
+def _release_approved(gateway: Gateway) -> Released:
+    """Let out what was approved and not let out to its end: a crash came between the two."""
+    with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        approved = load_approved(conn, place_id, gateway.store.now(conn))
+    for plan_id in approved:
+        freshen(gateway, plan_id)
+    return release_approved(gateway.store, gateway.audit, gateway.place, place_id=place_id, actor=gateway.actor)
+
+
+def _finish_approved(gateway: Gateway, run_id: int, max_wait_s: float | None) -> tuple[Released, Delivered] | None:
+    """The same before anything is planned anew, and delivered: a person's word is asked once, and schedules are all that runs.
+
+    None where there was nothing, as nearly always.
+    """
+    released = _release_approved(gateway)
+    if released == Released():
+        return None
+    return released, _deliver(gateway, run_id, max_wait_s)
+
+
+def _plus(early: Delivered, late: Delivered) -> Delivered:
+    """What one run delivered in two parts; how things stand is as of the second."""
+    return msgspec.structs.replace(
+        late,
+        sent=early.sent + late.sent,
+        accepted=early.accepted + late.accepted,
+        verified=early.verified + late.verified,
+        parked=early.parked + late.parked,
+        problems=[*early.problems, *(one for one in late.problems if one not in early.problems)],
+    )
 
 
 def _deliver(gateway: Gateway, run_id: int, max_wait_s: float | None) -> Delivered:

@@ -312,3 +312,22 @@ def test_what_stands_in_one_cell_goes_together_or_not_at_all() -> None:
     assert choose_lines(lines, Wanted(pupils=frozenset({8})), gates, {}).all == (3,)
     everything = choose_lines(lines, Wanted(classes=frozenset({"7А"})), (*gates, "delete"), {"mark|g": ["7А"]})
     assert everything.named == (1, 2, 3, 4, 5, 6)
+
+
+@pytest.mark.parametrize("asks_first", [False, True], ids=["automatic", "approve"])
+def test_what_was_approved_by_a_process_that_died_before_it_let_it_out_goes_with_the_next_run(
+    first: tuple[Any, Synced], *, asks_first: bool
+) -> None:
+    """By a schedule nobody runs `gateway deliver`, and a plan is approved once: the person's word would come to nothing."""
+    hand, synced = first
+    g = hand.gateway
+    words = {"reason": "проверено", "with_deletes": False, "with_held": False, "actor": g.actor}
+    approve(g.store, g.audit, g.place, synced.planned.plan.id, **words)
+
+    later = hand.sync(asks_first=asks_first)
+
+    wanted = synced.planned.plan.counters["create"]
+    assert wanted > 0
+    assert hand.states() == {"verified": wanted}
+    assert later.planned.plan.counters["create"] == 0
+    hand.assert_sound()
