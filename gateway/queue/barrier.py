@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import BindParameter, Connection, Select, bindparam, exists, func, insert, null, select, update
 
 from gateway.audit.notes import Note
-from gateway.queue.breaker import BreakerState
+from gateway.queue.breaker import BreakerState, is_open_until
 from gateway.queue.pace import is_held
 from gateway.queue.pauses import WHOLE_CITY, load_paused
 from gateway.queue.states import State
@@ -160,7 +160,8 @@ def load_gate(conn: Connection, store: Store, city: str) -> Gate:
     row = conn.execute(_build_gate(is_timed_here), {"city": city}).one()
     now = store.clock.now() if is_timed_here else row.now
     held_until = row.held_until if row.held_until is not None and is_held(row.held_until, now) else None
-    waits = [moment for moment in (held_until, row.retry_at) if moment is not None and moment > now]
+    retry_at = row.retry_at if row.retry_at is not None and is_open_until(row.retry_at, now) else None
+    waits = [moment for moment in (held_until, retry_at) if moment is not None]
     return Gate(
         now=now,
         obstacle=_name_obstacle(row),

@@ -47,6 +47,9 @@ UNREACHED = "unreached"
 
 T = TypeVar("T")
 
+LONGEST_OPEN_S = 86_400.0
+"""Whatever the settings say: a moment further ahead than this was stored before the clock was set back, and keeps nobody."""
+
 
 class BreakerState(StrEnum):
     """Where a breaker stands."""
@@ -88,7 +91,12 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_call(self, now: datetime) -> bool:
         """Whether a call may go now; of an open one the first to ask becomes the one who tries."""
-        return self.state is BreakerState.CLOSED or self.retry_at is None or now >= self.retry_at
+        return self.state is BreakerState.CLOSED or self.retry_at is None or not is_open_until(self.retry_at, now)
+
+
+def is_open_until(retry_at: datetime, now: datetime) -> bool:
+    """Whether a stored moment is still waited for."""
+    return now < retry_at <= now + timedelta(seconds=LONGEST_OPEN_S)
 
 
 def after_silence(breaker: Breaker, terms: BreakerTerms, now: datetime) -> Breaker:
@@ -98,7 +106,7 @@ def after_silence(breaker: Breaker, terms: BreakerTerms, now: datetime) -> Break
     failures = breaker.failures + 1
     if breaker.state is BreakerState.CLOSED and failures < terms.failures_count:
         return msgspec.structs.replace(breaker, failures=failures)
-    open_s = min(terms.open_s * 2.0 ** min(breaker.trips, 16), terms.longest_s)
+    open_s = min(terms.open_s * 2.0 ** min(breaker.trips, 16), terms.longest_s, LONGEST_OPEN_S)
     return Breaker(
         state=BreakerState.OPEN,
         failures=failures,
@@ -145,8 +153,8 @@ def find_wait_until(conn: Connection, city: str, now: datetime) -> datetime | No
     """
     row = conn.execute(_WAITS, {"city": city}).one()
     held_until = row.held_until if row.held_until is not None and is_held(row.held_until, now) else None
-    moments = [moment for moment in (held_until, row.retry_at) if moment is not None and moment > now]
-    return max(moments, default=None)
+    retry_at = row.retry_at if row.retry_at is not None and is_open_until(row.retry_at, now) else None
+    return max((moment for moment in (held_until, retry_at) if moment is not None), default=None)
 
 
 def try_pass(conn: Connection, city: str, terms: BreakerTerms, now: datetime) -> bool:
@@ -361,6 +369,7 @@ __all__ = [
     "GuardedCity",
     "after_silence",
     "find_wait_until",
+    "is_open_until",
     "load_breaker",
     "note_answer",
     "try_pass",

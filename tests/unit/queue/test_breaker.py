@@ -19,7 +19,16 @@ from gateway.domain.errors import (
     UnavailableError,
     UnreachableError,
 )
-from gateway.queue.breaker import Breaker, BreakerState, BreakerTerms, load_breaker, note_answer, try_pass
+from gateway.queue.barrier import load_gate
+from gateway.queue.breaker import (
+    Breaker,
+    BreakerState,
+    BreakerTerms,
+    find_wait_until,
+    load_breaker,
+    note_answer,
+    try_pass,
+)
 from gateway.store.transaction import Store
 
 CITY = "city/1"
@@ -138,3 +147,21 @@ def test_it_holds_for_all_processes_and_a_rolled_back_try_is_none(
     with pytest.raises(RuntimeError):
         try_and_fail()
     assert Hand(other).may()
+
+
+@pytest.mark.row("D1")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_breaker_that_opened_while_the_clock_was_far_ahead_keeps_nobody_from_calling_till_then(
+    store: Store, clock: VirtualClock
+) -> None:
+    with store.write() as conn:
+        for _ in range(TERMS.failures_count):
+            note_answer(conn, CITY, TERMS, store.now(conn) + timedelta(days=30), UnavailableError("молчит"))
+
+    with store.read() as conn:
+        wait_until = find_wait_until(conn, CITY, store.now(conn))
+        gate = load_gate(conn, store, CITY)
+
+    assert (wait_until, gate.wait_until, gate.is_breaker_closed) == (None, None, False)
+    assert Hand(store).may(), "one tries"
+    assert not Hand(store).may(), "and nobody beside him"
