@@ -146,35 +146,49 @@ def _carry_one_by_one(gateway: Gateway, place_id: int) -> Act | None:
     """
     act: Act | None = None
     for _ in range(PART_ROWS):
+        tried: list[int] = []
         try:
-            act = _carry(gateway, place_id, partial(_carry_part, limit=1))
+            act = _carry(gateway, place_id, partial(_carry_part, limit=1, tried=tried))
         except _AGAIN:
             raise
         except Exception:
             LOG.exception("choice.member_failed")
-            act = _carry(gateway, place_id, _leave_first)
+            act = _carry(gateway, place_id, partial(_leave_failed, ids=tried))
         if act is None or act.finished_at is not None:
             break
     return act
 
 
-def _leave_first(conn: Connection, gateway: Gateway, place_id: int, act: Act, now: datetime) -> Act:
+def _leave_failed(
+    conn: Connection, gateway: Gateway, place_id: int, act: Act, now: datetime, *, ids: Sequence[int]
+) -> Act:
+    """Leave out what failed, and nothing in its stead where another who carries has left it out meanwhile."""
     del gateway, place_id, now  # nothing but the act itself is touched
-    ids = load_members(conn, act.id, limit=1)
-    return leave_behind(conn, act, ids, [Excluded(number, "failed") for number in ids])
+    failed = [number for number in load_members(conn, act.id, limit=1) if number in ids]
+    return leave_behind(conn, act, failed, [Excluded(number, "failed") for number in failed])
 
 
 def _carry_part(
-    conn: Connection, gateway: Gateway, place_id: int, act: Act, now: datetime, *, limit: int | None = None
+    conn: Connection,
+    gateway: Gateway,
+    place_id: int,
+    act: Act,
+    now: datetime,
+    *,
+    limit: int | None = None,
+    tried: list[int] | None = None,
 ) -> Act:
-    ids = load_members(conn, act.id, limit=limit or PART_ROWS)
+    seen = load_members(conn, act.id, limit=limit or PART_ROWS)
+    ids = list(seen)
+    if tried is not None:
+        tried += ids
     rows = load_for_choice(conn, place_id, ids)
     found, excluded = sort_out(rows, act.choice, busy=load_held(conn, place_id, ids, OPEN))
     excluded += [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
     taken = []
     for row, effect in found:
         # what a plan has taken up since, or has made another kind of choice of, is not what the person was shown
-        if row.changed_at > act.made_at or effect.is_removing is not act.is_removing:
+        if row.changed_at != seen[row.id] or effect.is_removing is not act.is_removing:
             excluded.append(Excluded(row.id, "moved"))
         else:
             taken.append((row, effect))

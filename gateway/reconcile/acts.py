@@ -18,7 +18,7 @@ from gateway.audit.deed import Actor
 from gateway.domain.discrepancies import Choice
 from gateway.reconcile.choose import Excluded
 from gateway.reconcile.tables import choice_act, choice_member, discrepancy
-from gateway.store.among import among, numbered
+from gateway.store.among import among
 
 _ADVISORY_KEY = 0x6761_7465_0401
 """Of PostgreSQL: acts are taken one after another, so that no discrepancy is taken by two."""
@@ -90,9 +90,9 @@ def store_act(
         made_at=now,
     )
     number = int(conn.execute(row.returning(choice_act.c.id)).scalar_one())
-    members = numbered(conn, ids)
-    found = select(members.c.id, literal(number, Integer()))
-    conn.execute(insert(choice_member).from_select(["discrepancy_id", "act_id"], found))
+    found = select(discrepancy.c.id, literal(number, Integer()), discrepancy.c.changed_at)
+    found = found.where(among(conn, discrepancy.c.id, ids))
+    conn.execute(insert(choice_member).from_select(["discrepancy_id", "act_id", "seen_at"], found))
     return number
 
 
@@ -137,10 +137,15 @@ def goes_on(conn: Connection, place_id: int) -> bool:
     return conn.execute(query.limit(1)).first() is not None
 
 
-def load_members(conn: Connection, act_id: int, *, limit: int) -> list[int]:
-    """Load the next members, in the order of their numbers."""
-    query = select(choice_member.c.discrepancy_id).where(choice_member.c.act_id == act_id)
-    return list(conn.execute(query.order_by(choice_member.c.discrepancy_id).limit(limit)).scalars())
+def load_members(conn: Connection, act_id: int, *, limit: int) -> dict[int, datetime | None]:
+    """Load the next members, in the order of their numbers: discrepancy → which change of it the person was shown.
+
+    Compared as it stands and not by order: clocks are set back, and one that was far ahead has left days to come behind.
+    """
+    member = choice_member.c
+    query = select(member.discrepancy_id, member.seen_at).where(member.act_id == act_id)
+    rows = conn.execute(query.order_by(member.discrepancy_id).limit(limit))
+    return {row.discrepancy_id: row.seen_at for row in rows}
 
 
 def leave_behind(conn: Connection, act: Act, ids: Sequence[int], left_out: Sequence[Excluded]) -> Act:

@@ -337,6 +337,7 @@ choice_member = Table(
     metadata,
     Column("discrepancy_id", Integer, primary_key=True, autoincrement=False),
     Column("act_id", Integer, ForeignKey("choice_act.id"), nullable=False),
+    Column("seen_at", UtcDateTime),
 )
 
 correction = Table(

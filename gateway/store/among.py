@@ -16,7 +16,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     LargeBinary,
-    Subquery,
     any_,
     cast,
     func,
@@ -38,20 +37,6 @@ def among(conn: Connection, column: ColumnElement[Any], numbers: Iterable[int]) 
         return column == any_(cast(list(numbers), ARRAY(BigInteger)))
     listed = literal(msgspec.json.encode(list(numbers)).decode())
     return column.in_(select(func.json_each(listed).table_valued("value").c.value))
-
-
-def numbered(conn: Connection, numbers: Sequence[int]) -> Subquery:
-    """A table with the one column `id` that holds these numbers, to be inserted from.
-
-    Args:
-        conn: Tells which database it is.
-        numbers: Each once.
-    """
-    if conn.dialect.name == "postgresql":
-        return select(func.unnest(cast(list(numbers), ARRAY(BigInteger))).label("id")).subquery("numbered")
-    told = literal(msgspec.json.encode(list(numbers)).decode())
-    each = func.json_each(told).table_valued("value")
-    return select(cast(each.c.value, Integer).label("id")).subquery("numbered")
 
 
 def listed(conn: Connection, bodies: Sequence[tuple[int, bytes]]) -> CTE:

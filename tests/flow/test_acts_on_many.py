@@ -217,6 +217,61 @@ def test_one_that_can_not_be_settled_is_told_and_holds_up_none_of_the_others(
     assert sorted(chosen) == [number for number in range(1, MANY + 1) if number != 5]
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_moved_before_its_turn_is_told_by_no_clock(filled: Gateway, *, ahead: bool) -> None:
+    if ahead:
+        # what a plan of a moment in which the clock stood a day ahead has opened
+        with filled.store.write() as conn:
+            tomorrow = filled.store.now(conn) + timedelta(days=1)
+            conn.execute(update(discrepancy).values(changed_at=tomorrow, opened_at=tomorrow))
+    settled = choose(filled, list(range(1, MANY + 1)), Choice.THEIRS, reason="ведут там")
+    made_at = progress_of(filled, settled.act).made_at
+    with filled.store.write() as conn:
+        # a plan that goes on meanwhile takes up another value, by a clock that was set back
+        body = conn.execute(select(shadow.c.body).where(shadow.c.city_id == 22)).scalar_one()
+        now_two = {"city_body": body.replace(b'"value":"3"', b'"value":"2"'), "theirs": bytes(15) + b"2"}
+        conn.execute(update(shadow).where(shadow.c.city_id == 22).values(digest=now_two["theirs"]))
+        earlier = made_at - timedelta(hours=1)
+        conn.execute(update(discrepancy).where(discrepancy.c.id == 22).values(changed_at=earlier, **now_two))
+
+    (act,) = carry_out(filled)
+
+    assert (act.taken, act.left_out) == (MANY - 1, [Excluded(22, "moved")])
+    assert card_of(filled, 22).state == "open"
+
+
+def test_two_who_meet_the_same_fault_leave_out_the_one_that_has_it_and_no_other(
+    opened: OPENED, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_choice, log, told = gateway.flows.acts.store_choice, gateway.flows.acts.LOG, list[str]()
+
+    def store(conn: Any, place_id: int, taken: Any, *arguments: Any, **more: Any) -> None:
+        if 5 in {row.id for row, _ in taken}:
+            raise ValueError("a fault of ours")
+        store_choice(conn, place_id, taken, *arguments, **more)
+
+    class _OtherComesBetween:
+        """Lets another process carry out what there is as soon as this one has met the fault of one member."""
+
+        def exception(self, event: str) -> None:
+            told.append(event)
+            if told.count("choice.member_failed") == 1 and event == "choice.member_failed":
+                with opened() as other:
+                    carry_out(other)
+                    choose(other, list(range(MANY + 1, 2 * MANY + 1)), Choice.OURS, reason="и эти")
+            log.info(event)
+
+    monkeypatch.setattr(gateway.flows.acts, "store_choice", store)
+    monkeypatch.setattr(gateway.flows.acts, "LOG", _OtherComesBetween())
+    with opened() as one:
+        fill(one.store, place_of(one), 2 * MANY)
+        first = choose(one, list(range(1, MANY + 1)), Choice.OURS, reason="ошибка в городе")
+        (second,) = carry_out(one)
+
+        assert progress_of(one, first.act).left_out == [Excluded(5, "failed")]
+        assert (second.taken, second.left_out) == (MANY, [])
+
+
 def test_many_removals_are_no_changes_and_are_confirmed_as_few_are(filled: Gateway) -> None:
     with filled.store.write() as conn:
         conn.execute(delete(shadow).where(shadow.c.city_id <= MANY))
