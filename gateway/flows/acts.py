@@ -24,6 +24,7 @@ from gateway.flows.settling import let_go, load_held
 from gateway.queue.states import OPEN
 from gateway.reconcile.acts import Act, finish, get_act, goes_on, leave_behind, load_members, lock_next
 from gateway.reconcile.choose import Excluded, load_for_choice, sort_out, store_choice
+from gateway.reconcile.one_object import leave_shared
 from gateway.reconcile.undone import lift_chosen
 from gateway.telemetry import get_logger
 
@@ -184,6 +185,8 @@ def _carry_part(
         tried += ids
     rows = load_for_choice(conn, place_id, ids)
     found, excluded = sort_out(rows, act.choice, busy=load_held(conn, place_id, ids, OPEN))
+    found, shared = leave_shared(conn, place_id, found)
+    excluded += shared
     excluded += [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
     taken = []
     for row, effect in found:

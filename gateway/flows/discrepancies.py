@@ -34,6 +34,7 @@ from gateway.reconcile.discrepancies import Effect
 from gateway.reconcile.follow import Followed, follow_chunk, of_the_school
 from gateway.reconcile.joins import these
 from gateway.reconcile.laid_down import take_back
+from gateway.reconcile.one_object import leave_shared
 from gateway.reconcile.own_value import find_off_scale, is_own_value
 from gateway.reconcile.proof import prove_chunk, settle_chunk
 from gateway.reconcile.tables import city_directory, discrepancy, discrepancy_step
@@ -167,6 +168,8 @@ def choose(
             missing += [Excluded(number, "being_settled") for number in settling]
             rows = [row for row in rows if row.id not in settling]
         taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, asked, OPEN))
+        taken, shared = leave_shared(conn, place_id, taken)
+        excluded += shared
         removing = {effect.is_removing for _, effect in taken}
         if len(removing) > 1:
             raise PlanRefusedError(

@@ -22,6 +22,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.settling import load_held
 from gateway.queue.states import OPEN
 from gateway.reconcile.choose import load_for_choice, sort_out, store_choice
+from gateway.reconcile.one_object import leave_shared
 from gateway.reconcile.precedents import (
     RULED_CHOICES,
     Precedent,
@@ -177,6 +178,7 @@ def _apply_chunk(
     now = gateway.store.now(conn)
     rows = load_for_choice(conn, place_id, ids)
     taken, _ = sort_out(rows, rule.choice, busy=load_held(conn, place_id, ids, OPEN))
+    taken, _ = leave_shared(conn, place_id, taken)
     taken = [(row, effect) for row, effect in taken if not effect.is_removing]
     if taken:
         store_choice(
@@ -205,6 +207,7 @@ def _try_on_waiting(conn: Connection, place_id: int, rule: Precedent) -> dict[st
     while ids := load_waiting_ids(conn, place_id, rule.pattern, after=after, limit=CHUNK_ROWS):
         rows = load_for_choice(conn, place_id, ids)
         taken, _ = sort_out(rows, rule.choice, busy=load_held(conn, place_id, ids, OPEN))
+        taken, _ = leave_shared(conn, place_id, taken)
         counts["waiting"] += len(ids)
         counts["taken"] += sum(not effect.is_removing for _, effect in taken)
         after = ids[-1]

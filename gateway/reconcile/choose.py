@@ -61,7 +61,9 @@ _ELSEWHERE, _STANDING, _HAS_OURS, _HAS_THEIRS, _AGREED_THERE = 1, 2, 4, 8, 16
 
 
 class Excluded(msgspec.Struct, frozen=True):
-    """A discrepancy that a choice did not take, and why: moved, in_flight, being_settled, not_offered, settled, failed."""
+    """A discrepancy that a choice did not take, and why: moved, in_flight, being_settled, not_offered, settled, shared,
+    failed.
+    """
 
     id: int
     why: str
