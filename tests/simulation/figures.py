@@ -47,6 +47,7 @@ COUNTED = {"choices": "choices", "acts": "what happened", "left": "left aside at
 """Counters of lives, by what the page calls them."""
 PARTS = ("decisions", "worlds", "drills", "years", "lives", "determinism", "kills", "mistakes")
 ELSEWHERE = {
+    "nofence": "`tests/unit/queue/test_claims.py`; in a world the read-back mends what a late answer says, not in 1 000",
     "one_read_proves": "`tests/simulation/test_planner.py` (a list that lacks something, on one cell)",
     "supersede_forgotten": "`tests/unit/queue/test_release.py`; in a world the ground is asked again before the call, which drops it",
     "unread_days_judged": "`tests/unit/queue/test_claims.py`, `tests/flow/test_waiting.py`; not in 300 worlds",
