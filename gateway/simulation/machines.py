@@ -20,6 +20,7 @@ from gateway.queue.outbox import release, release_approved
 from gateway.simulation.portal import GRADED
 from gateway.simulation.world import CITY, Sending, World
 
+DUE_NAP_S = 120.0
 IDLE_S = 1800.0
 """Longest a worker sleeps unrung: real ones look every few seconds, which would cost the simulation its speed."""
 BATCH_COUNT = 50
@@ -106,7 +107,8 @@ class Worker:
         if found is None:
             return IDLE_S
         due_s = (datetime.fromisoformat(found).replace(tzinfo=UTC) - self._world.stage.now()).total_seconds()
-        return min(max(due_s, nap_s), IDLE_S)
+        # what is due and did not move waits for the city: it is asked for again soon after the city may be called
+        return min(max(due_s, min(nap_s, DUE_NAP_S)), IDLE_S)
 
 
 class Life:
