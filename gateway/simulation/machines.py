@@ -21,6 +21,7 @@ from gateway.simulation.portal import GRADED
 from gateway.simulation.world import CITY, Sending, World
 
 DUE_NAP_S = 120.0
+"""Longest he sleeps while something is due that did not move: the city may be called again before anybody rings."""
 IDLE_S = 1800.0
 """Longest a worker sleeps unrung: real ones look every few seconds, which would cost the simulation its speed."""
 BATCH_COUNT = 50
