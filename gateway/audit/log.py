@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from gateway.audit.chain import FORMAT, GENESIS, entry_hash, to_text
 from gateway.audit.checkpoint import Seal, is_due, seal
@@ -26,15 +26,13 @@ from gateway.audit.table import audit_entry
 from gateway.domain.errors import AuditError, ConfigurationError
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store
+from gateway.store.turns import take_turn
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
 
-_ADVISORY_KEYS = {"deeds": 0x6761_7465_0101, "access": 0x6761_7465_0102}  # "gate" 257, 258: the two heads
-
 # built once: putting a statement together costs more than running it
 _APPEND = insert(audit_entry)
-_TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _HEAD = (
     select(audit_entry.c.seq, audit_entry.c.hash)
     .where(audit_entry.c.stream == bindparam("stream"))
@@ -212,8 +210,7 @@ class AuditLog:
 
     def _load_head(self, conn: Connection, stream: Stream) -> tuple[int, str]:
         """Number and hash of the last entry; on PostgreSQL the next one waits here for our commit."""
-        if conn.dialect.name == "postgresql":
-            conn.execute(_TAKE_TURN, {"key": _ADVISORY_KEYS[stream]})
+        take_turn(conn, f"end of the chain of {stream}")
         row = conn.execute(_HEAD, {"stream": stream}).one_or_none()
         return (0, GENESIS) if row is None else (row.seq, row.hash)
 

@@ -378,6 +378,14 @@ def day_of_intent(intent: Intent) -> date:
     return intent.assigned_on if isinstance(intent, HomeworkIntent) else intent.on
 
 
+def pupils_of(intent: Intent) -> tuple[int, ...]:
+    """The city's numbers of the pupils an intent is about."""
+    if isinstance(intent, HomeworkIntent):
+        return intent.pupil_ids
+    pupil_id = getattr(intent, "pupil_id", None)
+    return () if pupil_id is None else (pupil_id,)
+
+
 class MarkAtom(msgspec.Struct, frozen=True, gc=False):
     """The part of a mark that is compared three ways."""
 

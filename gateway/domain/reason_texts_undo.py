@@ -33,6 +33,15 @@ UNDO_TEXTS: tuple[Row, ...] = (
         "See what stands there and decide about the record by itself.",
     ),
     (
+        "UNDO_OTHER_CHILD",
+        "held",
+        "deputy_head",
+        "Связь этого ученика с городским журналом с тех пор изменили или она под сомнением: отмена ничего ему не возвращает.",
+        "Проверьте, чей это профиль (gateway links), и решите о записи отдельно.",
+        "This pupil's link to the city's journal has changed since or is doubted: the undo puts nothing back there.",
+        "Check whose profile it is (gateway links) and decide about the record by itself.",
+    ),
+    (
         "UNDO_SUPERSEDED",
         "held",
         "deputy_head",

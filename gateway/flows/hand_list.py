@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from gateway.connectors.port import CityDirectory
-from gateway.domain.city import CityLesson, CityYear
+from gateway.domain.city import CityLesson, CityYear, pupils_of
 from gateway.domain.errors import (
     ConfigurationError,
     ConnectorError,
@@ -30,7 +31,6 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.mapping.links import load_links
 from gateway.queue.by_hand import load_listed
-from gateway.queue.signed import pupils_of
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
@@ -65,7 +65,7 @@ def read_hand_list(gateway: Gateway) -> HandList:
     """
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-        operations = _load_handed(conn, place_id)
+        operations = _load_handed(conn, place_id, gateway.store.now(conn))
         stored = conn.execute(
             select(city_directory.c.body).where(city_directory.c.place_id == place_id)
         ).scalar_one_or_none()
@@ -127,7 +127,7 @@ def _load_pages(
     return {group_id: named.get(group_id, f"страница № {group_id}") for group_id in group_ids}
 
 
-def _load_handed(conn: Connection, place_id: int) -> list[Handed]:
+def _load_handed(conn: Connection, place_id: int, now: datetime) -> list[Handed]:
     return [
         Handed(
             id=row.id,
@@ -135,13 +135,13 @@ def _load_handed(conn: Connection, place_id: int) -> list[Handed]:
             intent=msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind]),
             old=msgspec.json.decode(row.old, type=INTENT_TYPES[row.kind]) if row.old is not None else None,
         )
-        for row in load_listed(conn, place_id)
+        for row in load_listed(conn, place_id, now=now)
     ]
 
 
-def load_handed_pupils(conn: Connection, place_id: int) -> set[str]:
+def load_handed_pupils(conn: Connection, place_id: int, *, now: datetime) -> set[str]:
     """Load whom the list is about, by the portal's codes."""
-    numbers = {pupil for one in _load_handed(conn, place_id) for pupil in pupils_of(one.intent)}
+    numbers = {pupil for one in _load_handed(conn, place_id, now) for pupil in pupils_of(one.intent)}
     return {ref for ref, number in load_links(conn, place_id, Kind.PERSON).items() if number in numbers}
 
 

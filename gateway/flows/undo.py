@@ -34,6 +34,7 @@ from gateway.reconcile.guard import GuardRow, ScopeShare, judge
 from gateway.reconcile.holds import Hold, keep_back, load_holds
 from gateway.reconcile.plan import PlanDraft, SealedPlan, drop_draft, hold_plan, load_plan, retire_undo
 from gateway.reconcile.resolve import Item, ScopeDecision
+from gateway.reconcile.same_child import load_children
 from gateway.reconcile.shadow import store_city_scope
 from gateway.reconcile.tables import base, plan, run
 from gateway.store.epoch import get_epoch
@@ -203,7 +204,10 @@ class _Undoing:
     def _add(self, draft: PlanDraft, one: ScopeWritten, *, is_read: bool) -> int:
         """Decide one scope; how many delivered records stand there."""
         with self._gateway.store.read() as conn:
-            items = list(iter_inverse(conn, self._place_id, self._number, one.scope, is_read=is_read))
+            children = load_children(conn, self._place_id, now=self._gateway.store.now(conn))
+            items = list(
+                iter_inverse(conn, self._place_id, self._number, one.scope, is_read=is_read, children=children)
+            )
             stood = _count_base(conn, self._place_id, one.scope)
         ops = Counter(item.decision.op for item in items)
         share = ScopeShare(

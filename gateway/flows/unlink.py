@@ -64,7 +64,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
             raise ConfigurationError("Такой связи нет: gateway links list")
         refuse_while_moving(conn, place_id, local_ref, city_id, now)
         stand_alone(conn, place_id)
-        # homework has no single pupil: its list of pupils changes as any other value does
+        # homework has no single pupil: what names him is not wanted as it is, and the next plan names the others
         ours = (operation.c.place_id == place_id, cells_of(operation.c.object_key, [city_id]))
         if conn.execute(select(operation.c.id).where(*ours, operation.c.state.in_(IN_FLIGHT)).limit(1)).one_or_none():
             raise PlanRefusedError(

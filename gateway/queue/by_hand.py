@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select, update
 
 from gateway.queue.deeds import Ledger
+from gateway.queue.ground import load_strangers
 from gateway.queue.judge import Finding, Seen
 from gateway.queue.states import State
 from gateway.queue.tables import operation
@@ -118,6 +119,7 @@ def _settle(
     scene = Scene(conn, rows)
     wanted = _load_wanted(conn, place_id, scope)
     undone = load_undone_by(conn, place_id, [row.ref for row in rows])
+    strangers = load_strangers(conn, [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id], now=now)
     findings: list[Finding] = []
     proven: list[tuple[Row[Any], int | None]] = []
     for row in rows:
@@ -132,7 +134,8 @@ def _settle(
                 there=scene.by_id(row.city_id).get(row.city_id),
             )
         is_undoing = undone.get((row.kind, row.ref)) == row.plan_id
-        if finding.state == "again" and not is_undoing and not _is_wanted(row, wanted):
+        is_meant = row.id not in strangers if is_undoing else _is_wanted(row, wanted)
+        if finding.state == "again" and not is_meant:
             finding = Finding("superseded", "BASE_MOVED")
         findings.append(finding)
         if finding.state == "verified":
@@ -181,7 +184,7 @@ def load_by_hand(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
     ).all()
 
 
-def load_listed(conn: Connection, place_id: int) -> list[Row[Any]]:
+def load_listed(conn: Connection, place_id: int, *, now: datetime) -> list[Row[Any]]:
     """Load what is to be typed by what the school means now, oldest first.
 
     What is not meant any more is told to nobody from that moment on; it waits for the next read all the same, which may find
@@ -190,7 +193,10 @@ def load_listed(conn: Connection, place_id: int) -> list[Row[Any]]:
     rows = load_by_hand(conn, place_id)
     wanted = {scope: _load_wanted(conn, place_id, scope) for scope in {row.scope for row in rows}}
     undone = load_undone_by(conn, place_id, [row.ref for row in rows])
-    return [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id or _is_wanted(row, wanted[row.scope])]
+    undoing = [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id]
+    meant = {row.id for row in undoing} - load_strangers(conn, undoing, now=now)
+    asked = {row.id for row in undoing}
+    return [row for row in rows if row.id in meant or (row.id not in asked and _is_wanted(row, wanted[row.scope]))]
 
 
 def has_by_hand(store: Store, place_id: int) -> bool:

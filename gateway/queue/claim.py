@@ -6,7 +6,6 @@ two operations of one cell, which would not see each other's.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -24,6 +23,7 @@ from gateway.queue.tables import attempt, operation
 from gateway.queue.terms import Terms
 from gateway.reconcile.coverage import is_locked
 from gateway.store.transaction import Store
+from gateway.store.turns import try_turns
 
 Form = Literal["these", "beside", "try"]
 """Which rows are looked at: those of `operation_ids`; those that stand in the lane of `operation_id`; all of its place, of which
@@ -187,9 +187,7 @@ class Claims:
         first: dict[tuple[int, str], int] = {}
         for row in rows:
             first.setdefault((row.place_id, row.object_key), row.id)
-        if not first or self._store.dialect != "postgresql":
-            return list(first.values())
-        locked = conn.execute(select(*(func.pg_try_advisory_xact_lock(_lock_key(*cell)) for cell in first))).one()
+        locked = try_turns(conn, [f"cell {place_id}:{object_key}" for place_id, object_key in first])
         return [one for one, is_ours in zip(first.values(), locked, strict=True) if is_ours]
 
     def _sift(self, conn: Connection, ledger: Ledger, rows: Sequence[Row[Any]], gate: Gate) -> Claimed:
@@ -233,12 +231,6 @@ def _apart(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
 def _is_suspect(row: Row[Any]) -> bool:
     """Whether the row failed before, or was claimed by a worker that did not come to its end with it."""
     return bool(row.claims > 0 or row.attempts > 0)
-
-
-def _lock_key(place_id: int, object_key: str) -> int:
-    """A cell as one signed 64-bit number; two cells of one number only wait for each other."""
-    digest = hashlib.blake2b(f"{place_id}:{object_key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 __all__ = ["NOTHING", "Claimed", "Claims"]

@@ -17,6 +17,7 @@ from gateway.queue.states import IN_FLIGHT
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
 from gateway.reconcile.joins import same_object
+from gateway.reconcile.same_child import load_children
 from gateway.reconcile.tables import base, decision, intended, plan, run, shadow
 from gateway.reconcile.triples import CLEARED, COMPARED, SENDABLE
 from gateway.reconcile.undone import load_undone_by
@@ -34,6 +35,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         newcomers: (kind, object key) of cells in which such an object was first seen, or changed, after the plan was made:
             somebody types there, whatever his value.
         busy: Records in flight.
+        strangers: Records that an undo would write to a profile that is not for certain the same child's as when it was
+            planned.
         is_undo: What ours says is not asked: the plan puts back what stood before it.
     """
 
@@ -44,13 +47,14 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     free: Collection[tuple[str, str, bytes]]
     newcomers: Collection[tuple[str, str]]
     busy: Collection[tuple[str, str]]
+    strangers: Collection[tuple[str, str]] = ()
     is_undo: bool = False
 
     def still_holds(self, row: Row[Any]) -> bool:
         """Whether ours, base and theirs are what they were, and nothing is in flight."""
         key = (row.kind, row.ref)
         wanted = None if row.ours is None else (row.ours, row.intent)
-        if key in self.busy or self.agreed.get(key) != row.base:
+        if key in self.busy or key in self.strangers or self.agreed.get(key) != row.base:
             return False
         if not self.is_undo and self.ours.get(key) != wanted:
             return False
@@ -64,7 +68,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_ground(
-    conn: Connection, place_id: int, plan_id: int, rows: Sequence[Row[Any]], is_undo: bool = False
+    conn: Connection, place_id: int, plan_id: int, rows: Sequence[Row[Any]], *, now: datetime, is_undo: bool = False
 ) -> Ground:
     """Load what these items of a plan stand on now."""
     refs = [row.ref for row in rows]
@@ -120,8 +124,32 @@ def load_ground(
         free={(row[0], row[1], row[2]) for row in free},
         newcomers={(row[0], row[1]) for row in free if planned_at is not None and row[3] > planned_at},
         busy={(row[0], row[1]) for row in busy},
+        strangers={(row.kind, row.ref) for row in _find_strangers(conn, rows, place_id, plan_id, now)}
+        if is_undo
+        else (),
         is_undo=is_undo,
     )
+
+
+def load_strangers(conn: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> frozenset[int]:
+    """Load which operations of one place, each of an undo, are for a profile that is not for certain the same child's."""
+    found: frozenset[int] = frozenset()
+    for plan_id in {row.plan_id for row in rows}:
+        own = [row for row in rows if row.plan_id == plan_id]
+        found |= {row.id for row in _find_strangers(conn, own, own[0].place_id, plan_id, now)}
+    return found
+
+
+def _find_strangers(
+    conn: Connection, rows: Sequence[Row[Any]], place_id: int, plan_id: int, now: datetime
+) -> Sequence[Row[Any]]:
+    """Items or operations by which an undo would put something back at a profile whose child is not for certain the same."""
+    written = [row for row in rows if row.op in ("create", "change")]
+    if not written:
+        return ()
+    children = load_children(conn, place_id, now=now)
+    planned_at = conn.execute(select(plan.c.created_at).where(plan.c.id == plan_id)).scalar_one()
+    return [row for row in written if not children.are_same(row.kind, row.ref, row.intent, since=planned_at)]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +161,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         cells: (kind, object key) → objects there: city id, digest, whether a base has it, when it was first seen so.
         shown: (kind, city id) → digest of what stands, of what is to be changed or deleted.
         undone: (kind, record) → the plan that keeps it undone, whatever ours says.
+        strangers: Operations of an undo for a profile that is not for certain the same child's as when it was planned.
     """
 
     wanted: Mapping[tuple[str, str], tuple[str, bytes, str | None]]
@@ -140,12 +169,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     cells: Mapping[tuple[str, str], Sequence[tuple[int, bytes, bool, datetime]]]
     shown: Mapping[tuple[str, int], bytes]
     undone: Mapping[tuple[str, str], int]
+    strangers: Collection[int]
 
     def still_holds(self, row: Row[Any]) -> bool:
         """A newer pull, adoption or read-back may have moved the ground since the plan was released."""
         key = (row.kind, row.ref)
         wanted = self.wanted.get(key)
-        if self.agreed.get(key) != row.base_digest:
+        if self.agreed.get(key) != row.base_digest or row.id in self.strangers:
             return False
         is_undoing = self.undone.get(key) == row.plan_id
         if row.op == "delete":
@@ -193,7 +223,7 @@ _SHOWN = select(shadow.c.kind, shadow.c.city_id, shadow.c.digest).where(
 )
 
 
-def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
+def load_standing(conn: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> Standing:
     """Load what these operations, all of one place, stand on now."""
     place_id = rows[0].place_id
     kinds = sorted({row.kind for row in rows})
@@ -206,10 +236,13 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]]) -> Standing:
     for row in conn.execute(_CELLS, {**which, "keys": sorted({row.object_key for row in rows})}):
         cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None, row[5]))
     shown = conn.execute(_SHOWN, {**which, "city_ids": city_ids}).all() if city_ids else ()
+    undone = load_undone_by(conn, place_id, refs)
+    undoing = [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id]
     return Standing(
         wanted={(row[0], row[1]): (row[2], row[3], row[4]) for row in wanted},
         agreed={(row[0], row[1]): row[2] for row in agreed},
         cells=cells,
         shown={(row[0], row[1]): row[2] for row in shown},
-        undone=load_undone_by(conn, place_id, refs),
+        undone=undone,
+        strangers=load_strangers(conn, undoing, now=now),
     )

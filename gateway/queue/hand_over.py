@@ -95,7 +95,7 @@ def put_by_hand(
     taken: list[int] = []
     if open_rows:
         epoch = get_epoch(conn)
-        standing = _as_if_open(load_standing(conn, open_rows))
+        standing = _as_if_open(load_standing(conn, open_rows, now=now))
         locks = Signed().load(conn, place_id, now)
         locked = find_locked(conn, locks, open_rows, now) if locks else frozenset()
         for row in open_rows:
@@ -190,7 +190,7 @@ def queue_closed(conn: Connection, place_id: int, plan_id: int, *, now: datetime
     rows: Sequence[Row[Any]] = conn.execute(query).all()
     if not rows:
         return []
-    ground = load_ground(conn, place_id, plan_id, rows)
+    ground = load_ground(conn, place_id, plan_id, rows, now=now)
     going = [row for row in rows if ground.still_holds(row)]
     for outcome, some in (("dropped", [row for row in rows if row not in going]), ("queued", going)):
         conn.execute(

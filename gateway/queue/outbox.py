@@ -211,7 +211,7 @@ def _release_chunk(
 ) -> Released:
     found = load_plan(conn, plan_id)
     held = find_locked(conn, locks, [row for row in rows if row.op is not None], now) if locks else frozenset()
-    ground = load_ground(conn, found.place_id, plan_id, rows, found.undoes is not None)
+    ground = load_ground(conn, found.place_id, plan_id, rows, now=now, is_undo=found.undoes is not None)
     made_by = load_versions_of(conn, found.place_id, [(row.kind, row.ref) for row in rows])
     queued: list[dict[str, object]] = []
     going: list[Row[Any]] = []

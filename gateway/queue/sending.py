@@ -92,7 +92,7 @@ class Sending:
                 obstacle = holds_obstacle(conn, self._city)
                 self._claims.put_back(conn, rows, gate.now, reason=obstacle, wait_s=PAUSE_S if obstacle else 0.0)
                 return Marked([], dict.fromkeys((row.id for row in rows), State.READY))
-            standing = load_standing(conn, rows)
+            standing = load_standing(conn, rows, now=gate.now)
             ended = self._drop(conn, ledger, rows, gate, standing)
             wanted = [row for row in rows if row.id not in ended]
             sent = self._mark(conn, wanted, gate, standing) if wanted else []

@@ -7,7 +7,6 @@ that nothing is marked beside it. An opening ends by its own moment: the lock is
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, select, tuple_, update
 
-from gateway.domain.city import FinalIntent, HomeworkIntent, Intent, TopicsIntent, day_of_intent
+from gateway.domain.city import FinalIntent, Intent, TopicsIntent, day_of_intent, pupils_of
 from gateway.domain.reasons import GUARD_HOLD, PERIOD_SIGNED
 from gateway.mapping.normalise import class_key
 from gateway.queue.states import State
@@ -23,6 +22,7 @@ from gateway.queue.tables import operation, period_approval, period_opening, per
 from gateway.reconcile.compare import Category, Decision
 from gateway.reconcile.resolve import INTENT_TYPES, Gate, Item, ScopeDecision
 from gateway.reconcile.tables import city_directory, decision
+from gateway.store import turns
 
 LOCKED = "l."
 """Beginning of the gate of what a signature holds; what stands behind it is the gate that it had, and has again."""
@@ -126,14 +126,6 @@ class Classes:
         return frozenset(names) or None
 
 
-def pupils_of(intent: Intent) -> tuple[int, ...]:
-    """The city's numbers of the pupils an intent is about."""
-    if isinstance(intent, HomeworkIntent):
-        return intent.pupil_ids
-    pupil_id = getattr(intent, "pupil_id", None)
-    return () if pupil_id is None else (pupil_id,)
-
-
 class Locks:
     """The signatures that lock at a moment, and who is of which class."""
 
@@ -230,19 +222,12 @@ def load_signatures(conn: Connection, place_id: int, *, now: datetime) -> list[S
 
 def stand_beside(conn: Connection, place_id: int) -> None:
     """Let no signature and no hold be laid until this transaction ends; others that send go on beside it."""
-    _take_turn(conn, place_id, "pg_advisory_xact_lock_shared")
+    turns.stand_beside(conn, f"signed periods of {place_id}")
 
 
 def stand_alone(conn: Connection, place_id: int) -> None:
     """Wait for all that is just being marked as sent, and let nothing more be until this transaction ends."""
-    _take_turn(conn, place_id, "pg_advisory_xact_lock")
-
-
-def _take_turn(conn: Connection, place_id: int, name: str) -> None:
-    if conn.dialect.name != "postgresql":
-        return  # SQLite has one writer
-    digest = hashlib.blake2b(f"signed periods of {place_id}".encode(), digest_size=8).digest()
-    conn.execute(select(getattr(func, name)(int.from_bytes(digest, "big", signed=True))))
+    turns.take_turn(conn, f"signed periods of {place_id}")
 
 
 def keep_signed(decided: ScopeDecision, locks: Locks) -> ScopeDecision:
@@ -402,7 +387,6 @@ __all__ = [
     "load_passes",
     "load_signatures",
     "lock_decisions",
-    "pupils_of",
     "return_to_plan",
     "revive",
     "stand_alone",

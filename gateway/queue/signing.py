@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, or_, select, true, update
 
 from gateway.audit.deed import Actor
-from gateway.domain.city import Intent
+from gateway.domain.city import Intent, pupils_of
 from gateway.domain.reasons import PERIOD_SIGNED
 from gateway.mapping.versions import find_active
 from gateway.queue.deeds import Ledger
@@ -27,7 +27,6 @@ from gateway.queue.signed import (
     is_locked_gate,
     is_of,
     load_signatures,
-    pupils_of,
     return_to_plan,
     stand_alone,
     stand_beside,

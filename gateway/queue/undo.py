@@ -9,13 +9,14 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select
 
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import ENTER_BY_HAND, IN_FLIGHT, UNDO_UNPROVEN
+from gateway.domain.reasons import ENTER_BY_HAND, IN_FLIGHT, UNDO_OTHER_CHILD, UNDO_UNPROVEN
 from gateway.queue.states import IN_FLIGHT as FLYING
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category, Decision
 from gateway.reconcile.joins import same_object, same_record
 from gateway.reconcile.resolve import Item
+from gateway.reconcile.same_child import Children
 from gateway.reconcile.tables import base, plan, shadow
 from gateway.reconcile.triples import Triple
 from gateway.reconcile.undo import Now, Wrote, invert
@@ -53,7 +54,9 @@ def load_scopes_written(conn: Connection, place_id: int, run_id: int) -> list[Sc
     return [ScopeWritten(scope=row.scope, kind=row.kind, sample=row.intent) for row in rows]
 
 
-def iter_inverse(conn: Connection, place_id: int, run_id: int, scope: str, *, is_read: bool) -> Iterator[Item]:
+def iter_inverse(
+    conn: Connection, place_id: int, run_id: int, scope: str, *, is_read: bool, children: Children
+) -> Iterator[Item]:
     """Yield the inverse of everything that a run did in a scope, and what of it stays as it is, with the reason.
 
     The gate is `none` throughout; the guards set it.
@@ -64,6 +67,7 @@ def iter_inverse(conn: Connection, place_id: int, run_id: int, scope: str, *, is
         run_id: The run to be undone.
         scope: One that it wrote to.
         is_read: The scope's city side was read whole just now.
+        children: Whose each profile is now.
     """
     rows = _load(conn, place_id, run_id, scope)
     newcomers = _load_newcomers(conn, place_id, scope, [row for row in rows if row.op == "delete"])
@@ -72,7 +76,8 @@ def iter_inverse(conn: Connection, place_id: int, run_id: int, scope: str, *, is
         decided = _UNPROVEN.get(row.state)
         if row.state == State.VERIFIED.value:
             decided = _invert(row, is_read=is_read, busy=busy, newcomers=newcomers)
-        yield _to_item(row, decided or Decision(Category.WAITING, IN_FLIGHT))
+        item = _to_item(row, decided or Decision(Category.WAITING, IN_FLIGHT))
+        yield item if _is_same_child(item, row, children) else _left(item)
 
 
 def _load(conn: Connection, place_id: int, run_id: int, scope: str) -> Sequence[Row[Any]]:
@@ -187,6 +192,17 @@ def _invert(
             has_newcomer=row.op == "delete" and bool(beside),
         ),
     )
+
+
+def _is_same_child(item: Item, row: Row[Any], children: Children) -> bool:
+    """Whether what is put back would stand at whom the run wrote to; what is taken away may be anybody's by now."""
+    if item.triple.intent is None or item.decision.op is None:
+        return True
+    return children.are_same(row.kind, row.ref, item.triple.intent, since=row.created_at)
+
+
+def _left(item: Item) -> Item:
+    return msgspec.structs.replace(item, decision=Decision(Category.HELD, UNDO_OTHER_CHILD))
 
 
 def _to_item(row: Row[Any], decided: Decision) -> Item:

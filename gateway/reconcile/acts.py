@@ -12,16 +12,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Integer, Row, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, delete, insert, literal, select, update
 
 from gateway.audit.deed import Actor
 from gateway.domain.discrepancies import Choice
 from gateway.reconcile.choose import Excluded
 from gateway.reconcile.tables import choice_act, choice_member, discrepancy
+from gateway.store import turns
 from gateway.store.among import among
-
-_ADVISORY_KEY = 0x6761_7465_0401
-"""Of PostgreSQL: acts are taken one after another, so that no discrepancy is taken by two."""
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +49,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_turn(conn: Connection) -> None:
     """Let no other act be taken until this transaction ends; on SQLite a write is alone anyway."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(select(func.pg_advisory_xact_lock(_ADVISORY_KEY)))
+    turns.take_turn(conn, "choices about many")
 
 
 def store_act(

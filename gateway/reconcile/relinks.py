@@ -42,6 +42,15 @@ _STAMP = select(
 )
 
 
+_HOMEWORK = (intended.c.kind == Kind.HOMEWORK.value,)
+
+
+class _Named(msgspec.Struct):
+    """Of a homework's intent: for whom it is."""
+
+    pupil_ids: tuple[int, ...] = ()
+
+
 class RelinkState:
     """States of a unit."""
 
@@ -220,16 +229,22 @@ def stop_wanting(conn: Connection, place_id: int, city_ids: Collection[int], *, 
     What a plan, waiting or just being made, would send there finds at its release and before its call that it is not meant any
     more. The next plan says anew what should stand, whatever it is.
     """
+    wanted = (intended.c.place_id == place_id, intended.c.state.in_(COMPARED))
+    named = _load_homework_naming(conn, wanted, frozenset(city_ids))
     conn.execute(
         update(intended)
-        .where(
-            intended.c.place_id == place_id,
-            intended.c.state.in_(COMPARED),
-            cells_of(intended.c.object_key, city_ids),
-        )
+        .where(*wanted, or_(cells_of(intended.c.object_key, city_ids), and_(*_HOMEWORK, intended.c.ref.in_(named))))
         .values(state="waiting", reason=reason, row_digest=bytes(16))
     )
     conn.execute(delete(scope_memo).where(scope_memo.c.place_id == place_id))
+
+
+def _load_homework_naming(
+    conn: Connection, wanted: Sequence[ColumnElement[bool]], city_ids: frozenset[int]
+) -> list[str]:
+    """Refs of homework in whose list of pupils one of these stands."""
+    rows = conn.execute(select(intended.c.ref, intended.c.intent).where(*wanted, *_HOMEWORK))
+    return [row.ref for row in rows if not city_ids.isdisjoint(msgspec.json.decode(row.intent, type=_Named).pupil_ids)]
 
 
 def load_moving(conn: Connection, place_id: int, decided_by: Mapping[str, int], *, now: datetime) -> frozenset[int]:

@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Engine, text
 
 from gateway.domain.errors import ConfigurationError
 from gateway.store.engine import READ_ONLY
+from gateway.store.turns import take_turn
 
-_ADVISORY_KEY = 0x6761_7465_0001  # "gate" 1: one migration at a time on PostgreSQL
 _LONGEST_WAIT = "120s"  # for another process that is migrating the same database
 
 
@@ -67,7 +67,7 @@ def upgrade(engine: Engine) -> None:
     with engine.connect() as conn, _without_foreign_keys(conn), conn.begin():
         if conn.dialect.name == "postgresql":
             conn.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": _LONGEST_WAIT})
-            conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+            take_turn(conn, "migration")
         current = MigrationContext.configure(conn).get_current_revision()
         if current is not None and not _is_known(current):
             raise ConfigurationError(
