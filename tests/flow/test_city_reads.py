@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -80,9 +81,6 @@ def test_a_right_that_is_lost_between_two_groups_empties_no_journal(delivered: A
 
 @pytest.mark.row("A15", "A3")
 def test_a_read_back_that_comes_empty_sends_nothing_again(small: Any) -> None:
-    # One call at a time: which calls lose their answers decides of which days how much is known, and of a few known objects
-    # an empty list is believed (guard_minimum_count).
-    small.settings_changes["queue"] = {"threads": 1}
     with small.open() as hand:
         hand.link_everybody()
         synced = hand.sync()
@@ -220,3 +218,56 @@ def test_a_city_that_answers_nothing_in_time_is_a_problem_and_no_empty_answer(de
 
     assert time.monotonic() - began_s < 2.0
     assert breaker_of(delivered) == ("closed", 0)
+
+
+@pytest.fixture
+def first_few(build_world: Any) -> Any:
+    """One pupil's first marks, sent into an empty journal that shows none of them; every second one has lost its answer."""
+    with build_world(pupils=1, courses=1).open() as hand:
+        hand.link_everybody()
+        hand.approve(hand.sync())
+        hand.city.fault("drop_after_commit", path="/marks", method="POST", every=2)
+        hand.city.fault("empty_list", path="/marks", method="GET")
+        hand.deliver(max_wait_s=0)
+        states = Counter(row.state for row in hand.operations() if row.kind == "mark")
+        assert 0 < states["accepted"] <= hand.gateway.limits.minimum_count
+        assert states["unknown"] > 0
+        hand.world.city.clear()
+        hand.city.fault("empty_list", path="/marks", method="GET")
+        yield hand
+
+
+def deliver_for(hand: Any, minutes: int) -> None:
+    for _ in range(minutes // 5):
+        hand.world.clock.advance(300)
+        hand.deliver(max_wait_s=0)
+
+
+@pytest.mark.row("A15", "A3")
+def test_of_the_first_few_marks_none_is_sent_again_because_the_city_does_not_show_them(first_few: Any) -> None:
+    """No other group can be asked whether the city shows marks at all: it is waited for another answer."""
+    hand = first_few
+    deliver_for(hand, 50)
+    assert hand.city.fired() > 0
+    assert "parked" not in hand.states()
+
+    hand.city.clear()
+    hand.until_quiet()
+
+    made = [entry for entry in hand.city.ledger() if entry["kind"] == "mark"]
+    assert len(made) == len([row for row in hand.base_rows() if row.kind == "mark"])
+    hand.assert_sound()
+
+
+def test_the_first_few_marks_are_waited_for_an_hour_and_no_longer(first_few: Any) -> None:
+    """A person may really have removed them all, and who waits for an answer is to be told."""
+    hand = first_few
+    for row in hand.city.standing("marks"):
+        hand.city.human("delete", "mark", id=row["id"])
+
+    deliver_for(hand, 120)
+    hand.city.clear()
+    hand.until_quiet()
+
+    assert {row.reason for row in hand.operations() if row.state == "parked"} == {"NOT_SEEN_AFTER_ACCEPT"}
+    assert not {"accepted", "unknown"} & hand.states().keys()
