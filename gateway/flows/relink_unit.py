@@ -138,6 +138,7 @@ def store_plan(
             state=PlanState.APPROVED,
             hash=row.hash,
             created_at=now,
+            sealed_at=now,
             expires_at=row.expires_at,
             rule_version=version,
             epoch=get_epoch(conn),

@@ -18,7 +18,7 @@ from gateway.queue.tables import operation
 from gateway.reconcile.compare import Category
 from gateway.reconcile.joins import same_object
 from gateway.reconcile.same_child import load_children
-from gateway.reconcile.tables import base, decision, intended, plan, run, shadow
+from gateway.reconcile.tables import base, decision, intended, plan, shadow
 from gateway.reconcile.triples import CLEARED, COMPARED, SENDABLE
 from gateway.reconcile.undone import load_undone_by
 
@@ -32,7 +32,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         theirs: (kind, city id) → digest of what stands.
         owners: (kind, city id) → ref of the base that has it.
         free: (kind, object key, digest) of objects that no base has and no item of this plan adopts.
-        newcomers: (kind, object key) of cells in which such an object was first seen, or changed, after the plan was made:
+        newcomers: (kind, object key) of cells in which such an object was first seen, or changed, after the plan was sealed:
             somebody types there, whatever his value.
         busy: Records in flight.
         strangers: Records that an undo would write to a profile that is not for certain the same child's as when it was
@@ -87,9 +87,8 @@ def load_ground(
         .select_from(shadow.outerjoin(base, same_object()))
         .where(shadow.c.place_id == place_id, shadow.c.city_id.in_(city_ids))
     ).all()
-    # what was read after the plan's run ended, nobody who was shown the plan could know of
-    shown_until = select(run.c.finished_at).join(plan, plan.c.run_id == run.c.id).where(plan.c.id == plan_id)
-    planned_at = conn.execute(shown_until).scalar_one_or_none()
+    # what was read after the plan was sealed, nobody who was shown it could know of
+    sealed_at = conn.execute(select(plan.c.sealed_at).where(plan.c.id == plan_id)).scalar_one()
     adopting = (
         select(decision.c.city_id)
         .where(
@@ -122,7 +121,7 @@ def load_ground(
         theirs={(row[0], row[1]): row[2] for row in theirs},
         owners={(row[0], row[1]): row[3] for row in theirs if row[3] is not None},
         free={(row[0], row[1], row[2]) for row in free},
-        newcomers={(row[0], row[1]) for row in free if planned_at is not None and row[3] > planned_at},
+        newcomers={(row[0], row[1]) for row in free if sealed_at is not None and row[3] > sealed_at},
         busy={(row[0], row[1]) for row in busy},
         strangers={(row.kind, row.ref) for row in _find_strangers(conn, rows, place_id, plan_id, now)}
         if is_undo

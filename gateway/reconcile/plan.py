@@ -195,6 +195,7 @@ class PlanDraft:
                 .values(
                     state=state,
                     hash=self._hash.hexdigest(),
+                    sealed_at=self._store.now(conn),
                     counters={name: self._counters[name] for name in COUNTERS},
                     by_reason={reason: count for reason, count in sorted(self._by_reason.items()) if count},
                     guards=[msgspec.to_builtins(row) for row in self._guards],

@@ -203,6 +203,7 @@ plan = Table(
     Column("state", String(20), nullable=False),
     Column("hash", String(64)),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("sealed_at", UtcDateTime),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("rule_version", String(64), nullable=False),
     Column("epoch", Integer, nullable=False),

@@ -7,16 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from gateway.audit.deed import Actor
 from gateway.audit.log import AuditLog
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.identifiers import Place
+from gateway.queue import outbox
 from gateway.queue.approval import approve
 from gateway.queue.outbox import release
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.reconcile.plan import PlanState, retire_older
+from gateway.reconcile.tables import plan
 from gateway.store.epoch import bump_epoch
 from gateway.store.transaction import Store
 
@@ -104,6 +107,25 @@ def test_a_create_that_a_person_typed_since_is_dropped(desk: Any) -> None:
     desk.show(7, "5")
 
     assert desk.release(sealed).dropped == 1
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["seen since", "shown to whoever let it out"])
+def test_a_create_beside_another_mark_goes_only_where_the_plan_has_shown_that_one(
+    desk: Any, clock: VirtualClock, *, is_new: bool
+) -> None:
+    """The plan's run may have died after the seal, or may be going on: the seal's own moment counts."""
+    desk.want("item:1", "5")
+    if not is_new:
+        desk.show(7, "4")
+    clock.advance(1)
+    sealed = desk.seal(desk.item("item:1", "create", ours="5"))
+    clock.advance(1)
+    if is_new:
+        desk.show(7, "4")
+
+    released = desk.release(sealed)
+
+    assert (released.dropped, released.queued) == ((1, 0) if is_new else (0, 1))
 
 
 def test_an_adoption_moves_the_base_without_a_call(desk: Any) -> None:
@@ -271,6 +293,24 @@ def test_an_overtaken_plan_is_refused(desk: Any) -> None:
     with pytest.raises(PlanRefusedError):
         desk.release(older)
     assert desk.release(newer).queued == 1
+
+
+def test_what_a_newer_plan_has_taken_over_meanwhile_is_left_to_it(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "CHUNK_ROWS", 1)
+    for number in (1, 2):
+        desk.want(f"item:{number}", "5", pupil=number)
+    older = desk.seal(*(desk.item(f"item:{number}", "create", ours="5", pupil=number) for number in (1, 2)))
+    let_out_chunk = outbox._release_chunk
+
+    def overtake(conn: Any, *args: Any, **more: Any) -> Any:
+        chunk = let_out_chunk(conn, *args, **more)
+        conn.execute(update(plan).where(plan.c.id == older.id).values(state=PlanState.STALE))
+        return chunk
+
+    monkeypatch.setattr(outbox, "_release_chunk", overtake)
+
+    assert desk.release(older).queued == 1
+    assert desk.outcomes(older) == ["queued", None]
 
 
 def test_a_plan_of_another_epoch_is_refused(desk: Any) -> None:
