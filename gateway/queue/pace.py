@@ -3,7 +3,8 @@
 Behind the protocol `connectors.pace.Pace`, so connectors know no database. A turn is a moment on one evenly spaced
 timetable of the city; it is handed out once, in one short transaction, and a caller that comes to it late gives it up.
 Threads of one process that wait together are served by one transaction. Delivery takes the turns of a batch ahead, so that
-the batch is marked as sent while its first turn is coming.
+the batch is marked as sent while its first turn is coming. What the threads of a process have taken lies in one pool, and
+who is ready to call has the next of it: a thread whose call takes longer than the turns are apart would lose its own.
 
 Why no second ever holds more calls than the rate: turns stand `SPACING / rate` apart, so `rate` of them span 1.035 s; a
 call leaves at most `LATEST_S` = 0.035 s after its turn; hence the calls of any second have turns within 1.035 s. The
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 
 import msgspec
 from sqlalchemy import Connection, bindparam, select, text, update
@@ -149,7 +151,7 @@ class _Caller:
     """A thread that asks for turns.
 
     Attributes:
-        waits_s: Seconds from `asked_at` to each turn that it got; none where it must ask again in `again_s`.
+        got_count: How many of the turns it asked for it got; with none it asks again in `again_s`.
     """
 
     def __init__(self, count: int, lead_s: float) -> None:
@@ -157,23 +159,45 @@ class _Caller:
         self.lead_s = lead_s
         self.is_answered = False
         self.is_held = False
-        self.waits_s: tuple[float, ...] = ()
+        self.got_count = 0
         self.again_s = 0.0
-        self.asked_at = 0.0
+
+
+class _Pool:
+    """Turns that the threads of a process have taken in one lane and not used yet; moments of its monotonic clock."""
+
+    def __init__(self) -> None:
+        self._moments: list[float] = []
+        self._lock = threading.Lock()
+
+    def put(self, moments: Iterable[float]) -> None:
+        with self._lock:
+            for moment in moments:
+                heappush(self._moments, moment)
+
+    def take(self, *, since: float) -> float | None:
+        """Take the next turn that was not before `since`; None where there is none."""
+        with self._lock:
+            while self._moments:
+                if (moment := heappop(self._moments)) >= since:
+                    return moment
+        return None
 
 
 class _Reserved:
-    """Turns of one caller on the store's timetable."""
+    """As many turns as a caller got on the store's timetable; which ones is found out when they are used."""
 
-    def __init__(self, pace: StorePace, caller: _Caller) -> None:
+    def __init__(self, pace: StorePace, lane: Lane, count: int) -> None:
         self._pace = pace
-        self._caller = caller
+        self._lane = lane
+        self._count = count
 
     def __len__(self) -> int:
-        return len(self._caller.waits_s)
+        return self._count
 
     def wait(self, number: int) -> bool:
-        return self._pace.wait_for(self._caller.asked_at + self._caller.waits_s[number])
+        del number
+        return self._pace.wait_next(self._lane)
 
 
 class StorePace:
@@ -206,6 +230,7 @@ class StorePace:
         self._least_count = max(1, int(AHEAD_S * rate_per_s / 2))
         self._waiting: dict[Lane, list[_Caller]] = {"demand": [], "nightly": []}
         self._waiting_lock = threading.Lock()
+        self._pools: dict[Lane, _Pool] = {"demand": _Pool(), "nightly": _Pool()}
         self._asking: dict[Lane, threading.Lock] = {"demand": threading.Lock(), "nightly": threading.Lock()}
 
     def take(self) -> None:
@@ -227,12 +252,11 @@ class StorePace:
         """
         return self._reserve(count, lead_s=LEAD_S)
 
-    def wait_for(self, moment: float) -> bool:
-        """Wait for a turn; False where it is too late for it.
-
-        Args:
-            moment: When the turn is, by this process's monotonic clock in seconds.
-        """
+    def wait_next(self, lane: Lane) -> bool:
+        """Wait for the next turn that this process has in a lane; False where it has none, or came too late for it."""
+        moment = self._pools[lane].take(since=self._monotonic() - LATEST_S)
+        if moment is None:
+            return False
         self._store.clock.wait(max(moment - self._monotonic(), 0.0))
         return self._monotonic() - moment <= LATEST_S
 
@@ -242,8 +266,8 @@ class StorePace:
             caller = self._ask(lane, _Caller(count, lead_s))
             if caller.is_held and caller.again_s > THREAD_WAIT_S:
                 raise ThrottledError("Журнал просил подождать: ничего не отправлено", retry_after_s=caller.again_s)
-            if caller.waits_s:
-                return _Reserved(self, caller)
+            if caller.got_count:
+                return _Reserved(self, lane, caller.got_count)
             self._store.clock.wait(caller.again_s)
 
     def _ask(self, lane: Lane, caller: _Caller) -> _Caller:
@@ -290,10 +314,10 @@ class StorePace:
                         "demand_at": bucket.demand_at,
                     },
                 )
+        self._pools[lane].put(asked_at + wait_s for granted in answers for wait_s in granted.waits_s)
         for caller, granted in zip(callers, answers, strict=True):
-            caller.asked_at = asked_at
             caller.is_held = granted.is_held
-            caller.waits_s = granted.waits_s
+            caller.got_count = len(granted.waits_s)
             caller.again_s = granted.again_s
             caller.is_answered = True
 

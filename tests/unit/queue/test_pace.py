@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -168,6 +169,25 @@ def test_a_turn_that_was_come_to_late_is_given_up(store: Store, clock: VirtualCl
         pace.take()
 
     assert next(ticks, None) is None  # asked twice: the first turn was five seconds old
+
+
+def test_who_is_ready_to_call_has_the_next_turn_whoever_took_it(store: Store, clock: VirtualClock) -> None:
+    """With a thread's turns its own, all but the first of a batch were lost where a call took longer than they are apart."""
+    pace = StorePace(
+        store, CITY, rate_per_s=10, demand_share=0.0, monotonic=lambda: (clock.now() - NOW).total_seconds()
+    )
+
+    with in_lane("demand"):
+        slow, ready = pace.reserve(3), pace.reserve(1)
+        used = [(turns.wait(0), clock.now()) for turns in (slow, ready, ready)]
+        clock.advance(0.3)  # the slow one's call; the turn that was left has passed
+
+    assert all(was_in_time for was_in_time, _ in used)
+    assert [round((after - before).total_seconds(), 4) for (_, before), (_, after) in pairwise(used)] == [
+        0.1035,
+        0.1035,
+    ]
+    assert not slow.wait(1)
 
 
 @pytest.mark.row("A12")
