@@ -6,7 +6,6 @@ bound to the items of one shown plan, so that it is used once by what it is; it 
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +27,7 @@ from gateway.flows.vouched import say_alone_from
 from gateway.mapping.links import load_links
 from gateway.queue.outbox import Released, refuse_elsewhere, refuse_former_rules, refuse_unusable, release
 from gateway.queue.signed import stand_beside
-from gateway.queue.signing import is_about, let_through, load_locked
+from gateway.queue.signing import find_lockable, let_through
 from gateway.queue.tables import period_approval
 from gateway.reconcile.plan import PlanState, SealedPlan, load_plan
 
@@ -52,7 +51,7 @@ class LockedProposal(msgspec.Struct, frozen=True, kw_only=True):
     """A stored proposal.
 
     Attributes:
-        items: How many items of the plan it is about.
+        items: How many items of the plan it is about; an approval lets through these and no others.
         alone_from: From when the proposer himself may confirm it; None where the school has several approvers.
     """
 
@@ -124,8 +123,8 @@ def _store(conn: Connection, gateway: Gateway, principal: Principal, asked: Lock
     if asked.pupils - links.keys():
         raise ConfigurationError("Ученик не связан с городом: gateway links list")
     pupils = sorted(links[ref] for ref in asked.pupils)
-    count = _count(conn, asked.plan_id, pupils, with_deletes=asked.with_deletes)
-    if not count:
+    items = find_lockable(conn, place_id, asked.plan_id, pupils=pupils, with_deletes=asked.with_deletes, now=now)
+    if not items:
         raise PlanRefusedError(
             "У названных учеников в этом плане ничего не удержано подписью периода", reason="NOTHING_NAMED"
         )
@@ -139,6 +138,8 @@ def _store(conn: Connection, gateway: Gateway, principal: Principal, asked: Lock
                 plan_hash=found.hash,
                 pupils=pupils,
                 with_deletes=asked.with_deletes,
+                items=sorted(items),
+                signatures=sorted({number for numbers in items.values() for number in numbers}),
                 account_id=principal.account_id,
                 proposed_by=principal.actor.name,
                 proposed_at=now,
@@ -154,11 +155,11 @@ def _store(conn: Connection, gateway: Gateway, principal: Principal, asked: Lock
         found,
         principal.actor,
         note,
-        count,
+        len(items),
         action="period.approval_proposed",
         originator=principal.originator,
     )
-    return number, count, now
+    return number, len(items), now
 
 
 def _get(conn: Connection, gateway: Gateway, number: int) -> Row[Any]:
@@ -232,11 +233,20 @@ def _approve(
     if changed.rowcount != 1:
         raise PlanRefusedError("Это разрешение уже дано: второй раз им не пользуются", reason="PLAN_USED")
     count = let_through(
-        conn, row.place_id, row.plan_id, row.id, pupils=row.pupils, with_deletes=row.with_deletes, now=now
+        conn,
+        row.place_id,
+        row.plan_id,
+        row.id,
+        pupils=row.pupils,
+        with_deletes=row.with_deletes,
+        items=row.items or (),
+        signatures=row.signatures or (),
+        now=now,
     )
     if not count:
         raise PlanRefusedError(
-            "У названных учеников в этом плане ничего больше не удержано подписью периода", reason="NOTHING_NAMED"
+            "Из предложенного подпись периода больше ничего не держит или период с тех пор подписан заново: предложите снова",
+            reason="NOTHING_NAMED",
         )
     note = write_note(conn, reason, now=now)
     originator = account_code(row.account_id) if row.account_id is not None else None
@@ -279,14 +289,6 @@ def _let_out(gateway: Gateway, plan_id: int, approved: _Approved) -> LockedAppro
         is_alone=approved.is_alone,
         released=released,
     )
-
-
-def _count(conn: Connection, plan_id: int, pupils: Collection[int], *, with_deletes: bool) -> int:
-    count, after = 0, 0
-    while rows := load_locked(conn, plan_id, after):
-        after = rows[-1].seq
-        count += sum((row.op != "delete" or with_deletes) and is_about(row, pupils) for row in rows)
-    return count
 
 
 def _write(

@@ -14,9 +14,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select, update
 
+from gateway.domain.reasons import PERIOD_SIGNED
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import load_strangers
+from gateway.queue.held_back import find_stopped
 from gateway.queue.judge import Finding, Seen
+from gateway.queue.signed import return_to_plan
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.queue.verify import CHUNK_COUNT, Scene, store_proven
@@ -120,6 +123,7 @@ def _settle(
     wanted = _load_wanted(conn, place_id, scope)
     undone = load_undone_by(conn, place_id, [row.ref for row in rows])
     strangers = load_strangers(conn, [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id], now=now)
+    stopped = find_stopped(conn, place_id, rows, now=now)
     findings: list[Finding] = []
     proven: list[tuple[Row[Any], int | None]] = []
     for row in rows:
@@ -137,6 +141,8 @@ def _settle(
         is_meant = row.id not in strangers if is_undoing else _is_wanted(row, wanted)
         if finding.state == "again" and not is_meant:
             finding = Finding("superseded", "BASE_MOVED")
+        elif finding.state == "again" and row.id in stopped:
+            finding = Finding("superseded", stopped[row.id])
         findings.append(finding)
         if finding.state == "verified":
             city_id = finding.city_id if finding.city_id is not None else row.city_id
@@ -144,7 +150,7 @@ def _settle(
             scene.own(row.ref, None if row.op == "delete" else city_id)
             ledger.write(conn, row, "operation.verified", "confirmed", city_id=city_id)
         elif finding.state == "superseded":
-            _take_off(conn, ledger, row, now)
+            _take_off(conn, ledger, row, finding.reason, now)
     if proven:
         store_proven(conn, proven, now)
     return findings
@@ -166,13 +172,15 @@ def _is_wanted(row: Row[Any], wanted: Mapping[str, tuple[bytes, str]]) -> bool:
     return wanted.get(row.ref) == (row.intent_digest, row.object_key)
 
 
-def _take_off(conn: Connection, ledger: Ledger, row: Row[Any], now: datetime) -> None:
+def _take_off(conn: Connection, ledger: Ledger, row: Row[Any], reason: str, now: datetime) -> None:
     conn.execute(
         update(operation)
         .where(operation.c.id == row.id)
-        .values(state=State.SUPERSEDED.value, reason="BASE_MOVED", changed_at=now)
+        .values(state=State.SUPERSEDED.value, reason=reason, changed_at=now)
     )
-    ledger.write(conn, row, "operation.dropped", "held", reason="BASE_MOVED")
+    ledger.write(conn, row, "operation.dropped", "held", reason=reason)
+    if reason == PERIOD_SIGNED:
+        return_to_plan(conn, [row])
 
 
 def load_by_hand(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
@@ -187,8 +195,8 @@ def load_by_hand(conn: Connection, place_id: int) -> Sequence[Row[Any]]:
 def load_listed(conn: Connection, place_id: int, *, now: datetime) -> list[Row[Any]]:
     """Load what is to be typed by what the school means now, oldest first.
 
-    What is not meant any more is told to nobody from that moment on; it waits for the next read all the same, which may find
-    it typed already.
+    What is not meant any more, or kept back by a hold or a signature, is told to nobody from that moment on; it waits for the
+    next read all the same, which may find it typed already.
     """
     rows = load_by_hand(conn, place_id)
     wanted = {scope: _load_wanted(conn, place_id, scope) for scope in {row.scope for row in rows}}
@@ -196,7 +204,9 @@ def load_listed(conn: Connection, place_id: int, *, now: datetime) -> list[Row[A
     undoing = [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id]
     meant = {row.id for row in undoing} - load_strangers(conn, undoing, now=now)
     asked = {row.id for row in undoing}
-    return [row for row in rows if row.id in meant or (row.id not in asked and _is_wanted(row, wanted[row.scope]))]
+    listed = [row for row in rows if row.id in meant or (row.id not in asked and _is_wanted(row, wanted[row.scope]))]
+    stopped = find_stopped(conn, place_id, listed, now=now)
+    return [row for row in listed if row.id not in stopped]
 
 
 def has_by_hand(store: Store, place_id: int) -> bool:

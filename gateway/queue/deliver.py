@@ -19,9 +19,10 @@ from gateway.connectors.port import Accepted, CitySink
 from gateway.domain.errors import GatewayError, Recovery, ThrottledError
 from gateway.queue.claim import Claimed, Claims
 from gateway.queue.deeds import Ledger
+from gateway.queue.held_back import to_intent
 from gateway.queue.lanes import to_lane
 from gateway.queue.outcome import Answered, Outcomes
-from gateway.queue.sending import Sending, to_intent
+from gateway.queue.sending import Sending
 from gateway.queue.states import State
 from gateway.queue.terms import RequestIds, Terms, new_request_id
 from gateway.store.transaction import Store

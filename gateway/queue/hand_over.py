@@ -15,12 +15,13 @@ import msgspec
 from sqlalchemy import Connection, Row, and_, case, exists, insert, or_, select, update
 
 from gateway.audit.deed import Actor
-from gateway.domain.reasons import ENTER_BY_HAND, WINDOW_CLOSED, WINDOW_EDIT_OVER
+from gateway.domain.reasons import ENTER_BY_HAND, PERIOD_SIGNED, WINDOW_CLOSED, WINDOW_EDIT_OVER
 from gateway.queue.breaker import BreakerState
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import Standing, load_ground, load_standing
+from gateway.queue.held_back import find_stopped
 from gateway.queue.outbox import build_operation
-from gateway.queue.signed import Signed, find_locked, stand_beside
+from gateway.queue.signed import stand_beside
 from gateway.queue.states import IN_FLIGHT, State
 from gateway.queue.tables import city_breaker, operation, outage_choice
 from gateway.reconcile.compare import Category
@@ -39,7 +40,7 @@ _PARKED = (*CLOSED, *_GIVEN_UP, "REJECTED_TARGET")
 _SILENT = ("TRANSPORT", "QUOTA", "UNKNOWN_OUTCOME")
 """Reasons of waiting operations that say that the city could not take them."""
 Why = Literal[
-    "unknown", "on_the_way", "listed", "over", "may_stand", "moved", "signed", "not_listed", "unread", "typed"
+    "unknown", "on_the_way", "listed", "over", "may_stand", "moved", "signed", "held", "not_listed", "unread", "typed"
 ]
 WHY_RU: dict[Why, str] = {
     "unknown": "такой операции нет",
@@ -49,6 +50,7 @@ WHY_RU: dict[Why, str] = {
     "may_stand": "может уже стоять в журнале: сначала решите расхождение",
     "moved": "с тех пор изменилась: решит следующий план",
     "signed": "период подписан: сначала разрешение завуча",
+    "held": "её удерживают: gateway holds",
     "not_listed": "не в списке",
     "unread": "журнал сейчас не читается: вернуть нельзя, пока не видно, не внесено ли уже",
     "typed": "уже внесено: подтверждено чтением",
@@ -96,11 +98,10 @@ def put_by_hand(
     if open_rows:
         epoch = get_epoch(conn)
         standing = _as_if_open(load_standing(conn, open_rows, now=now))
-        locks = Signed().load(conn, place_id, now)
-        locked = find_locked(conn, locks, open_rows, now) if locks else frozenset()
+        stopped = find_stopped(conn, place_id, open_rows, now=now)
         for row in open_rows:
-            if (row.plan_id, row.seq) in locked:
-                refused.append(Refused(row.id, "signed"))
+            if row.id in stopped:
+                refused.append(Refused(row.id, "signed" if stopped[row.id] == PERIOD_SIGNED else "held"))
             elif row.epoch != epoch or not standing.still_holds(row):
                 refused.append(Refused(row.id, "moved"))
             else:

@@ -10,16 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, Row, bindparam, insert, update
 
-from gateway.domain.city import Intent
 from gateway.domain.clock import moscow_day
 from gateway.domain.reasons import MARKED_HOLD, PERIOD_SIGNED
 from gateway.queue.barrier import UNREAD, Gate, holds_obstacle, load_gate
 from gateway.queue.claim import Claims
 from gateway.queue.deeds import Ledger
 from gateway.queue.ground import Standing, load_standing
+from gateway.queue.held_back import find_held, to_intent
 from gateway.queue.moves import fences_of, is_any_held, move
 from gateway.queue.redelivery import PAUSE_S
 from gateway.queue.signed import Signed, find_locked, return_to_plan, stand_beside
@@ -28,8 +27,6 @@ from gateway.queue.tables import attempt, operation
 from gateway.queue.terms import Terms
 from gateway.queue.window import Windows
 from gateway.reconcile.coverage import is_locked
-from gateway.reconcile.holds import Hold, is_held_by, load_holds
-from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.store.transaction import Store
 
 # built once: putting these together costs more than running them
@@ -124,7 +121,7 @@ class Sending:
         periods = self._windows.load(conn, rows[0].place_id)
         locks = self._signed.load(conn, rows[0].place_id, gate.now)
         locked = find_locked(conn, locks, rows, gate.now) if locks else frozenset()
-        held = self._find_held(conn, rows, gate)
+        held = find_held(conn, rows[0].place_id, rows, self._signed, now=gate.now) if gate.has_holds else frozenset()
         for row in rows:
             if gate.is_locked and is_locked(conn, row.place_id, row.scope):
                 self._claims.put_back(conn, [row], gate.now, reason=UNREAD)
@@ -150,21 +147,6 @@ class Sending:
                 return_to_plan(conn, [row])
         return ended
 
-    def _find_held(self, conn: Connection, rows: Sequence[Row[Any]], gate: Gate) -> frozenset[int]:
-        """Ids of what people hold back: laid while a plan was made, a hold found nothing yet that it could take out."""
-        holds = load_holds(conn, rows[0].place_id, now=gate.now) if gate.has_holds else []
-        if not holds:
-            return frozenset()
-        classes = self._signed.classes(conn, rows[0].place_id) if any(one.class_name for one in holds) else None
-
-        def takes(one: Hold, row: Row[Any]) -> bool:
-            is_here = one.class_name is None or (
-                classes is not None and classes.of_group(to_intent(row).group_id) == one.class_name
-            )
-            return is_here and is_held_by(one, kind=row.kind, op=row.op, ref=row.ref, object_key=row.object_key)
-
-        return frozenset(row.id for row in rows if any(takes(one, row) for one in holds))
-
     def _find_reason(self, row: Row[Any], gate: Gate, standing: Standing) -> str | None:
         if row.epoch != gate.epoch:
             return "EPOCH_BEGUN"
@@ -187,10 +169,4 @@ class Sending:
         return sorted(moved, key=lambda row: order[row.id])
 
 
-def to_intent(row: Row[Any]) -> Intent:
-    """What an operation means, out of its row."""
-    intent: Intent = msgspec.json.decode(row.intent, type=INTENT_TYPES[row.kind])
-    return intent
-
-
-__all__ = ["Marked", "Sending", "to_intent"]
+__all__ = ["Marked", "Sending"]

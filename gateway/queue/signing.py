@@ -260,6 +260,26 @@ def load_locked(conn: Connection, plan_id: int, after: int, *, limit: int = CHUN
     ).all()
 
 
+def find_lockable(
+    conn: Connection, place_id: int, plan_id: int, *, pupils: Collection[int], with_deletes: bool, now: datetime
+) -> dict[int, list[int]]:
+    """Find the items of a plan about none but these pupils, and by which signatures each is locked now.
+
+    Args:
+        pupils: The city's numbers.
+        with_deletes: Deletes too; never without being named.
+    """
+    locks = Signed().load(conn, place_id, now)
+    found: dict[int, list[int]] = {}
+    after = 0
+    while rows := load_locked(conn, plan_id, after):
+        after = rows[-1].seq
+        for row in rows:
+            if (row.op != "delete" or with_deletes) and is_about(row, pupils):
+                found[row.seq] = locks.find(row.kind, row.intent, row.old)
+    return {seq: numbers for seq, numbers in found.items() if numbers}
+
+
 def let_through(
     conn: Connection,
     place_id: int,
@@ -268,35 +288,37 @@ def let_through(
     *,
     pupils: Collection[int],
     with_deletes: bool,
+    items: Collection[int],
+    signatures: Collection[int],
     now: datetime,
 ) -> int:
-    """Note for each item of a plan about none but these pupils that an approval lets it through what locks it now.
+    """Note for each item that was proposed that an approval lets it through what locks it now.
+
+    What came behind a signature since, and what another signature has joined or taken the place of, nobody has proposed.
 
     Args:
         pupils: The city's numbers.
         with_deletes: Deletes too; never without being named.
+        items: Those that were proposed, by their order in the plan.
+        signatures: Those that locked them then.
 
     Returns:
         How many items.
     """
     stand_beside(conn, place_id)
-    locks = Signed().load(conn, place_id, now)
-    count, after = 0, 0
-    while rows := load_locked(conn, plan_id, after):
-        after = rows[-1].seq
+    lockable = find_lockable(conn, place_id, plan_id, pupils=pupils, with_deletes=with_deletes, now=now)
+    proposed = sorted(seq for seq, numbers in lockable.items() if seq in set(items) and set(numbers) <= set(signatures))
+    for start in range(0, len(proposed), CHUNK_ROWS):
+        seqs = proposed[start : start + CHUNK_ROWS]
+        # one that ran out, or was given under an older signature, makes place
+        conn.execute(period_pass.delete().where(period_pass.c.plan_id == plan_id, period_pass.c.seq.in_(seqs)))
         passes = [
-            {"plan_id": plan_id, "seq": row.seq, "signature_id": number, "approval_id": approval_id}
-            for row in rows
-            if (row.op != "delete" or with_deletes) and is_about(row, pupils)
-            for number in locks.find(row.kind, row.intent, row.old)
+            {"plan_id": plan_id, "seq": seq, "signature_id": number, "approval_id": approval_id}
+            for seq in seqs
+            for number in lockable[seq]
         ]
-        count += len({one["seq"] for one in passes})
-        seqs = sorted({one["seq"] for one in passes})
-        if seqs:
-            # one that ran out, or was given under an older signature, makes place
-            conn.execute(period_pass.delete().where(period_pass.c.plan_id == plan_id, period_pass.c.seq.in_(seqs)))
-            conn.execute(insert(period_pass), passes)
-    return count
+        conn.execute(insert(period_pass), passes)
+    return len(proposed)
 
 
 def is_about(row: Row[Any], pupils: Collection[int]) -> bool:
@@ -313,6 +335,7 @@ def _intents(row: Row[Any]) -> list[Intent]:
 
 __all__ = [
     "Swept",
+    "find_lockable",
     "find_signature",
     "is_about",
     "lay_signature",

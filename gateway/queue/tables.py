@@ -189,6 +189,8 @@ period_approval = Table(
     Column("plan_hash", String(64), nullable=False),
     Column("pupils", Json, nullable=False),
     Column("with_deletes", Boolean, nullable=False),
+    Column("items", Json),
+    Column("signatures", Json),
     Column("account_id", Integer),
     Column("proposed_by", String(200), nullable=False),
     Column("proposed_at", UtcDateTime, nullable=False),

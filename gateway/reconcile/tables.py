@@ -323,6 +323,7 @@ choice_act = Table(
     Column("actor", String(200), nullable=False),
     Column("actor_role", String(40)),
     Column("is_authenticated", Boolean, nullable=False),
+    Column("originator", String(200)),
     Column("note_id", Integer, nullable=False),
     Column("asked", Integer, nullable=False),
     Column("taken", Integer, nullable=False),

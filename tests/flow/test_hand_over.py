@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedE
 from gateway.domain.identifiers import Kind
 from gateway.flows.hand_list import load_hand_list, write_hand_list
 from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
-from gateway.flows.periods import sign_period
+from gateway.flows.holds import place_hold
+from gateway.flows.periods import reopen_period, sign_period
 from gateway.flows.unlink import drop_link
 from gateway.mapping.links import load_links
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from tests.flow.persons import activate_rules
+from tests.flow.test_signed_periods_flow import edit_marks
 
 SECOND_QUARTER = 37002
 
@@ -205,6 +208,65 @@ def test_a_signed_period_is_not_typed_by_hand_either(small: Any) -> None:
         assert done.taken == []
         assert {one.why for one in done.refused} == {"over"}, "they went back to their plan with the signature"
         assert hand.states() == {"superseded": 23}
+
+
+def test_what_was_put_on_the_list_in_an_open_hour_is_told_to_nobody_after_it(small: Any) -> None:
+    """The hour ends by itself: nobody takes anything off the list, and a teacher would type into a signed period."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        edit_marks(small, 2)
+        hand.sync()
+        reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(minutes=30), reason="на час")
+        listed = marks(hand, "ready")
+        put_on_list(hand.gateway, [row.id for row in listed], closed=False, reason="вносим сами")
+        in_time = load_hand_list(hand.gateway)
+        small.city.human("change", "mark", id=listed[0].city_id, value=msgspec.json.decode(listed[0].intent)["value"])
+        small.clock.advance(1900)
+        late = load_hand_list(hand.gateway)
+        after = hand.sync()
+
+        assert (len(in_time), late) == (2, [])
+        assert [(row.state, row.reason) for row in hand.operations()[-2:]] == [
+            ("verified", ""),
+            ("superseded", "PERIOD_SIGNED"),
+        ]
+        assert after.planned.plan.by_reason["PERIOD_SIGNED"] == 1
+
+
+def test_what_a_person_holds_back_is_not_typed_by_hand_either(small: Any) -> None:
+    with small.open() as hand:
+        queue_all(hand)
+        first, second, *_ = marks(hand, "ready")
+        put_on_list(hand.gateway, [first.id, second.id], closed=False, reason="вносим сами")
+        until = hand.gateway.now() + timedelta(days=1)
+        place_hold(hand.gateway, reason="спорная работа", until=until, ref=first.ref)
+        shown = [line.operation for line in load_hand_list(hand.gateway)]
+        held = hand.sync()
+
+        assert shown == [second.id]
+        states = {row.id: (row.state, row.reason) for row in hand.operations()}
+        assert states[first.id] == ("superseded", "MARKED_HOLD")
+        assert states[second.id] == ("by_hand", "ENTER_BY_HAND")
+        assert [row.ref for row in hand.decisions(held) if row.reason == "MARKED_HOLD"] == [first.ref]
+        small.clock.advance(2 * 24 * 3600)
+        assert first.ref in {row.ref for row in hand.decisions(hand.sync()) if row.op == "create"}
+
+
+def test_what_is_held_does_not_get_onto_the_list_by_a_closed_period(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        small.city.post("period", {"id": SECOND_QUARTER, "closed": True})
+        closed = [row for row in hand.decisions(hand.sync()) if row.reason == "WINDOW_CLOSED" and row.kind == "mark"]
+        until = hand.gateway.now() + timedelta(days=1)
+        place_hold(hand.gateway, reason="спорная работа", until=until, ref=closed[0].ref)
+        done = put_on_list(hand.gateway, (), closed=True, reason="четверть закрыта")
+
+        assert [one.why for one in done.refused] == ["held"]
+        listed = {row.ref for row in hand.operations() if row.state == "by_hand"}
+        assert closed[1].ref in listed
+        assert closed[0].ref not in listed
 
 
 def test_the_list_sends_nobody_to_a_child_whose_link_was_taken_away(small: Any) -> None:

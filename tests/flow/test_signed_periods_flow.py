@@ -9,16 +9,17 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
+from gateway.access.roles import Role
 from gateway.connectors.port import CityDirectory
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.school_year import SchoolYear, YearPeriod
-from gateway.flows.period_approval import LockedAsked
+from gateway.flows.period_approval import LockedAsked, approve_locked, propose_locked
 from gateway.flows.periods import load_signed, reopen_period, sign_period
 from gateway.mapping.calendars import save_year
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML
 from gateway.reconcile.tables import city_directory, discrepancy
 from gateway.sandbox.portal.school_course import FIRST_COURSE
-from tests.flow.persons import activate_rules, let_named_through
+from tests.flow.persons import activate_rules, let_named_through, person
 
 
 def sent(hand: Any) -> int:
@@ -206,6 +207,30 @@ def test_a_newer_signature_ends_what_was_approved_under_the_older_one(small: Any
 
         assert sent(hand) == before
         assert len(load_signed(hand.gateway)) == 1
+        let_named_through(hand.gateway, ask(held, pupil))
+        hand.deliver()
+        assert sent(hand) == before + 1
+        hand.assert_sound()
+
+
+def test_what_was_proposed_under_an_older_signature_opens_no_newer_one(small: Any) -> None:
+    """Whoever signs between the two words decides anew; the second word was about what the first one saw."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        before = sent(hand)
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        (pupil,) = edit_marks(small, 1)
+        held = hand.sync()
+        made = propose_locked(hand.gateway, person(hand.gateway, "deputy"), ask(held, pupil))
+        reopen_period(hand.gateway, number, until=hand.gateway.now() + timedelta(hours=1), reason="открыли")
+        sign_period(hand.gateway, "7А", "2", reason="и снова закрыли")
+
+        with pytest.raises(PlanRefusedError, match="подписан заново"):
+            approve_locked(hand.gateway, person(hand.gateway, "director", Role.DIRECTOR), made.id, reason="да")
+        hand.deliver()
+
+        assert sent(hand) == before
         let_named_through(hand.gateway, ask(held, pupil))
         hand.deliver()
         assert sent(hand) == before + 1
