@@ -6,7 +6,7 @@ from alembic import op
 from gateway.domain.errors import ConfigurationError
 
 revision = "bound_choices"
-down_revision = "choice_members_seen"
+down_revision = "plan_sealed_at"
 branch_labels = None
 depends_on = None
 
