@@ -125,6 +125,14 @@ class Settle(Reason):
     until: Moment | None = None
     preview: bool = False
     with_removals: bool = False
+    shown: Annotated[
+        dict[Annotated[int, Field(ge=1, le=LARGEST)], Moment],
+        Field(max_length=5000, description="Номер → changed_at, каким его показали; что изменилось, выпадает."),
+    ] = {}
+    shown_at: Annotated[
+        Moment | None,
+        Field(description="Когда смотрели на те, которых нет в shown; что изменилось с тех пор, выпадает."),
+    ] = None
 
 
 class Assign(Reason):

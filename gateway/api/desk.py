@@ -62,8 +62,8 @@ class Asked:
 
     @property
     def gateway(self) -> Gateway:
-        """The gateway with the account as its actor."""
-        return replace(self.desk.gateway, actor=self.principal.actor)
+        """The gateway with the account as its actor, and for whom it stands in."""
+        return replace(self.desk.gateway, actor=self.principal.actor, originator=self.principal.originator)
 
     @property
     def place_id(self) -> int:

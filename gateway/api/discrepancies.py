@@ -18,7 +18,7 @@ from gateway.domain.errors import NotVisibleError
 from gateway.flows.acts import Progress, carry_on, load_progress
 from gateway.flows.discrepancies import Settlement, choose, dispute
 from gateway.flows.outside import assign_to, wait_outside
-from gateway.reconcile.choose import Excluded
+from gateway.reconcile.choose import Excluded, Shown
 from gateway.report.discrepancies import Group, Line, Sieve
 from gateway.report.seen_discrepancies import Card, get_seen_card, load_seen_groups, load_seen_ids, load_seen_lines
 
@@ -85,7 +85,8 @@ def show_discrepancy(number: Number, asked: Read) -> Response:
 def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -> Response:
     """Решить: наше, их, своё значение, отложить. Ничего не отправляет: остальное предложит следующий план.
 
-    Больше 500 сразу принимаются целиком и решаются после ответа; номер действия — в `act`.
+    Больше 500 сразу принимаются целиком и решаются после ответа; номер действия — в `act`. С `shown` или `shown_at` решается то,
+    что было на экране: изменившееся с тех пор выпадает (`moved`).
     """
 
     def work() -> Response:
@@ -99,6 +100,7 @@ def settle(body: Settle, request: Request, key: IdempotencyKey, asked: Choose) -
             until=body.until,
             is_preview=body.preview,
             with_removals=body.with_removals,
+            shown=Shown(changes=body.shown, at=body.shown_at),
         )
         # somebody else's number and one that there is none of are left out in the same words
         others = [Excluded(number, "unknown") for number in sorted(set(body.ids) - set(mine))]

@@ -76,7 +76,8 @@ def acting_as(gateway: Gateway, login: str | None, action: Action, *, from_stdin
         return
     scope = _log_in_for(gateway, login, action, from_stdin=from_stdin)
     try:
-        yield Acting(gateway=replace(gateway, actor=scope.principal.actor), scope=scope)
+        acting = replace(gateway, actor=scope.principal.actor, originator=scope.principal.originator)
+        yield Acting(gateway=acting, scope=scope)
     except NotVisibleError:
         _note_refusal(gateway, scope.principal, action)
         raise

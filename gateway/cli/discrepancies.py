@@ -22,6 +22,7 @@ from gateway.flows.acts import carry_out, load_progress
 from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, choose, dispute
 from gateway.flows.gateway import Gateway
 from gateway.flows.sync import Exit
+from gateway.reconcile.choose import Shown
 from gateway.report.discrepancies import (
     Line,
     Sieve,
@@ -86,6 +87,7 @@ WHY_WORDS = {
     "being_settled": "её уже решают вместе с другими",
     "shared": "тот же объект города достался бы двум записям: решите их порознь",
     "failed": "сбой шлюза, записан в его журнале",
+    "not_permitted": "права того, кто решал, с тех пор забраны",
     "not_offered": "для такого расхождения этого решения нет",
     "settled": "уже решено",
     "unknown": "такого номера нет",
@@ -219,6 +221,14 @@ def choose_command(
     until: Annotated[
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="День, когда вернуться, для hold и ignore.")
     ] = None,
+    shown_at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--shown-at",
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"],
+            help="Когда смотрели: что изменилось с тех пор, выпадает; --preview называет этот час.",
+        ),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Только показать, что будет взято.")] = False,
     with_removals: Annotated[
         bool, typer.Option("--with-removals", help="Подтвердить решение, по которому уйдёт несколько записей сразу.")
@@ -230,6 +240,7 @@ def choose_command(
         raise typer.BadParameter("назовите номера или --pattern, что-то одно")
     with opened(config) as gateway:
         ids = list(numbers or ())
+        looked_at = gateway.now()
         if pattern is not None:
             with gateway.store.read() as conn:
                 ids = load_ids(
@@ -252,6 +263,7 @@ def choose_command(
             until=back_at,
             is_preview=preview,
             with_removals=with_removals,
+            shown=None if shown_at is None else Shown(at=school_moment(gateway, shown_at, "--shown-at")),
         )
         if settled.act is not None:
             settled = _carry_out(gateway, settled)
@@ -259,6 +271,8 @@ def choose_command(
             print_json(settled)
         else:
             _print_settlement(settled)
+            if preview and settled.taken:
+                OUT.print(f"Решить именно это: --shown-at {_local(gateway, looked_at):%Y-%m-%dT%H:%M:%S}")
         if settled.excluded:
             raise typer.Exit(Exit.REMARKS)
 

@@ -1,6 +1,7 @@
 """Carries out choices about many discrepancies a part at a time, after they were taken and answered.
 
-Each part is one transaction and judges its members once more: what has moved since is left as it is and told. Whoever comes
+Each part is one transaction and judges its members once more: what has moved since, and what is no longer his who chose, is
+left as it is and told. Whoever comes
 first goes on with what another has left, a killed process too: the door that took it, the scheduler, the next plan.
 """
 
@@ -20,6 +21,7 @@ from gateway.audit.deed import Deed
 from gateway.domain.discrepancies import PUT_ASIDE, Choice
 from gateway.domain.errors import GatewayError
 from gateway.flows.gateway import Gateway
+from gateway.flows.reach import find_withdrawn
 from gateway.flows.settling import let_go, load_held
 from gateway.queue.states import OPEN
 from gateway.reconcile.acts import Act, finish, get_act, goes_on, leave_behind, load_members, lock_next
@@ -132,7 +134,7 @@ def _carry(gateway: Gateway, place_id: int, deal: _Deal) -> Act | None:
         if act is None:
             return None
         now = gateway.store.now(conn)
-        acting = replace(gateway, actor=act.actor)
+        acting = replace(gateway, actor=act.actor, originator=act.originator)
         act = deal(conn, acting, place_id, act, now)
         if load_members(conn, act.id, limit=1):
             return act
@@ -184,10 +186,13 @@ def _carry_part(
     if tried is not None:
         tried += ids
     rows = load_for_choice(conn, place_id, ids)
+    missing = [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
+    withdrawn = find_withdrawn(gateway, conn, place_id, [row.id for row in rows])
+    missing += [Excluded(number, "not_permitted") for number in sorted(withdrawn)]
+    rows = [row for row in rows if row.id not in withdrawn]
     found, excluded = sort_out(rows, act.choice, busy=load_held(conn, place_id, ids, OPEN))
     found, shared = leave_shared(conn, place_id, found)
-    excluded += shared
-    excluded += [Excluded(number, "unknown") for number in sorted(set(ids) - {row.id for row in rows})]
+    excluded += [*shared, *missing]
     taken = []
     for row, effect in found:
         # what a plan has taken up since, or has made another kind of choice of, is not what the person was shown
@@ -221,6 +226,7 @@ def _write_finished(conn: Connection, gateway: Gateway, act: Act) -> None:
         Deed(
             action="discrepancy.carried_out",
             actor=gateway.actor,
+            originator=gateway.originator,
             place=gateway.place,
             object_type="choice_act",
             object_id=f"choice_act:{act.id}",

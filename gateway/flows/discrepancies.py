@@ -26,6 +26,8 @@ from gateway.queue.states import OPEN
 from gateway.reconcile.acts import load_being_settled, not_being_settled, store_act, take_turn
 from gateway.reconcile.choose import (
     Excluded,
+    Shown,
+    find_unseen,
     load_for_choice,
     sort_out,
     store_choice,
@@ -133,6 +135,7 @@ def choose(
     until: datetime | None = None,
     is_preview: bool = False,
     with_removals: bool = False,
+    shown: Shown | None = None,
 ) -> Settlement:
     """Settle discrepancies by one choice; what moved since it was shown drops out and is listed.
 
@@ -148,6 +151,7 @@ def choose(
         until: When what is put aside comes back; aware UTC, at most 120 days away.
         is_preview: Only say what would be taken.
         with_removals: The person knows that by this choice several records go; asked for nothing else.
+        shown: What he had before him; what has changed since drops out as moved. None = all is taken as it stands.
 
     Raises:
         PlanRefusedError: No reason, no day, a value that is none, too many, removals mixed with changes, or several
@@ -167,6 +171,9 @@ def choose(
         if settling := load_being_settled(conn, asked):
             missing += [Excluded(number, "being_settled") for number in settling]
             rows = [row for row in rows if row.id not in settling]
+        if shown is not None and (unseen := find_unseen(conn, place_id, [row.id for row in rows], shown)):
+            missing += [Excluded(number, "moved") for number in sorted(unseen)]
+            rows = [row for row in rows if row.id not in unseen]
         taken, excluded = sort_out(rows, choice, busy=load_held(conn, place_id, asked, OPEN))
         taken, shared = leave_shared(conn, place_id, taken)
         excluded += shared
@@ -202,6 +209,7 @@ def choose(
                 until=until,
                 is_removing=settlement.is_removing,
                 actor=gateway.actor,
+                originator=gateway.originator,
                 note_id=note.id,
                 now=now,
             )

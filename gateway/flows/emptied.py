@@ -141,6 +141,7 @@ def believe_emptied(
                 Deed(
                     action="city.emptiness_confirmed",
                     actor=gateway.actor,
+                    originator=gateway.originator,
                     place=gateway.place,
                     object_type="scope",
                     object_id=city_scope(one.group.kind.value, one.group.group_id),

@@ -46,6 +46,7 @@ class Gateway:
     Attributes:
         sources: The school's own systems, the portal first; each of them prefixes its refs, so that they never meet.
         inbox: Understands what the planner pushes; None where nothing is accepted.
+        originator: For whom the actor acts, where he stands in for somebody; as the audit names him.
         mapping_source: The text of the mapping file that `rules` were made of: the form of the first version.
         opens_scope: The city is a sandbox of this machine: an empty scope table sends everything there.
         lane_limits: Limits over whole plans, where the school lets them hold; None = they are shown and hold nothing.
@@ -66,6 +67,7 @@ class Gateway:
     terms: Terms
     limits: Limits
     actor: Actor
+    originator: str | None = None
     mapping_source: str = DEFAULT_MAPPING_TOML
     opens_scope: bool = False
     lane_limits: LaneLimits | None = None

@@ -80,6 +80,7 @@ def put_on_list(gateway: Gateway, ids: Collection[int], *, closed: bool, reason:
         deed = Deed(
             action="hand_list.put",
             actor=gateway.actor,
+            originator=gateway.originator,
             place=gateway.place,
             object_type="operation",
             outcome="held",
@@ -140,6 +141,7 @@ def take_off_list(gateway: Gateway, ids: Collection[int], *, reason: str) -> Han
         deed = Deed(
             action="hand_list.taken_back",
             actor=gateway.actor,
+            originator=gateway.originator,
             place=gateway.place,
             object_type="operation",
             outcome="undone",
@@ -217,6 +219,7 @@ def choose_outage(gateway: Gateway, kind: Kind, choice: Literal["wait", "by_hand
             Deed(
                 action="hand_list.outage_chosen",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type=kind.value,
                 outcome="decided",

@@ -120,6 +120,7 @@ def place_hold(
             Deed(
                 action="hold.placed",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="hold",
                 object_id=f"hold:{number}",
@@ -165,6 +166,7 @@ def lift_hold(gateway: Gateway, number: int, *, reason: str) -> None:
             Deed(
                 action="hold.lifted",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="hold",
                 object_id=f"hold:{number}",

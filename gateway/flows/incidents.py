@@ -112,6 +112,7 @@ def _deed(gateway: Gateway, number: int, note: Note, outcome: str, *, action: st
     return Deed(
         action=action,
         actor=gateway.actor,
+        originator=gateway.originator,
         place=gateway.place,
         object_type="incident",
         object_id=f"incident:{number}",

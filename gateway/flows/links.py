@@ -274,6 +274,7 @@ def _deed(
     return Deed(
         action=action,
         actor=gateway.actor,
+        originator=gateway.originator,
         place=gateway.place,
         object_type="link",
         subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),

@@ -440,6 +440,7 @@ def _deed(
     return Deed(
         action=action,
         actor=gateway.actor,
+        originator=gateway.originator,
         place=gateway.place,
         object_type="mapping",
         object_id=f"mapping:{version.number}",

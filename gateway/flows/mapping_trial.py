@@ -163,6 +163,7 @@ def backtest_version(gateway: Gateway, number: int) -> Version:
             Deed(
                 action="mapping.backtested",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="mapping",
                 object_id=f"mapping:{number}",

@@ -54,6 +54,7 @@ def merge_profile(gateway: Gateway, local_ref: str, city_id: int, *, reason: str
             Deed(
                 action="link.merged",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="link",
                 subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),

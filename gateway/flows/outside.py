@@ -8,18 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from gateway.access.accounts import Account, load_grants, to_account
+from gateway.access.accounts import Account
 from gateway.access.policy import Action
-from gateway.access.scope import Principal, Scope, account_code, permit
-from gateway.access.tables import account
-from gateway.domain.clock import moscow_day
+from gateway.access.scope import account_code
 from gateway.domain.discrepancies import LIVE, OUTSIDE_ASSIGNEE, DiscrepancyState, DiscrepancyType, Outside
-from gateway.domain.errors import ConfigurationError, NotVisibleError, PlanRefusedError
+from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.discrepancies import CHUNK_ROWS, LONGEST_AWAY, MOST_AT_ONCE, assign, move
 from gateway.flows.gateway import Gateway
+from gateway.flows.reach import find_account, find_beyond, scopes_of
 from gateway.reconcile.follow import store_steps
 from gateway.reconcile.tables import discrepancy
-from gateway.report.seen_discrepancies import load_seen_ids
 from gateway.store.among import among
 
 _NAMED_COUNT = 10
@@ -44,19 +42,6 @@ def assign_to(gateway: Gateway, ids: Sequence[int], whom: str, *, reason: str) -
     return assign(gateway, ids, account_code(found.id), reason=reason)
 
 
-def find_account(conn: Connection, whom: str) -> Account:
-    """An open account, by its login or by its code.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    rows = conn.execute(select(account).where(account.c.disabled_at.is_(None))).all()
-    found = next((row for row in rows if whom.lower() in (row.login, account_code(row.id))), None)
-    if found is None:
-        raise ConfigurationError("Такой действующей учётной записи нет: gateway users list")
-    return to_account(found)
-
-
 def _refuse_unable(gateway: Gateway, conn: Connection, whom: Account, ids: Sequence[int]) -> None:
     """Refuse to give somebody what he could not settle: it would be nobody's from then on.
 
@@ -72,14 +57,14 @@ def _refuse_unable(gateway: Gateway, conn: Connection, whom: Account, ids: Seque
         )
     ).all()
     for action, asked in _by_action(rows):
-        scopes = _scopes_of(gateway, conn, whom, action)
+        scopes = scopes_of(gateway, conn, whom, action)
         if not scopes:
             raise PlanRefusedError(
                 f"У {account_code(whom.id)} сегодня нет роли, которая такое решает ({action.value}): "
                 "поручите другому или gateway users role",
                 reason="ASSIGNEE_UNABLE",
             )
-        beyond = _find_beyond(conn, scopes, place_id, asked)
+        beyond = find_beyond(conn, scopes, place_id, asked)
         if beyond:
             named = ", ".join(map(str, beyond[:_NAMED_COUNT])) + (" …" if len(beyond) > _NAMED_COUNT else "")
             raise PlanRefusedError(
@@ -113,7 +98,7 @@ def free_unable(gateway: Gateway, place_id: int) -> int:
                 unable += [row.id for row in mine]
                 continue
             for action, asked in _by_action(mine):
-                unable += _find_beyond(conn, _scopes_of(gateway, conn, whom, action), place_id, asked)
+                unable += find_beyond(conn, scopes_of(gateway, conn, whom, action), place_id, asked)
     for start in range(0, len(unable), CHUNK_ROWS):
         with gateway.store.write() as conn:
             now = gateway.store.now(conn)
@@ -136,28 +121,6 @@ def _by_action(rows: Sequence[Any]) -> list[tuple[Action, list[int]]]:
     others = [row.id for row in rows if row.type != DiscrepancyType.LINK_DOUBT.value]
     both = ((Action.LINKS_DECIDE, doubts), (Action.DISCREPANCIES_CHOOSE, others))
     return [(action, asked) for action, asked in both if asked]
-
-
-def _find_beyond(conn: Connection, scopes: Sequence[Scope], place_id: int, asked: Sequence[int]) -> list[int]:
-    """Which of these numbers none of the scopes reaches."""
-    reached = {number for scope in scopes for number in load_seen_ids(conn, scope, place_id, asked)}
-    return sorted(set(asked) - reached)
-
-
-def _scopes_of(gateway: Gateway, conn: Connection, whom: Account, action: Action) -> list[Scope]:
-    """How far an account reaches today in an action, by each of its roles that has it."""
-    now = gateway.store.now(conn)
-    on = moscow_day(now)
-    found = []
-    for grant in load_grants(conn, gateway.place, whom.id, on=on):
-        principal = Principal(
-            account_id=whom.id, login=whom.login, role=grant.role, place=gateway.place, on=on, via="session"
-        )
-        try:
-            found.append(permit(conn, principal, action, now=now))
-        except NotVisibleError:
-            continue
-    return found
 
 
 def wait_outside(gateway: Gateway, ids: Sequence[int], whom: Outside, *, until: datetime, reason: str) -> list[int]:

@@ -101,6 +101,7 @@ def sign_period(gateway: Gateway, class_name: str, period: str, *, reason: str) 
             Deed(
                 action="period.signed",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="period",
                 object_id=f"period:{number}",
@@ -147,6 +148,7 @@ def reopen_period(gateway: Gateway, number: int, *, until: datetime, reason: str
             Deed(
                 action="period.reopened",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="period",
                 object_id=f"period:{number}",

@@ -231,7 +231,7 @@ def _deed(
     return Deed(
         action=action,
         actor=gateway.actor,
-        originator=originator,
+        originator=originator or gateway.originator,
         place=gateway.place,
         object_type="precedent",
         object_id=f"precedent:{number}",

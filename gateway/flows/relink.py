@@ -322,6 +322,7 @@ def _deed(
     return Deed(
         action=action,
         actor=gateway.actor,
+        originator=gateway.originator,
         place=gateway.place,
         object_type="relink",
         object_id=f"relink:{number}",

@@ -143,6 +143,7 @@ def move_links(
             Deed(
                 action="link.moved",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="link",
                 subject=pseudonym_of(conn, gateway.place, f"city-pupil:{move.from_city_id}"),

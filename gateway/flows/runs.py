@@ -86,6 +86,7 @@ def open_run(conn: Connection, gateway: Gateway, form: str, want: Want) -> int:
         Deed(
             action="run.started",
             actor=gateway.actor,
+            originator=gateway.originator,
             place=gateway.place,
             object_type="run",
             object_id=f"run:{run_id}",
@@ -138,6 +139,7 @@ def close_run(
         Deed(
             action="run.finished",
             actor=gateway.actor,
+            originator=gateway.originator,
             place=gateway.place,
             object_type="run",
             object_id=f"run:{run_id}",

@@ -63,6 +63,7 @@ def write_deed(
         Deed(
             action=action,
             actor=gateway.actor,
+            originator=gateway.originator,
             place=gateway.place,
             object_type="discrepancy",
             object_id=f"discrepancy:{numbers[0]}" if len(numbers) == 1 else "discrepancy:many",

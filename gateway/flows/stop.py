@@ -55,6 +55,7 @@ def stop_sending(gateway: Gateway, *, reason: str) -> Stopped:
                 Deed(
                     action="sending.stopped",
                     actor=gateway.actor,
+                    originator=gateway.originator,
                     place=gateway.place,
                     object_type="sending",
                     reason=STOPPED,
@@ -85,6 +86,7 @@ def allow_sending(gateway: Gateway, *, reason: str) -> Stopped:
                 Deed(
                     action="sending.allowed",
                     actor=gateway.actor,
+                    originator=gateway.originator,
                     place=gateway.place,
                     object_type="sending",
                     outcome="decided",

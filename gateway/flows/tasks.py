@@ -39,6 +39,7 @@ def say_done(gateway: Gateway, number: int) -> bool:
             Deed(
                 action="task.said_done",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="discrepancy",
                 object_id=f"discrepancy:{number}",

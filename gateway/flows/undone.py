@@ -35,6 +35,7 @@ def end_moved_undone(gateway: Gateway) -> int:
                 Deed(
                     action="hold.ended",
                     actor=gateway.actor,
+                    originator=gateway.originator,
                     place=gateway.place,
                     object_type="hold",
                     object_id="hold:undone",
@@ -66,6 +67,7 @@ def lift_undone(gateway: Gateway, run_id: int, *, reason: str) -> int:
             Deed(
                 action="hold.lifted",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="hold",
                 object_id=f"hold:run-{run_id}",

@@ -98,6 +98,7 @@ def drop_link(gateway: Gateway, local_ref: str, *, reason: str) -> Unlinked:
             Deed(
                 action="link.dropped",
                 actor=gateway.actor,
+                originator=gateway.originator,
                 place=gateway.place,
                 object_type="link",
                 subject=pseudonym_of(conn, gateway.place, f"city-pupil:{city_id}"),

@@ -27,6 +27,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         is_removing: By it records go; fixed when it was taken, so that no removal gets among changes later.
+        originator: For whom the actor stood in.
         asked: How many were taken up by it.
         taken: How many of them it has settled so far.
         left_out: Those that it has left as they were: they had moved before their turn, or a fault of ours met them.
@@ -39,6 +40,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None
     is_removing: bool
     actor: Actor
+    originator: str | None
     note_id: int
     asked: int
     taken: int
@@ -62,6 +64,7 @@ def store_act(
     until: datetime | None,
     is_removing: bool,
     actor: Actor,
+    originator: str | None,
     note_id: int,
     now: datetime,
 ) -> int:
@@ -80,6 +83,7 @@ def store_act(
         actor=actor.name,
         actor_role=actor.role,
         is_authenticated=actor.is_authenticated,
+        originator=originator,
         note_id=note_id,
         asked=len(ids),
         taken=0,
@@ -179,6 +183,7 @@ def _to_act(row: Row[Any]) -> Act:
         actor=Actor(
             kind=row.actor_kind, name=row.actor, role=row.actor_role, is_authenticated=bool(row.is_authenticated)
         ),
+        originator=row.originator,
         note_id=row.note_id,
         asked=row.asked,
         taken=row.taken,

@@ -61,12 +61,37 @@ _ELSEWHERE, _STANDING, _HAS_OURS, _HAS_THEIRS, _AGREED_THERE = 1, 2, 4, 8, 16
 
 
 class Excluded(msgspec.Struct, frozen=True):
-    """A discrepancy that a choice did not take, and why: moved, in_flight, being_settled, not_offered, settled, shared,
-    failed.
+    """A discrepancy that a choice did not take, and why: moved, in_flight, being_settled, not_offered, not_permitted, settled,
+    shared, failed, unknown.
     """
 
     id: int
     why: str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person had before him when he chose.
+
+    Attributes:
+        changes: Discrepancy → its `changed_at` as it was shown. Compared as it stands: clocks are set back.
+        at: Moment of the look, for those that `changes` does not name; aware UTC. What has changed since, or by a clock that
+            was ahead, was not seen. None = they are taken as they stand.
+    """
+
+    changes: Mapping[int, datetime] = {}
+    at: datetime | None = None
+
+    def has(self, number: int, changed_at: datetime) -> bool:
+        """Whether a discrepancy is the one that was shown."""
+        if number in self.changes:
+            return self.changes[number] == changed_at
+        return self.at is None or changed_at <= self.at
+
+
+def find_unseen(conn: Connection, place_id: int, ids: Sequence[int], shown: Shown) -> frozenset[int]:
+    """Which of these discrepancies have changed since they were shown."""
+    rows = conn.execute(select(discrepancy.c.id, discrepancy.c.changed_at).where(these(conn, place_id, ids)))
+    return frozenset(row.id for row in rows if not shown.has(row.id, row.changed_at))
 
 
 def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int], *, has_bodies: bool = True) -> list[Row[Any]]:

@@ -77,6 +77,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     assignee: str | None
     severity: int
     opened_at: datetime
+    changed_at: datetime
     due_at: datetime
     is_overdue: bool
     pattern: str
@@ -330,6 +331,7 @@ def _line(row: Row[Any], words: Words, now: datetime, being_settled: Choice | No
             period_left=words.period_left(intent, row.on_date, now),
         ),
         opened_at=row.opened_at,
+        changed_at=row.changed_at,
         due_at=row.due_at,
         is_overdue=row.due_at < now,
         pattern=row.pattern,
