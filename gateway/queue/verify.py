@@ -67,7 +67,7 @@ def settle_scope(
     kind: str,
     days: tuple[date, date],
     read_at: datetime,
-    stored_at: datetime | None = None,
+    stored_at: datetime,
 ) -> Settled:
     """Judge the scope's due operations by the shadow that was just completely read.
 
@@ -83,10 +83,10 @@ def settle_scope(
         kind: Its kind.
         days: First and last day of the lessons that were read; what belongs to others is not judged: it was not looked for.
         read_at: Moment of the read; operations sent after it are not judged by it.
-        stored_at: Moment under which the read was stored; None = nobody else stores one.
+        stored_at: Moment under which the read was stored.
     """
     is_judged = _is_judged_by(read_at, days)
-    shown = None if stored_at is None else Shown(place_id=place_id, scope=scope, days=days, stored_at=stored_at)
+    shown = Shown(place_id=place_id, scope=scope, days=days, stored_at=stored_at)
     counts = {"verified": 0, "parked": 0, "resend": 0, "again": 0, "superseded": 0}
     with store.read() as conn:
         ids = (
@@ -105,7 +105,7 @@ def settle_scope(
         )
     for start in range(0, len(ids), CHUNK_COUNT):
         with store.write() as conn, ledger.gathered(conn) as gathered:
-            if shown is not None and not shown.still_stands(conn):
+            if not shown.still_stands(conn):
                 break
             for finding in _settle(conn, store, gathered, terms, ids[start : start + CHUNK_COUNT], is_judged, read_at):
                 counts[finding.state] += 1

@@ -222,8 +222,9 @@ class World:
             due = load_due(conn, self.place_id, self.store.now(conn), limit=1000)
         for operation_id in due:
             delivery.deliver(operation_id)
+        read = self.read()
         with self.store.write() as conn:
-            store_city_scope(conn, self.place_id, self.read(), run_id=1)
+            store_city_scope(conn, self.place_id, read, run_id=1)
         read_at = self.store.now() + timedelta(seconds=1)
         settle_scope(
             self.store,
@@ -234,6 +235,7 @@ class World:
             kind="mark",
             days=(SCOPE.from_on, SCOPE.to_on),
             read_at=read_at,
+            stored_at=read.read_at,
         )
         return released
 

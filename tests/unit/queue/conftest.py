@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -165,11 +165,14 @@ class Desk:
             updated_at=None,
         )
 
-    def read_city(self) -> None:
-        """Read the city as it stands."""
-        read = CityRead(scope=SCOPE, read_at=self.store.now(), objects=list(self.city.values()))
+    def read_city(self, on: date = DAY) -> datetime:
+        """Read the city as it stands on a day, and store it; the moment under which."""
+        scope = msgspec.structs.replace(SCOPE, from_on=on, to_on=on)
+        objects = [one for one in self.city.values() if one.on == on]
+        read = CityRead(scope=scope, read_at=self.store.now(), objects=objects)
         with self.store.write() as conn:
             store_city_scope(conn, self.place_id, read, run_id=1)
+        return read.read_at
 
     def agree(self, ref: str, city_id: int, value: str, *, pupil: int = 1, lesson: int = 1) -> None:
         """Let both sides have agreed on a mark."""
@@ -270,12 +273,13 @@ class Desk:
             request_ids=lambda: f"request-{next(numbers)}",
         )
 
-    def settle(self, on: date = DAY) -> Settled:
-        """Judge what is due by the city as it was last shown, or by what it shows of another day."""
-        return self.settle_in(self.store, on)
+    def settle(self, on: date = DAY, *, stored_at: datetime | None = None) -> Settled:
+        """Judge what is due by the city as it was last shown, or by what it shows of another day; read now or then."""
+        return self.settle_in(self.store, on, stored_at=stored_at)
 
-    def settle_in(self, store: Store, on: date = DAY) -> Settled:
+    def settle_in(self, store: Store, on: date = DAY, *, stored_at: datetime | None = None) -> Settled:
         """Judge it in another process."""
+        stored_at = stored_at or self.read_city(on)
         return settle_scope(
             store,
             Ledger(AuditLog(store, environment="test", code_version="0.1.0"), PLACE),
@@ -285,6 +289,7 @@ class Desk:
             kind="mark",
             days=(on, on),
             read_at=self.store.now() + timedelta(milliseconds=1),
+            stored_at=stored_at,
         )
 
     def is_chain_whole(self) -> bool:

@@ -110,8 +110,9 @@ def test_a_batch_is_delivered_and_proven_by_few_statements_an_operation(desk: An
     event.remove(desk.store.engine, "before_cursor_execute", note)
     for number in range(1, count + 1):
         desk.show(500 + number, "5", pupil=number)
+    stored_at = desk.read_city()
     event.listen(desk.store.engine, "before_cursor_execute", note)
-    settled = desk.settle()
+    settled = desk.settle(stored_at=stored_at)
     event.remove(desk.store.engine, "before_cursor_execute", note)
 
     assert (settled.verified, desk.states()) == (count, [State.VERIFIED] * count)
