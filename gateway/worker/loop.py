@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from gateway.connectors.pace import Lane
 from gateway.domain.clock import moscow_day, school_year
@@ -25,6 +25,7 @@ from gateway.queue.leases import end_lease, take_lease
 from gateway.queue.relay import Relay
 from gateway.queue.states import State
 from gateway.telemetry import get_logger
+from gateway.worker.passing import is_passing
 from gateway.worker.schedule import Scheduler
 
 LOG = get_logger(__name__)
@@ -201,12 +202,4 @@ class Worker:
         return school_year(moscow_day(self._gateway.now())) != self._gateway.place.year
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether an error is the database's moment (restart, lock, dead connection) and not a fault of a statement."""
-    cause = error.__cause__ if isinstance(error, AuditError) else error
-    if not isinstance(cause, DBAPIError):
-        return False
-    return not isinstance(cause, IntegrityError | ProgrammingError | DataError | NotSupportedError)
-
-
-__all__ = ["Worker", "is_passing"]
+__all__ = ["Worker"]

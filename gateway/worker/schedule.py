@@ -23,6 +23,7 @@ from gateway.flows.runs import RunState, add_problem, get_run
 from gateway.flows.sync import Synced, sync
 from gateway.telemetry import get_logger
 from gateway.worker.claims import MAX_TRIES, Claim, claim_next, give_back
+from gateway.worker.passing import is_passing
 
 LOG = get_logger(__name__)
 LOOK_S = 5.0
@@ -158,12 +159,14 @@ class Scheduler:
                 carry_out(self._gateway)
                 self.look()
             except GatewayError as error:
-                if isinstance(error, AuditError):
+                if isinstance(error, AuditError) and not is_passing(error):
                     self.fault = error
                     return
                 # The store is busy or away for a moment: the slot is still due at the next look.
                 LOG.error("schedule.look_failed", reason=error.reason_code)
-            except BaseException as exc:  # noqa: BLE001  # a thread can't raise to its worker, which raises it in its stead
-                self.fault = exc
-                return
+            except BaseException as exc:  # a thread can't raise to its worker, which raises it in its stead
+                if not is_passing(exc):
+                    self.fault = exc
+                    return
+                LOG.warning("schedule.database_failed", exc_info=exc)
             self._stopping.wait(self._look_s)

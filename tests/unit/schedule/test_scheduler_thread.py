@@ -6,9 +6,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
 from gateway.domain.clock import VirtualClock
+from gateway.domain.errors import AuditError
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import RunState, load_runs
+from gateway.worker import schedule
 from gateway.worker.claims import claim_next
 from gateway.worker.schedule import Scheduler, run_due
 
@@ -27,6 +32,33 @@ def test_a_fault_of_ours_ends_the_thread_and_is_kept_for_the_worker(make_gateway
 
     assert isinstance(scheduler.fault, AttributeError)
     assert [row.state for row in load_runs(gateway)] == [RunState.INTERRUPTED]
+
+
+@pytest.mark.row("C10")
+@pytest.mark.parametrize("is_in_audit", [False, True], ids=["in the work", "in its audit entry"])
+def test_a_moment_of_the_databases_does_not_end_the_scheduler(
+    make_gateway: Make, monkeypatch: pytest.MonkeyPatch, *, is_in_audit: bool
+) -> None:
+    """A deadlock while a choice about many is carried out ended the thread, and with it the worker."""
+    scheduler = Scheduler(make_gateway(), look_s=0.0)
+    tried: list[int] = []
+
+    def break_once(gateway: Gateway) -> None:
+        tried.append(1)
+        if len(tried) > 1:
+            scheduler.stop(within_s=0)
+            return
+        moment = OperationalError("UPDATE discrepancy", {}, Exception("deadlock detected"))
+        if is_in_audit:
+            raise AuditError("Запись аудита не сделана, поэтому и действие отменено") from moment
+        raise moment
+
+    monkeypatch.setattr(schedule, "carry_out", break_once)
+
+    scheduler.run()
+
+    assert len(tried) == 2
+    assert scheduler.fault is None
 
 
 def test_a_scheduler_that_is_told_to_stop_begins_nothing(make_gateway: Make, clock: VirtualClock) -> None:
