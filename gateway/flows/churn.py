@@ -1,12 +1,13 @@
 """The city's directory against its last whole read, before a plan is sealed: what changed too much holds its part of the plan.
 
-The next read no longer sees what had changed, so a row is carried from plan to plan until a person lets held items out.
+The next read no longer sees what had changed, so a row is kept beside the directory until a person lets out held items of a
+plan that showed it.
 """
 
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from gateway.connectors.port import CityDirectory
 from gateway.domain.clock import moscow_day
@@ -16,16 +17,33 @@ from gateway.reconcile.churn import HELD_OPS, OF_DIRECTORY, ChurnLimits, find_ch
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.plan import PlanDraft
 from gateway.reconcile.plan_lanes import load_class_scopes
-from gateway.reconcile.tables import plan
+from gateway.reconcile.tables import city_directory, plan
 
 
-def judge_directory(gateway: Gateway, directory: CityDirectory) -> list[GuardRow]:
-    """Compare the directory just read with the last whole one; to be called before it takes that one's place."""
-    with gateway.store.write() as conn:
-        before = find_whole_directory(conn, gateway.place_id(conn))
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that nobody has let out yet; `after` = the newest plan when it was found."""
+
+    row: GuardRow
+    after: int
+
+
+def judge_directory(conn: Connection, gateway: Gateway, place_id: int, directory: CityDirectory) -> list[object]:
+    """Compare the directory just read with the last whole one, in the transaction in which it takes that one's place.
+
+    Whoever reads it, a plan or not, and whether his work ends or not: the next read can't see any more what has changed.
+
+    Returns:
+        What is to be kept beside it: found now, or before and not let out.
+    """
+    before = find_whole_directory(conn, place_id)
+    kept = _load_kept(conn, place_id)
     if before is None or directory.is_partial or before.year != directory.year:
-        return []
-    return judge_churn(find_churn(before, directory), build_churn_limits(gateway), today=moscow_day(gateway.now()))
+        return _to_json(kept)
+    found = judge_churn(find_churn(before, directory), build_churn_limits(gateway), today=moscow_day(gateway.now()))
+    newest = _load_newest(conn, place_id)
+    names = {(row.guard, row.scope) for row in found}
+    kept = [one for one in kept if (one.row.guard, one.row.scope) not in names]
+    return _to_json([*(_Kept(row=row, after=newest) for row in found), *kept])
 
 
 def build_churn_limits(gateway: Gateway) -> ChurnLimits:
@@ -39,24 +57,64 @@ def build_churn_limits(gateway: Gateway) -> ChurnLimits:
     )
 
 
-def hold_directory(gateway: Gateway, draft: PlanDraft, place_id: int, rows: list[GuardRow]) -> None:
+def hold_directory(gateway: Gateway, draft: PlanDraft, place_id: int) -> None:
     """Hold what stands on a directory that changed too much, now or before somebody has looked at it."""
     draft.flush()
     with gateway.store.read() as conn:
-        last = conn.execute(
-            select(plan.c.guards, plan.c.open_gates)
-            .where(plan.c.place_id == place_id, plan.c.hash.is_not(None), plan.c.id < draft.id)
-            .order_by(plan.c.id.desc())
-            .limit(1)
-        ).one_or_none()
-        carried = [] if last is None or "guard" in last.open_gates else _of_directory(last.guards)
-        known = {(row.guard, row.scope) for row in rows}
-        held = [*rows, *(row for row in carried if (row.guard, row.scope) not in known)]
+        held = [one.row for one in _load_kept(conn, place_id)]
         scopes = [load_class_scopes(conn, place_id, draft.id, row.scope.partition("|")[2]) for row in held]
     for mine in scopes:
         for op in HELD_OPS:
             draft.hold(mine, op)
     draft.note_guards(held)
+
+
+def _load_kept(conn: Connection, place_id: int) -> list[_Kept]:
+    """What was found and let out by nobody: no plan since that showed it was approved with what it held."""
+    stored = conn.execute(
+        select(city_directory.c.churn).where(city_directory.c.place_id == place_id)
+    ).scalar_one_or_none()
+    if stored is None:
+        return _load_shown_last(conn, place_id)
+    kept = msgspec.convert(stored, list[_Kept])
+    if not kept:
+        return []
+    approved = conn.execute(
+        select(plan.c.id, plan.c.guards, plan.c.open_gates).where(
+            plan.c.place_id == place_id,
+            plan.c.approved_at.is_not(None),
+            plan.c.id > min(one.after for one in kept),
+        )
+    ).all()
+    let_out = {
+        (row.guard, row.scope): one.id
+        for one in sorted(approved, key=lambda one: int(one.id))
+        if "guard" in one.open_gates
+        for row in _of_directory(one.guards)
+    }
+    return [one for one in kept if let_out.get((one.row.guard, one.row.scope), 0) <= one.after]
+
+
+def _load_shown_last(conn: Connection, place_id: int) -> list[_Kept]:
+    """What the last plan was held by, from the time when it was carried from plan to plan."""
+    last = conn.execute(
+        select(plan.c.id, plan.c.guards, plan.c.open_gates)
+        .where(plan.c.place_id == place_id, plan.c.hash.is_not(None), plan.c.undoes.is_(None))
+        .order_by(plan.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is None or "guard" in last.open_gates:
+        return []
+    return [_Kept(row=row, after=last.id) for row in _of_directory(last.guards)]
+
+
+def _load_newest(conn: Connection, place_id: int) -> int:
+    query = select(func.coalesce(func.max(plan.c.id), 0)).where(plan.c.place_id == place_id)
+    return int(conn.execute(query).scalar_one())
+
+
+def _to_json(kept: list[_Kept]) -> list[object]:
+    return list(msgspec.to_builtins(kept))
 
 
 def _of_directory(guards: list[object]) -> list[GuardRow]:

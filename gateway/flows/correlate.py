@@ -17,6 +17,7 @@ from gateway.connectors.port import CityDirectory
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import RELINKING
 from gateway.domain.records import Group, Membership, Person, Record, Subject
+from gateway.flows.churn import judge_directory
 from gateway.flows.city_reads import find_whole_directory
 from gateway.flows.doubts import doubt_links
 from gateway.flows.gateway import Gateway
@@ -188,6 +189,7 @@ class _Groups:
 
 
 def _store_directory(conn: Connection, place_id: int, directory: CityDirectory, gateway: Gateway) -> None:
+    churn = judge_directory(conn, gateway, place_id, directory)
     upsert(
         conn,
         city_directory,
@@ -196,8 +198,9 @@ def _store_directory(conn: Connection, place_id: int, directory: CityDirectory, 
                 "place_id": place_id,
                 "body": msgspec.json.encode(directory),
                 "read_at": gateway.store.now(conn),
+                "churn": churn,
             }
         ],
         keys=("place_id",),
-        update=("body", "read_at"),
+        update=("body", "read_at", "churn"),
     )

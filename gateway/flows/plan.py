@@ -20,7 +20,7 @@ from gateway.domain.reasons import INCOMPLETE_READ, READER_LIMITED
 from gateway.domain.records import Group, Person
 from gateway.flows.acts import carry_out
 from gateway.flows.adopt import await_late_writes, finish_adoption
-from gateway.flows.churn import hold_directory, judge_directory
+from gateway.flows.churn import hold_directory
 from gateway.flows.city_reads import CityReads, fetch_directory
 from gateway.flows.correlate import correlate
 from gateway.flows.discrepancies import follow_discrepancies
@@ -81,7 +81,6 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
     end_moved_undone(gateway)
     today = moscow_day(gateway.now())
     directory = fetch_directory(gateway, today)
-    churn = judge_directory(gateway, directory)
     who = correlate(gateway, directory, run_id)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
@@ -118,7 +117,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         planner, draft = run_planner(planner.drifted)
     if gateway.lane_limits is not None:
         hold_lanes(gateway.store, draft, place_id, gateway.lane_limits, today=today)
-    hold_directory(gateway, draft, place_id, churn)
+    hold_directory(gateway, draft, place_id)
     sealed = draft.seal()
     if not is_dry_run:
         with gateway.store.write() as conn:

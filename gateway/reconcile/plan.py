@@ -143,7 +143,8 @@ class PlanDraft:
     def hold(self, scopes: Sequence[str], op: str) -> int:
         """Put what would be done in some scopes behind the guard's gate: it waits for who may override, the rest goes on.
 
-        Deletes wait behind their own gate in any case. The hash covers it.
+        Deletes wait behind their own gate in any case. What a signature holds already has the guard's gate behind it: opened for
+        an hour, it waits like the rest. The hash covers it.
 
         Returns:
             Items held by this call.
@@ -166,6 +167,11 @@ class PlanDraft:
                 conn.execute(
                     update(decision).where(*mine).values(category=Category.HELD.value, reason=GUARD_HOLD, gate="guard")
                 )
+                signed = conn.execute(
+                    update(decision)
+                    .where(*mine[:-1], decision.c.gate.in_(("l.none", "l.approval")))
+                    .values(gate="l.guard")
+                ).rowcount
             for row in before:
                 self._counters.subtract({row.category: row.how_many})
                 self._by_reason.subtract({row.reason: row.how_many})
@@ -173,6 +179,8 @@ class PlanDraft:
             self._counters[Category.HELD.value] += held
             self._by_reason[GUARD_HOLD] += held
             self._hash.update(f"|held|{op}|{scope}|{held}|".encode())
+            if signed:
+                self._hash.update(f"|signed|{signed}|".encode())
             total += held
         return total
 

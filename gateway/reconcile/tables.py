@@ -103,6 +103,7 @@ city_directory = Table(
     Column("place_id", Integer, ForeignKey("place.id"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
     Column("read_at", UtcDateTime, nullable=False),
+    Column("churn", Json),
 )
 
 intended = Table(

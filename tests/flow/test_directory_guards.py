@@ -9,8 +9,13 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
+import gateway.flows.plan
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityPupil
+from gateway.domain.clock import moscow_day
+from gateway.flows.city_reads import fetch_directory
+from gateway.flows.correlate import correlate
+from gateway.flows.undo import begin_undo, undo_run
 from gateway.reconcile.tables import city_directory
 
 
@@ -59,3 +64,34 @@ def test_what_changed_at_once_is_held_from_plan_to_plan_until_it_is_let_out(
     assert [one for one in after.guards if one.guard == guard] == []
     assert sent == free.counters["create"]
     assert after.counters["create"] == 0
+
+
+@pytest.mark.parametrize("between", ["a killed run", "a run that is undone", "a list of links"])
+def test_what_changed_at_once_is_held_whatever_comes_between_its_being_read_and_its_being_seen(
+    small: Any, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    """Whoever reads the directory takes the older one away: the next plan can't see any more what has changed."""
+    small.settings_changes["school"] = {"guard_minimum_count": 0, "guard_transfer_count": 1}
+    with small.open() as hand:
+        hand.link_everybody()
+        free = hand.sync().planned.plan
+        as_read_before(hand, of_other_ids)
+        if between == "a killed run":
+            with monkeypatch.context() as patch:
+                patch.setattr(gateway.flows.plan, "hold_directory", _be_killed)
+                with pytest.raises(KeyboardInterrupt):
+                    hand.sync()
+        elif between == "a run that is undone":
+            hand.sync()
+            undo_run(hand.gateway, 1, begin_undo(hand.gateway, 1))
+        else:
+            correlate(hand.gateway, fetch_directory(hand.gateway, moscow_day(hand.gateway.now())))
+        held = hand.sync().planned.plan
+
+    assert [row.guard for row in held.guards if row.guard == "identity_churn"] == ["identity_churn"]
+    assert held.counters["create"] == 0
+    assert held.by_reason["GUARD_HOLD"] == free.counters["create"] > 0
+
+
+def _be_killed(*_: object) -> None:
+    raise KeyboardInterrupt

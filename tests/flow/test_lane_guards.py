@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
+from gateway.flows.periods import reopen_period, sign_period
 from gateway.sandbox.portal.school_course import FIRST_COURSE as COURSE
 
 
@@ -43,6 +45,29 @@ def test_too_many_changes_in_a_class_wait_for_a_second_look_and_nothing_else_doe
         assert f"gateway plan approve {plan.hash[:12]} --with-held" in held.sentence
         assert sum(plan.counters[name] for name in plan.counters if name != "read") == plan.counters["read"]
         assert len(small.city.ledger()) == before
+        hand.approve(held, with_held=True)
+        hand.deliver()
+        assert [entry["op"] for entry in small.city.ledger()[before:]] == ["change"] * changed
+        hand.assert_sound()
+
+
+def test_what_a_signature_holds_of_a_held_lane_waits_for_the_second_look_also_in_an_open_hour(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.until_quiet()
+    small.settings_changes["school"] = {"guard_lanes": "hold", "guard_change_count": 1, "guard_past_count": 1000}
+    with small.open() as hand:
+        number = sign_period(hand.gateway, "7А", "2", reason="сдана").signature.id
+        changed = change_marks(small, 3)
+        before = len(small.city.ledger())
+        held = hand.sync()
+        until = hand.gateway.now() + timedelta(hours=1)
+        opened = reopen_period(hand.gateway, number, until=until, reason="забыли исправления")
+        hand.deliver()
+
+        assert held.planned.plan.by_reason["PERIOD_SIGNED"] == changed > 1
+        assert "lane_changes" in {row.guard for row in held.planned.plan.guards if row.verdict == "hold"}
+        assert (opened.released.queued, len(small.city.ledger())) == (0, before)
         hand.approve(held, with_held=True)
         hand.deliver()
         assert [entry["op"] for entry in small.city.ledger()[before:]] == ["change"] * changed
