@@ -47,6 +47,8 @@ from gateway.settings import load_settings
 from gateway.store.transaction import Store
 
 BULK_COUNT = 5_000
+CHOICES = (Choice.THEIRS, Choice.OURS, Choice.OWN)
+OWN_VALUE = "4"  # neither side's
 CALLS = 40
 CHUNK_ROWS = 5_000
 GROUPS = 200
@@ -242,15 +244,16 @@ def measure(gateway: Gateway, place_id: int, count: int) -> Figures:
     taken = 0
     for number in range(min(PATTERNS, count // BULK_COUNT)):
         pattern = f"fields_differ/DRIFT/mark/value/city-group:{number}"
-        choice = Choice.OURS if number % 2 else Choice.THEIRS
+        choice = CHOICES[number % len(CHOICES)]
+        own_value = OWN_VALUE if choice is Choice.OWN else None
         with shown.timed():
             with store.read() as conn:
                 ids = load_ids(conn, place_id, Sieve(pattern=pattern), now=now, limit=BULK_COUNT)
-            choose(gateway, ids, choice, reason="benchmark", is_preview=True)
+            choose(gateway, ids, choice, reason="benchmark", is_preview=True, own_value=own_value)
         with watch.timed():
             with store.read() as conn:
                 ids = load_ids(conn, place_id, Sieve(pattern=pattern), now=now, limit=BULK_COUNT)
-            settled = choose(gateway, ids, choice, reason="benchmark")
+            settled = choose(gateway, ids, choice, reason="benchmark", own_value=own_value)
         with carrying.timed(), timed_writes(store, part):
             carry_out(gateway)
         with store.read() as conn:
