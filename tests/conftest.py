@@ -30,6 +30,7 @@ START_AT = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 MATRIX = "fault_matrix"
 READY_SCHEMA = "ready_schema"
 SHARED_STATEMENTS = "shared_statements"
+UNSYNCED = "unsynced"
 FIGURE = "figure"
 LONGEST = "simulation"
 """The folder whose files take minutes."""
@@ -57,6 +58,14 @@ def ready_schema() -> Iterator[ModuleType]:
     modules."""
     module = load_beside(READY_SCHEMA)
     with module.in_place_of_migrations(), load_beside(SHARED_STATEMENTS).between_engines():
+        yield module
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[ModuleType]:
+    """SQLite files of this process are not forced onto the disk; see the module."""
+    module = load_beside(UNSYNCED)
+    with module.between_commits():
         yield module
 
 

@@ -1,4 +1,4 @@
-"""Tests of the store migrate in earnest: what the migrations make is what they are about."""
+"""Tests of the store migrate and commit in earnest: what is made and set there is what they are about."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def migrations_in_earnest(ready_schema: ModuleType) -> Iterator[None]:
-    with ready_schema.in_earnest():
+def in_earnest(ready_schema: ModuleType, unsynced: ModuleType) -> Iterator[None]:
+    with ready_schema.in_earnest(), unsynced.in_earnest():
         yield
