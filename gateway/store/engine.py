@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Engine, PoolProxiedConnection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
 from gateway.domain.errors import ConfigurationError
 
 READ_ONLY = "gateway_read_only"
-"""Execution option of a connection whose transaction only reads."""
+"""Said in the `info` of a connection whose next transaction only reads."""
 
 BUSY_TIMEOUT_MS = 5_000  # twenty times the longest write transaction that law 2 allows
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 120_000  # a plan is streamed out while its chunks are decided; a dead client is let go
@@ -89,19 +89,18 @@ def _make_sqlite(url: URL) -> Engine:
         connection.isolation_level = None  # the driver must not begin on its own (M17)
         _set_sqlite(connection, "memory" if in_memory else "wal")
 
-    @event.listens_for(engine, "begin")
-    def _begin(conn: Connection) -> None:
-        read_only = bool(conn.get_execution_options().get(READ_ONLY))
-        # through the driver: SQLAlchemy's own way to these two would cost half of a short transaction's time
-        driver: Any = conn.connection.driver_connection
-        try:
-            driver.execute(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
-            # a deferred BEGIN that turns into a write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout (M17)
-            driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
-        except sqlite3.Error as exc:
-            raise DBAPIError.instance("BEGIN", None, exc, sqlite3.Error, dialect=conn.dialect) from exc
-
+    # in the dialect's place and not as an event: an engine that has one asks for listeners several times a statement
+    engine.dialect.do_begin = _begin  # type: ignore[method-assign]
     return engine
+
+
+def _begin(dbapi_connection: PoolProxiedConnection) -> None:
+    read_only = bool(dbapi_connection.info.pop(READ_ONLY, False))
+    # through the driver: SQLAlchemy's own way to these two would cost half of a short transaction's time
+    driver: Any = dbapi_connection.driver_connection
+    driver.execute(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+    # a deferred BEGIN that turns into a write fails at once with SQLITE_BUSY_SNAPSHOT whatever the timeout (M17)
+    driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _make_file(path: Path) -> None:

@@ -48,7 +48,8 @@ def head_revision() -> str:
 
 def current_revision(engine: Engine) -> str | None:
     """The schema that the database has; None for an empty one."""
-    with engine.connect().execution_options(**{READ_ONLY: True}) as conn:
+    with engine.connect() as conn:
+        conn.info[READ_ONLY] = True
         return MigrationContext.configure(conn).get_current_revision()
 
 

@@ -126,13 +126,11 @@ class Store:
         """One snapshot in which nothing can be written; later commits of others are not seen."""
         if self._shares_connection and (self._depth("write") or self._depth("read")):
             raise GatewayError("Базу в памяти нельзя читать внутри другой незавершённой операции: возьмите файл")
-        options: dict[str, Any] = (
-            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            if self.dialect == "postgresql"
-            else {READ_ONLY: True}
-        )
         with self._in_turn(self._shares_connection), self._counted("read"), self.engine.connect() as conn:
-            conn = conn.execution_options(**options)
+            if self.dialect == "postgresql":
+                conn = conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            else:
+                conn.info[READ_ONLY] = True
             with conn.begin():
                 yield conn
 
