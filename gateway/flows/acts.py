@@ -24,7 +24,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.reach import find_withdrawn
 from gateway.flows.settling import let_go, load_held
 from gateway.queue.states import OPEN
-from gateway.reconcile.acts import Act, finish, get_act, goes_on, leave_behind, load_members, lock_next
+from gateway.reconcile.acts import Act, finish, get_act, goes_on, leave_behind, load_members, lock_next, take_turn
 from gateway.reconcile.choose import Excluded, load_for_choice, sort_out, store_choice
 from gateway.reconcile.one_object import leave_shared
 from gateway.reconcile.undone import lift_chosen
@@ -133,6 +133,7 @@ def _carry(gateway: Gateway, place_id: int, deal: _Deal) -> Act | None:
         act = lock_next(conn, place_id)
         if act is None:
             return None
+        take_turn(conn, place_id)
         now = gateway.store.now(conn)
         acting = replace(gateway, actor=act.actor, originator=act.originator)
         act = deal(conn, acting, place_id, act, now)

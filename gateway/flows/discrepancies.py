@@ -81,6 +81,7 @@ def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int, *, is_wh
     after: int | None = 0
     while after is not None:
         with gateway.store.write() as conn:
+            take_turn(conn, place_id)
             now = gateway.store.now(conn)
             after = follow_chunk(
                 conn,
@@ -95,6 +96,7 @@ def follow_discrepancies(gateway: Gateway, place_id: int, plan_id: int, *, is_wh
     after = 0
     while after is not None:
         with gateway.store.write() as conn:
+            take_turn(conn, place_id)
             after = settle_chunk(
                 conn,
                 place_id,
@@ -114,9 +116,11 @@ def prove_discrepancies(gateway: Gateway) -> Followed:
     after: int | None = 0
     while after is not None:
         with gateway.store.write() as conn:
+            place_id = gateway.place_id(conn)
+            take_turn(conn, place_id)
             after = prove_chunk(
                 conn,
-                gateway.place_id(conn),
+                place_id,
                 after_id=after,
                 limit=CHUNK_ROWS,
                 now=gateway.store.now(conn),
@@ -163,8 +167,8 @@ def choose(
         now = gateway.store.now(conn)
         asked = sorted(set(ids))
         is_many = len(asked) > PART_ROWS
-        if is_many and not is_preview:
-            take_turn(conn)
+        if not is_preview:
+            take_turn(conn, place_id)
         is_done_here = not (is_preview or is_many)
         rows = load_for_choice(conn, place_id, asked, has_bodies=is_done_here or choice is Choice.OWN)
         missing = [Excluded(number, "unknown") for number in sorted(set(asked) - {row[0] for row in rows})]
@@ -317,11 +321,13 @@ def move(
         Numbers of those that were moved.
     """
     with gateway.store.write() as conn:
+        place_id = gateway.place_id(conn)
+        take_turn(conn, place_id)
         now = gateway.store.now(conn)
         moved = conn.execute(
             update(discrepancy)
             .where(
-                these(conn, gateway.place_id(conn), list(ids)[:MOST_AT_ONCE]),
+                these(conn, place_id, list(ids)[:MOST_AT_ONCE]),
                 not_being_settled(),
                 discrepancy.c.state.in_([state.value for state in states]),
             )
@@ -349,7 +355,7 @@ def move(
         )
         numbers = sorted(row.id for row in moved)
         if step == "disputed":
-            take_back(conn, gateway.place_id(conn), numbers, now)
+            take_back(conn, place_id, numbers, now)
         write_deed(conn, gateway, numbers, note, action=action, counts={"taken": len(numbers)})
     return numbers
 

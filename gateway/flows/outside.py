@@ -16,6 +16,7 @@ from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.flows.discrepancies import CHUNK_ROWS, LONGEST_AWAY, MOST_AT_ONCE, assign, move
 from gateway.flows.gateway import Gateway
 from gateway.flows.reach import find_account, find_beyond, scopes_of
+from gateway.reconcile.acts import take_turn
 from gateway.reconcile.follow import store_steps
 from gateway.reconcile.tables import discrepancy
 from gateway.store.among import among
@@ -101,6 +102,7 @@ def free_unable(gateway: Gateway, place_id: int) -> int:
                 unable += find_beyond(conn, scopes_of(gateway, conn, whom, action), place_id, asked)
     for start in range(0, len(unable), CHUNK_ROWS):
         with gateway.store.write() as conn:
+            take_turn(conn, place_id)
             now = gateway.store.now(conn)
             freed = conn.execute(
                 update(discrepancy)

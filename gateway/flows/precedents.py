@@ -7,11 +7,13 @@ person's choice: with a step that names the rule, a way to dispute it, and no wr
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.notes import Note, write_note
@@ -20,8 +22,10 @@ from gateway.domain.errors import PlanRefusedError
 from gateway.flows.discrepancies import LONGEST_AWAY
 from gateway.flows.gateway import Gateway
 from gateway.flows.settling import load_held
-from gateway.queue.states import OPEN
+from gateway.queue.states import OPEN, State
+from gateway.reconcile.acts import take_turn
 from gateway.reconcile.choose import load_for_choice, sort_out, store_choice
+from gateway.reconcile.discrepancies import Effect
 from gateway.reconcile.one_object import leave_shared
 from gateway.reconcile.precedents import (
     RULED_CHOICES,
@@ -37,6 +41,7 @@ from gateway.reconcile.precedents import (
     load_waiting_ids,
     note_used,
 )
+from gateway.reconcile.undone import load_undone_by
 
 CHUNK_ROWS = 500
 
@@ -172,14 +177,15 @@ def apply_precedents(gateway: Gateway, place_id: int) -> int:
 def _apply_chunk(
     conn: Connection, gateway: Gateway, place_id: int, rule: Precedent, after: int
 ) -> tuple[int | None, int]:
+    take_turn(conn, place_id)
+    now = gateway.store.now(conn)
+    rule = get_rule(conn, place_id, rule.id, is_kept=True)
+    if rule.state is not PrecedentState.ON or rule.until <= now:
+        return None, 0  # switched off since the chunk before
     ids = load_waiting_ids(conn, place_id, rule.pattern, after=after, limit=CHUNK_ROWS)
     if not ids:
         return None, 0
-    now = gateway.store.now(conn)
-    rows = load_for_choice(conn, place_id, ids)
-    taken, _ = sort_out(rows, rule.choice, busy=load_held(conn, place_id, ids, OPEN))
-    taken, _ = leave_shared(conn, place_id, taken)
-    taken = [(row, effect) for row, effect in taken if not effect.is_removing]
+    taken = _find_taken(conn, place_id, rule, ids)
     if taken:
         store_choice(
             conn,
@@ -205,13 +211,23 @@ def _try_on_waiting(conn: Connection, place_id: int, rule: Precedent) -> dict[st
     counts: Counter[str] = Counter(waiting=0, taken=0)
     after = 0
     while ids := load_waiting_ids(conn, place_id, rule.pattern, after=after, limit=CHUNK_ROWS):
-        rows = load_for_choice(conn, place_id, ids)
-        taken, _ = sort_out(rows, rule.choice, busy=load_held(conn, place_id, ids, OPEN))
-        taken, _ = leave_shared(conn, place_id, taken)
         counts["waiting"] += len(ids)
-        counts["taken"] += sum(not effect.is_removing for _, effect in taken)
+        counts["taken"] += len(_find_taken(conn, place_id, rule, ids))
         after = ids[-1]
     return dict(counts)
+
+
+def _find_taken(conn: Connection, place_id: int, rule: Precedent, ids: Sequence[int]) -> list[tuple[Row[Any], Effect]]:
+    """What a rule takes of these: nothing that goes by it, nothing that a person has laid aside in another way.
+
+    What the city has refused, and what an undo keeps undone, would wait for a proof that can't come before a person lets it go.
+    """
+    rows = load_for_choice(conn, place_id, ids)
+    busy = load_held(conn, place_id, ids, (*OPEN, State.PARKED))
+    busy |= load_undone_by(conn, place_id, [row.ref for row in rows]).keys()
+    taken, _ = sort_out(rows, rule.choice, busy=busy)
+    taken, _ = leave_shared(conn, place_id, taken)
+    return [(row, effect) for row, effect in taken if not effect.is_removing]
 
 
 def _require(reason: str) -> None:

@@ -49,9 +49,12 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
 
 
-def take_turn(conn: Connection) -> None:
-    """Let no other act be taken until this transaction ends; on SQLite a write is alone anyway."""
-    turns.take_turn(conn, "choices about many")
+def take_turn(conn: Connection, place_id: int) -> None:
+    """Let nobody else move a discrepancy of this place until this transaction ends; on SQLite a write is alone anyway.
+
+    Asked before they are read: what a choice lays down about its record, and what a plan takes up of it, comes of what was read.
+    """
+    turns.take_turn(conn, f"discrepancies of {place_id}")
 
 
 def store_act(

@@ -26,6 +26,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     true,
     update,
@@ -46,6 +47,8 @@ from gateway.reconcile.tables import (
     discrepancy,
     discrepancy_step,
     intended,
+    plan,
+    record,
     scope_memo,
     shadow,
 )
@@ -126,6 +129,8 @@ def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int], *, has_
                     shadow.c.city_id == discrepancy.c.city_id,
                 ),
             )
+            .outerjoin(record, same_record(record, discrepancy))
+            .outerjoin(plan, plan.c.id == discrepancy.c.plan_id)
         )
         .where(these(conn, place_id, ids))
         .order_by(discrepancy.c.id)
@@ -341,13 +346,20 @@ def _legs() -> ColumnElement[int]:
 
 
 def _all_stand() -> ColumnElement[bool]:
-    """Whether all three legs are what the person was shown."""
+    """Whether all three legs are what the person was shown, and our source says nothing that no plan has shown yet.
+
+    A pull may be ahead of the plan: the city was silent in between, or the plan is being made just now. What would be laid over
+    that record then, nobody has chosen for what it says.
+    """
     is_meant = and_(intended.c.state.in_(COMPARED), intended.c.digest != NO_DIGEST)
     ours = case((is_meant, intended.c.digest), else_=null())
+    # what came outside of any run (the planner's push) has no number to be told by
+    is_ahead = or_(record.c.run_id > plan.c.run_id, and_(record.c.run_id == 0, record.c.changed_at > plan.c.created_at))
     return and_(
         ours.is_not_distinct_from(discrepancy.c.ours),
         base.c.digest.is_not_distinct_from(discrepancy.c.base),
         shadow.c.digest.is_not_distinct_from(discrepancy.c.theirs),
+        ~func.coalesce(is_ahead, false()),
     )
 
 

@@ -194,15 +194,17 @@ def load_rules(conn: Connection, place_id: int, *, states: Sequence[PrecedentSta
     return [_to_rule(row) for row in conn.execute(query.order_by(precedent.c.id.desc()))]
 
 
-def get_rule(conn: Connection, place_id: int, number: int) -> Precedent:
+def get_rule(conn: Connection, place_id: int, number: int, *, is_kept: bool = False) -> Precedent:
     """Return one rule.
+
+    Args:
+        is_kept: Nobody switches it off before this write transaction ends.
 
     Raises:
         ConfigurationError: There is none of that number.
     """
-    row = conn.execute(
-        select(precedent).where(precedent.c.place_id == place_id, precedent.c.id == number)
-    ).one_or_none()
+    query = select(precedent).where(precedent.c.place_id == place_id, precedent.c.id == number)
+    row = conn.execute(query.with_for_update() if is_kept else query).one_or_none()
     if row is None:
         raise ConfigurationError(f"Правила {number} по прецедентам нет: gateway discrepancies precedents")
     return _to_rule(row)

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -375,6 +376,46 @@ def test_two_who_choose_the_same_many_at_once_take_each_of_them_once(opened: OPE
     assert sorted(taken) == [[], ids]
     assert {row.state for row in rows} == {DiscrepancyState.WAITING_PROOF.value}
     assert len({row.choice for row in rows}) == 1
+
+
+def test_two_who_choose_otherwise_about_the_same_few_at_once_do_not_mix(
+    opened: OPENED, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would lay down what comes of the legs that he has read: «ours» chosen, and theirs laid over ours."""
+    with opened() as gateway_:
+        fill(gateway_.store, place_of(gateway_), 20)
+    leave_shared, barrier = gateway.flows.discrepancies.leave_shared, threading.Barrier(2)
+    taken: dict[Choice, list[int]] = {}
+    faults: list[BaseException] = []
+
+    def judged(*arguments: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            barrier.wait(timeout=0.5)
+        return leave_shared(*arguments)
+
+    def take(choice: Choice) -> None:
+        try:
+            with opened() as one:
+                taken[choice] = choose(one, list(range(1, 21)), choice, reason="сразу вдвоём").taken
+        except BaseException as error:  # noqa: BLE001  # a thread must hand its fault to the test
+            faults.append(error)
+
+    monkeypatch.setattr(gateway.flows.discrepancies, "leave_shared", judged)
+    threads = [threading.Thread(target=take, args=(choice,)) for choice in (Choice.OURS, Choice.THEIRS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+    (winner,) = [choice for choice, ids in taken.items() if ids]
+    with opened() as one, one.store.read() as conn:
+        chosen = set(conn.execute(select(discrepancy.c.choice)).scalars())
+        overlaid = conn.execute(select(correction.c.discrepancy_id)).all()
+        steps = list(conn.execute(select(discrepancy_step.c.choice)).scalars())
+    assert chosen == {winner.value}
+    assert len(overlaid) == (20 if winner is Choice.THEIRS else 0)
+    assert steps == [winner.value] * 20
 
 
 def test_what_was_taken_is_carried_out_before_the_next_night_reads_anything(

@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
+import gateway.flows.precedents
 from gateway.domain.discrepancies import Choice
 from gateway.domain.errors import PlanRefusedError
 from gateway.flows.discrepancies import choose, dispute
-from gateway.flows.precedents import backtest_rule, make_rule, switch_off, switch_on
-from gateway.reconcile.precedents import PrecedentState, get_rule, load_offers, load_rules
+from gateway.flows.precedents import apply_precedents, backtest_rule, make_rule, switch_off, switch_on
+from gateway.reconcile.precedents import PrecedentState, change_rule, get_rule, load_offers, load_rules
+from gateway.reconcile.tables import hold
 from gateway.report.discrepancies import Line, Sieve, load_lines, load_steps
 
 
@@ -48,6 +51,61 @@ def lines(hand: Any, *, every: bool = False) -> list[Line]:
 def offers(hand: Any) -> list[Any]:
     with hand.gateway.store.read() as conn:
         return load_offers(conn, hand.place_id_now, at_least=2)
+
+
+def ruled(hand: Any, choice: Choice, count: int) -> tuple[Any, list[Line]]:
+    """A rule in force of two choices of people, and the discrepancies that wait for it."""
+    hand.place_id_now = hand.place_id()
+    change_there(hand, 2 + count)
+    hand.sync()
+    found = lines(hand)
+    choose(hand.gateway, [line.id for line in found[:2]], choice, reason="так и было")
+    until = hand.gateway.now() + timedelta(days=10)
+    rule = make_rule(hand.gateway, found[0].pattern, choice, until=until, reason="так и было")
+    backtest_rule(hand.gateway, rule.id)
+    switch_on(hand.gateway, rule.id, reason="до конца четверти")
+    return rule, found[2:]
+
+
+def test_a_rule_that_is_switched_off_while_it_is_used_takes_nothing_more(
+    delivered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = delivered
+    rule, waiting = ruled(hand, Choice.THEIRS, 2)
+    apply_chunk, done = gateway.flows.precedents._apply_chunk, list[int]()
+
+    def apply(conn: Any, *arguments: Any) -> Any:
+        if done:  # a person was between this chunk and the one before
+            change_rule(conn, rule.id, state=PrecedentState.ENDED.value)
+        done.append(1)
+        return apply_chunk(conn, *arguments)
+
+    monkeypatch.setattr(gateway.flows.precedents, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(gateway.flows.precedents, "_apply_chunk", apply)
+    apply_precedents(hand.gateway, hand.place_id_now)
+
+    assert [line.state for line in lines(hand, every=True) if line.id in {one.id for one in waiting}] == [
+        "waiting_proof",
+        "open",
+    ]
+
+
+def test_a_rule_leaves_what_an_undo_keeps_undone_to_a_person(delivered: Any) -> None:
+    hand = delivered
+    _, (first, second) = ruled(hand, Choice.OURS, 2)
+    with hand.gateway.store.write() as conn:
+        now = hand.gateway.store.now(conn)
+        conn.execute(
+            insert(hold).values(
+                place_id=hand.place_id_now, kind="mark", ref=first.ref, owner="account:1", placed_at=now,
+                until=now + timedelta(days=30), plan_id=1, shown=bytes(16),
+            )
+        )  # fmt: skip
+
+    apply_precedents(hand.gateway, hand.place_id_now)
+
+    states = {line.id: line.state for line in lines(hand, every=True)}
+    assert (states[first.id], states[second.id]) == ("open", "waiting_proof")
 
 
 def test_equal_choices_become_a_rule_that_ends(delivered: Any) -> None:

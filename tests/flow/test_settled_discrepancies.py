@@ -13,6 +13,8 @@ from gateway.domain.discrepancies import Choice, Outside
 from gateway.domain.errors import PlanRefusedError
 from gateway.flows.discrepancies import assign, choose, dispute
 from gateway.flows.outside import wait_outside
+from gateway.flows.pull import pull
+from gateway.flows.runs import start_run
 from gateway.reconcile.tables import discrepancy
 from gateway.report.discrepancies import Line, Sieve, load_groups, load_lines, load_steps
 from gateway.sandbox.portal.school_course import FIRST_COURSE
@@ -101,6 +103,28 @@ def test_theirs_stands_here_too_until_the_teacher_corrects_the_portal(delivered:
     delivered.sync()
     assert shown(delivered, row.city_id) == "3"
     assert steps_of(delivered, line.id)[-1] == "portal_moved"
+
+
+def test_what_the_source_says_since_the_plan_is_not_overlaid_by_who_has_not_seen_it(delivered: Any) -> None:
+    """A pull is ahead of the plan: the city was silent in between. «Theirs» would hide the teacher's new mark for ever."""
+    row = change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+    _, item, user = row.ref.split(":")
+    delivered.world.portal.edit("set_grade", courseid=COURSE, itemid=int(item), userid=int(user), grade=3.0)
+    pull(delivered.gateway, delivered.want, start_run(delivered.gateway, "pull", delivered.want))
+
+    blind = choose(delivered.gateway, [line.id], Choice.THEIRS, reason="ведут там")
+    delivered.sync()
+    (seen,) = open_lines(delivered)
+    settled = choose(delivered.gateway, [line.id], Choice.OURS, reason="учитель исправил")
+    delivered.sync()
+
+    assert (blind.taken, [one.why for one in blind.excluded]) == ([], ["moved"])
+    assert (seen.id, seen.ours["отметка"], seen.theirs["отметка"]) == (line.id, "3", "2")
+    assert settled.taken == [line.id]
+    assert shown(delivered, row.city_id) == "3"
+    delivered.assert_sound()
 
 
 def test_what_flips_back_is_reopened_and_a_group_of_one_pattern_is_settled_at_once(delivered: Any) -> None:
