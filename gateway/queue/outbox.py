@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
@@ -280,8 +280,26 @@ def _release_chunk(
 
 def _keep_undone(conn: Connection, plan_id: int, place_id: int, rows: Sequence[Row[Any]], now: datetime) -> None:
     """What is put back now stays so, by the word of who approved it."""
-    approved = conn.execute(select(plan.c.approved_by, plan.c.note_id).where(plan.c.id == plan_id)).one()
-    lay_undone(conn, place_id, plan_id, rows, owner=approved.approved_by or "", note_id=approved.note_id, now=now)
+    approved = conn.execute(select(plan.c.approved_by, plan.c.note_id, plan.c.undoes).where(plan.c.id == plan_id)).one()
+    wrote = conn.execute(
+        select(operation.c.kind, operation.c.ref, func.max(operation.c.created_at).label("at"))
+        .where(
+            operation.c.place_id == place_id,
+            operation.c.run_id == approved.undoes,
+            operation.c.ref.in_({row.ref for row in rows}),
+        )
+        .group_by(operation.c.kind, operation.c.ref)
+    )
+    lay_undone(
+        conn,
+        place_id,
+        plan_id,
+        rows,
+        wrote_at={(row.kind, row.ref): row.at for row in wrote},
+        owner=approved.approved_by or "",
+        note_id=approved.note_id,
+        now=now,
+    )
 
 
 def build_operation(

@@ -7,7 +7,7 @@ does a person, or an undo operation that found its ground moved and was not done
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from gateway.mapping.tables import rule_binding
 from gateway.reconcile.joins import same_record
-from gateway.reconcile.tables import discrepancy, hold, intended, plan, record
+from gateway.reconcile.tables import discrepancy, hold, intended, plan, record, record_version
 from gateway.reconcile.triples import COMPARED
 from gateway.store.among import among
 
@@ -113,6 +113,7 @@ def lay_undone(
     plan_id: int,
     rows: Sequence[Row[Any]],
     *,
+    wrote_at: Mapping[tuple[str, str], datetime],
     owner: str,
     note_id: int | None,
     now: datetime,
@@ -126,6 +127,8 @@ def lay_undone(
         place_id: Where we are.
         plan_id: The plan that undoes.
         rows: Its decisions that become operations now.
+        wrote_at: (kind, record) → when what is undone was let out (aware UTC). What the source says since then was never
+            undone: it ends the hold with the next plan, as an edit that comes later does.
         owner: Who let it out.
         note_id: Why, as typed.
         now: Aware UTC.
@@ -154,7 +157,7 @@ def lay_undone(
                 record.c.place_id == place_id, record.c.ref.in_(refs)
             )
         )
-    }
+    } | _load_shown_then(conn, place_id, refs, wrote_at)
     kept = [row for row in rows if wanted.get((row.kind, row.ref)) != row.ours]
     if not kept:
         return
@@ -189,6 +192,23 @@ def lay_undone(
             for row in kept
         ],
     )
+
+
+def _load_shown_then(
+    conn: Connection, place_id: int, refs: Sequence[str], wrote_at: Mapping[tuple[str, str], datetime]
+) -> dict[tuple[str, str], bytes]:
+    """Load what the source showed of these records when they were written, as far as it was read by then."""
+    version = record_version.c
+    found = {}
+    for row in conn.execute(
+        select(version.kind, version.ref, version.digest, version.gone, version.valid_from)
+        .where(version.place_id == place_id, version.ref.in_(refs))
+        .order_by(version.id)
+    ):
+        key = (row.kind, row.ref)
+        if key in wrote_at and row.valid_from <= wrote_at[key]:
+            found[key] = NOTHING_SHOWN if row.gone is not None else row.digest
+    return found
 
 
 def end_moved(conn: Connection, place_id: int, *, given_up: ColumnElement[bool], now: datetime) -> int:

@@ -15,8 +15,11 @@ from sqlalchemy import func, select
 
 from gateway.connectors.http import HttpDoor
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.domain.identifiers import Kind
 from gateway.flows.freshen import freshen
 from gateway.flows.holds import lift_hold
+from gateway.flows.pull import pull
+from gateway.flows.runs import start_run
 from gateway.flows.sync import Synced
 from gateway.flows.undo import Undo, begin_undo, undo_run
 from gateway.flows.undone import lift_undone
@@ -481,3 +484,28 @@ def test_an_undo_and_its_undo_end_the_same_on_both_databases(build_world: Any, d
         assert sum((journal(hand) & full).values()) >= made.count - 1
         assert undone(hand) == frozenset()
         hand.assert_sound()
+
+
+@pytest.mark.parametrize("read", ["before it is planned", "before it is let out"])
+def test_what_the_source_says_since_is_not_undone_with_what_it_said_then(delivered: Any, read: str) -> None:
+    """The teacher corrected himself before anybody undid: his new mark waits for no edit that he has made already."""
+    hand, _, _ = delivered
+    standing = {row.ref: msgspec.json.decode(row.intent)["value"] for row in hand.base_rows() if row.kind == "mark"}
+    ref = edit_portal(hand, grade=2.0)
+    wrong = hand.through()
+    edit_portal(hand, grade=5.0)
+    if read == "before it is planned":
+        pull(hand.gateway, hand.want, start_run(hand.gateway, "pull", hand.want))
+    made = undo(hand, wrong.run_id)
+    if read == "before it is let out":
+        pull(hand.gateway, hand.want, start_run(hand.gateway, "pull", hand.want))
+    let_out(hand, made)
+    hand.deliver()
+    taken_back = {row.ref: msgspec.json.decode(row.intent)["value"] for row in hand.base_rows() if row.kind == "mark"}
+    hand.through()
+    now = {row.ref: msgspec.json.decode(row.intent)["value"] for row in hand.base_rows() if row.kind == "mark"}
+
+    assert standing[ref] != "2"
+    assert (made.count, taken_back[ref], now[ref]) == (1, standing[ref], "5")
+    assert (Kind.MARK.value, ref) not in undone(hand)
+    hand.assert_sound()
