@@ -236,7 +236,11 @@ def _find_first(
     rows = conn.execute(
         select(plan_proposal, account.c.person_ref)
         .join(account, account.c.id == plan_proposal.c.account_id)
-        .where(plan_proposal.c.plan_id == asked.plan_id, plan_proposal.c.plan_hash == asked.plan_hash)
+        .where(
+            plan_proposal.c.plan_id == asked.plan_id,
+            plan_proposal.c.plan_hash == asked.plan_hash,
+            account.c.disabled_at.is_(None),  # the word of who was closed since is none
+        )
         .order_by(plan_proposal.c.id)
     ).all()
     enough = [row for row in rows if row.with_deletes >= asked.with_deletes and row.with_held >= asked.with_held]

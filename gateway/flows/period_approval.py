@@ -191,8 +191,10 @@ def _judge_second(conn: Connection, gateway: Gateway, principal: Principal, row:
     """Whether the only approver confirms his own proposal; another person's is confirmed at once."""
     if row.account_id is None:
         raise SecondPersonError("Разрешение предложено без учётной записи, а решают двое: предложите заново")
-    person = conn.execute(select(account.c.person_ref).where(account.c.id == row.account_id)).scalar_one()
-    if not is_same_person(principal, row.account_id, person):
+    found = conn.execute(select(account).where(account.c.id == row.account_id)).one()
+    if found.disabled_at is not None:
+        raise SecondPersonError("Учётная запись, с которой это предложили, закрыта: предложите заново")
+    if not is_same_person(principal, row.account_id, found.person_ref):
         return False
     if not gateway.settings.school.single_approver:
         raise SecondPersonError("Записи подписанного периода разрешают двое: утверждает не тот, кто предложил")

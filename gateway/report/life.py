@@ -6,11 +6,12 @@ discrepancies. Each event stands at the moment at which the gateway learnt of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, Row, and_, case, func, select
 
 from gateway.domain.city import Atom
 from gateway.domain.identifiers import Kind
@@ -75,17 +76,7 @@ def load_as_of(conn: Connection, place_id: int, kind: str, ref: str, at: datetim
         .limit(1)
     ).one_or_none()
     city_ids = load_city_ids(conn, place_id, kind, ref)
-    theirs = conn.execute(
-        select(shadow_version)
-        .where(
-            shadow_version.c.place_id == place_id,
-            shadow_version.c.kind == kind,
-            shadow_version.c.city_id.in_(city_ids),
-            shadow_version.c.valid_from <= at,
-        )
-        .order_by(shadow_version.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+    theirs = _find_theirs(conn, place_id, kind, city_ids, at)
     body = None if theirs is None else theirs.body
     return AsOf(
         at=at,
@@ -96,6 +87,26 @@ def load_as_of(conn: Connection, place_id: int, kind: str, ref: str, at: datetim
         theirs=Words(conn, place_id).fields(None if body is None else city_atom(kind, body)),
         theirs_since=None if theirs is None else theirs.valid_from,
     )
+
+
+def _find_theirs(conn: Connection, place_id: int, kind: str, city_ids: Sequence[int], at: datetime) -> Row[Any] | None:
+    """The object that stood at a moment under any of these numbers; else the newest that was gone by then.
+
+    Of one that was deleted and another that took its place one read tells both, and in no order.
+    """
+    own = (
+        shadow_version.c.place_id == place_id,
+        shadow_version.c.kind == kind,
+        shadow_version.c.city_id.in_(city_ids),
+        shadow_version.c.valid_from <= at,
+    )
+    newest = select(func.max(shadow_version.c.id)).where(*own).group_by(shadow_version.c.city_id)
+    return conn.execute(
+        select(shadow_version)
+        .where(shadow_version.c.id.in_(newest))
+        .order_by(case((shadow_version.c.body.is_(None), 1), else_=0), shadow_version.c.id.desc())
+        .limit(1)
+    ).one_or_none()
 
 
 STATE_WORDS = {

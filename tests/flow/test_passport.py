@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
+from sqlalchemy import update
 
 from gateway.audit.read import EntryFilter, iter_entries
 from gateway.domain.discrepancies import Choice
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.discrepancies import choose
 from gateway.flows.passport import find_records, show_as_of, show_passport
+from gateway.reconcile.tables import base
 from gateway.sandbox.portal.school_course import FIRST_COURSE
 
 COURSE = FIRST_COURSE
@@ -70,6 +73,39 @@ def test_the_life_of_a_mark_is_told_from_its_first_read_to_its_correction(small:
     assert (then.is_ours_known, then.is_theirs_known) == (True, False)
     assert later.theirs == delivered.theirs
     assert now.theirs == settled.theirs
+
+
+def test_what_stood_there_is_told_also_where_one_read_met_the_old_object_gone_and_a_new_one(small: Any) -> None:
+    """A person deleted our mark and typed it anew: the read that saw both keeps the deletion last."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        user, item = manual_mark(hand)
+        ref = f"mark:{item['id']}:{user}"
+        old = next(row for row in hand.base_rows() if row.ref == ref)
+        stood = show_as_of(hand.gateway, ref, hand.gateway.now())[0]
+        small.clock.advance(3600)
+        cell = msgspec.json.decode(old.intent)
+        small.city.human("delete", "mark", id=old.city_id)
+        typed = small.city.human(
+            "create",
+            "mark",
+            cell={"student_profile_id": cell["pupil_id"], "schedule_lesson_id": cell["lesson_id"]},
+            control_form_id=cell["form_id"],
+            weight=cell["weight"],
+            value=cell["value"],
+        )
+        small.clock.advance(3600)
+        hand.sync()
+        with hand.gateway.store.write() as conn:
+            conn.execute(update(base).where(base.c.ref == ref).values(city_id=typed["id"]))
+        now = show_as_of(hand.gateway, ref, hand.gateway.now())[0]
+
+    assert stood.theirs["отметка"] == cell["value"]
+    assert now.theirs == stood.theirs
+    assert now.theirs_since is not None
+    assert stood.theirs_since is not None
+    assert now.theirs_since > stood.theirs_since
 
 
 def test_every_look_leaves_an_entry_about_the_child_and_the_list_names_the_days_records(small: Any) -> None:

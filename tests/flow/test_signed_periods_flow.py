@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
+from gateway.access.accounts import disable_account
 from gateway.access.roles import Role
+from gateway.bootstrap import build_office
 from gateway.connectors.port import CityDirectory
-from gateway.domain.errors import ConfigurationError, PlanRefusedError
+from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.domain.school_year import SchoolYear, YearPeriod
 from gateway.flows.period_approval import LockedAsked, approve_locked, propose_locked
 from gateway.flows.periods import load_signed, reopen_period, sign_period
@@ -235,6 +237,19 @@ def test_what_was_proposed_under_an_older_signature_opens_no_newer_one(small: An
         hand.deliver()
         assert sent(hand) == before + 1
         hand.assert_sound()
+
+
+def test_what_an_account_proposed_that_was_closed_since_is_let_through_by_nobody(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.through()
+        sign_period(hand.gateway, "7А", "2", reason="сдана")
+        (pupil,) = edit_marks(small, 1)
+        made = propose_locked(hand.gateway, person(hand.gateway, "deputy"), ask(hand.sync(), pupil))
+        disable_account(build_office(hand.gateway), "deputy", reason="чужие руки в учётной записи")
+
+        with pytest.raises(SecondPersonError, match="закрыта"):
+            approve_locked(hand.gateway, person(hand.gateway, "director", Role.DIRECTOR), made.id, reason="да")
 
 
 def test_a_delete_in_a_signed_period_is_named_and_nobody_is_let_through_by_another_plan(small: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from gateway.access.accounts import add_account, give_role
+from gateway.access.accounts import add_account, disable_account, give_role
 from gateway.access.roles import Role
 from gateway.reconcile.tables import plan
 
@@ -77,6 +77,14 @@ def test_curator_and_admin_may_propose_and_not_approve(staffed: Any) -> None:
         assert let_out(caller, "approval", with_held=True).status_code == 404
 
     assert let_out(staffed.call("deputy"), "approval", with_held=True).status_code == 200
+
+
+def test_the_word_of_an_account_that_was_closed_since_is_no_first_word(staffed: Any) -> None:
+    assert let_out(staffed.call("curator"), "proposals", with_held=True).status_code == 202
+    disable_account(staffed.office, "curator", reason="чужие руки в учётной записи")
+
+    assert let_out(staffed.call("director"), "approval", with_held=True).json()["code"] == "SECOND_PERSON"
+    assert plan_row(staffed).approved_at is None
 
 
 def test_two_accounts_of_one_person_are_one_person(school: Any) -> None:
