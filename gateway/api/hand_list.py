@@ -27,7 +27,7 @@ def show_list(asked: Read) -> Response:
     """Что вносят учителя, по учителям и страницам журнала."""
     lines = load_hand_list(asked.gateway)
     with asked.gateway.store.write() as conn:
-        asked.note_looks(conn, load_handed_pupils(conn, asked.place_id, now=asked.gateway.store.now(conn)), "operation")
+        asked.note_looks(conn, load_handed_pupils(conn, asked.place_id, lines), "operation")
     return send_page(lines, None)
 
 

@@ -42,7 +42,7 @@ def hand_list_command(
         found = read_hand_list(gateway)
         lines = found.lines
         with gateway.store.read() as conn:
-            handed = load_handed_pupils(conn, gateway.place_id(conn), now=gateway.store.now(conn))
+            handed = load_handed_pupils(conn, gateway.place_id(conn), lines)
         show_of(gateway, "hand_list_list", pupils=handed)
         written = write_hand_list(lines, to) if to is not None else ()
         if as_json:

@@ -31,11 +31,13 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.mapping.links import load_links
 from gateway.queue.by_hand import load_listed
+from gateway.queue.tables import operation
 from gateway.reconcile.resolve import INTENT_TYPES
 from gateway.reconcile.snapshot import load_records
 from gateway.reconcile.tables import city_directory
 from gateway.report.hand_list import Handed, HandLine, build_hand_list, to_text, to_workbook
 from gateway.report.hand_page import to_page
+from gateway.store.among import among
 
 FOLDER = "внести руками"
 """Below `mesh.folder`: exports are looked for above it, so the list is never taken for one."""
@@ -139,10 +141,25 @@ def _load_handed(conn: Connection, place_id: int, now: datetime) -> list[Handed]
     ]
 
 
-def load_handed_pupils(conn: Connection, place_id: int, *, now: datetime) -> set[str]:
-    """Load whom the list is about, by the portal's codes."""
-    numbers = {pupil for one in _load_handed(conn, place_id, now) for pupil in pupils_of(one.intent)}
-    return {ref for ref, number in load_links(conn, place_id, Kind.PERSON).items() if number in numbers}
+def load_handed_pupils(conn: Connection, place_id: int, lines: Sequence[HandLine]) -> set[str]:
+    """Load whom these lines are about, by the portal's codes; by the city's where nobody is linked to him any more.
+
+    Of the lines as they are shown: the list may have moved since it was read.
+    """
+    rows = conn.execute(
+        select(operation.c.kind, operation.c.intent, operation.c.old).where(
+            operation.c.place_id == place_id, among(conn, operation.c.id, [line.operation for line in lines])
+        )
+    )
+    numbers = {
+        pupil
+        for row in rows
+        for body in (row.intent, row.old)
+        if body is not None
+        for pupil in pupils_of(msgspec.json.decode(body, type=INTENT_TYPES[row.kind]))
+    }
+    known = {number: ref for ref, number in load_links(conn, place_id, Kind.PERSON).items()}
+    return {known.get(number, f"city-pupil:{number}") for number in numbers}
 
 
 def write_hand_list(lines: list[HandLine], folder: Path) -> tuple[Path, Path, Path]:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.domain.errors import ConfigurationError, GatewayError, PlanRefusedError
 from gateway.domain.identifiers import Kind
-from gateway.flows.hand_list import load_hand_list, write_hand_list
+from gateway.flows.hand_list import load_hand_list, load_handed_pupils, write_hand_list
 from gateway.flows.hand_over import choose_outage, load_outage, put_on_list, take_off_list
 from gateway.flows.holds import place_hold
 from gateway.flows.periods import reopen_period, sign_period
@@ -267,6 +267,24 @@ def test_what_is_held_does_not_get_onto_the_list_by_a_closed_period(small: Any) 
         listed = {row.ref for row in hand.operations() if row.state == "by_hand"}
         assert closed[1].ref in listed
         assert closed[0].ref not in listed
+
+
+def test_whoever_is_on_the_list_as_it_is_shown_was_looked_at(small: Any) -> None:
+    """It is read, then written down, then shown: what was typed and read back in between is shown all the same."""
+    with small.open() as hand:
+        queue_all(hand)
+        listed = marks(hand, "ready")
+        put_on_list(hand.gateway, [row.id for row in listed], closed=False, reason="вносим сами")
+        lines = load_hand_list(hand.gateway)
+        take_off_list(hand.gateway, [row.id for row in listed], reason="журнал снова берёт")
+        with hand.gateway.store.read() as conn:
+            looked_at = load_handed_pupils(conn, hand.place_id(), lines)
+            links = load_links(conn, hand.place_id(), Kind.PERSON)
+
+        assert load_hand_list(hand.gateway) == []
+        of_lines = {msgspec.json.decode(row.intent)["pupil_id"] for row in listed}
+        assert {links[ref] for ref in looked_at} == of_lines
+        assert len(of_lines) == 3
 
 
 def test_the_list_sends_nobody_to_a_child_whose_link_was_taken_away(small: Any) -> None:
