@@ -6,7 +6,9 @@ file as it stands, throws away every object of the dead process without closing 
 work; the judge of the simulation has the last word. The parent goes on to the next point, so that nothing is run twice to
 get there. A point in the child may fork again: a kill during the recovery.
 
-Between two statements of one transaction a kill is the same as at its end, before the commit: nothing was written that
+Points at which a kill leaves the very same world (each byte of the database's files, the city, the judge, the time and the
+dice) have one child between them: from the same world everything goes the same way, and a test plays each to see that it
+does. Between two statements of one transaction a kill is the same as at its end, before the commit: nothing was written that
 anybody else could see. That a half-written file is no different is another harness's question (power cuts, F6).
 """
 
@@ -14,14 +16,20 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import hashlib
+import io
 import os
+import pickle
 import shutil
+import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import FunctionType, MethodType
+from typing import Any
 
 import msgspec
 
@@ -36,11 +44,14 @@ from gateway.simulation.school import PUPILS_A_CLASS, START_AT, Place
 from gateway.simulation.stage import Stage, Violation
 from gateway.simulation.store import StageStore
 from gateway.simulation.world import Sending, World
+from gateway.store.transaction import Store
 
 MAX_PASSES = 6
 MAX_TURNS = 30
 RESTART_S = 60.0
 """How long a killed process stays away: longer than a lease, so that what it held is free again."""
+DATABASE_FILES = ("", "-wal")
+"""Endings of the files that a kill leaves; a third one is memory of processes that are gone."""
 NOT_YET = frozenset({"LESSON_NOT_YET"})
 """Why places may differ after all: one lesson of the made-up school is tomorrow's."""
 
@@ -87,6 +98,8 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
         points: Points of the job.
         operations: Objects that the job writes.
         kills: Points at which it was killed.
+        worlds: How many different worlds the kills have left.
+        ends: How many different ones those became; 0 where not each kill was played.
         pairs: Second kills during a recovery.
         failures: What did not hold, with the point or the two points.
     """
@@ -95,6 +108,8 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     operations: int
     kills: int
+    worlds: int
+    ends: int
     pairs: int
     failures: list[str]
 
@@ -148,6 +163,7 @@ def kill_everywhere(
     seed: int = 1,
     chosen: Callable[[int], Collection[int]] = lambda points: range(1, points + 1),
     pairs: Callable[[int], Mapping[int, Collection[int]]] = lambda _points: {},
+    is_each_played: bool = False,
 ) -> Killed:
     """Run a job and kill it.
 
@@ -157,16 +173,19 @@ def kill_everywhere(
         seed: Decides values and restarts.
         chosen: Of so many points of the job, those at which it is killed; all by default.
         pairs: Of so many points, the first kill → the points of its recovery at which it is killed again.
+        is_each_played: Also where a kill leaves the same world as another: shows that they end the same.
     """
     _pass(
-        _prepare(WARMING, folder, seed)
+        prepare(WARMING, folder, seed)
     )  # every statement is put together here, and not in each of a thousand children
-    world = _prepare(job, folder, seed)
+    world = prepare(job, folder, seed)
     gc.collect()
     gc.freeze()
     try:
         points, operations = msgspec.json.decode(_fork(partial(_count, world, folder)), type=tuple[int, int])
-        return _run_killed(job, world, folder, points, operations, frozenset(chosen(points)), pairs(points))
+        return _run_killed(
+            job, world, folder, points, operations, frozenset(chosen(points)), pairs(points), is_each_played
+        )
     finally:
         gc.unfreeze()
 
@@ -179,34 +198,47 @@ def _run_killed(
     operations: int,
     chosen: frozenset[int],
     pairs: Mapping[int, Collection[int]],
+    is_each_played: bool,
 ) -> Killed:
     failures: list[str] = []
+    told_of: dict[str, _Told] = {}
+    ends: set[tuple[str, str]] = set()
     at = paired = 0
 
     def step() -> None:
         nonlocal at, paired
         at += 1
         if at in chosen:
-            told = _fork(partial(_survive, world, folder))
-            failures.extend(f"{job.name}, killed at {at}: {line}" for line in _decode(told)[1])
+            left = digest_world(world)
+            if is_each_played or left not in told_of:
+                told_of[left] = _decode(_fork(partial(_survive, world, folder)))
+            ends.add((left, told_of[left].end))
+            failures.extend(f"{job.name}, killed at {at}: {line}" for line in told_of[left].failures)
         if at in pairs:
-            told = _fork(partial(_survive, world, folder, frozenset(pairs[at])))
-            count, lines = _decode(told)
-            paired += count
+            told = _decode(_fork(partial(_survive, world, folder, frozenset(pairs[at]))))
+            paired += told.again
+            lines = told.failures
             failures.extend(f"{job.name}, killed at {at} and again: {line}" for line in lines)
 
-    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `_prepare`
+    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `prepare`
     _pass(world)
     world.stage.step = lambda: None  # type: ignore[attr-defined]  # likewise
     if at != points:
         failures.append(f"{job.name}: {points} points the first time, {at} the second")
     _finish(world)
     return Killed(
-        job=job.name, points=points, operations=operations, kills=len(chosen), pairs=paired, failures=failures
+        job=job.name,
+        points=points,
+        operations=operations,
+        kills=len(chosen),
+        worlds=len(told_of),
+        ends=len(ends) if is_each_played else 0,
+        pairs=paired,
+        failures=failures,
     )
 
 
-def _prepare(job: Job, folder: Path, seed: int) -> World:
+def prepare(job: Job, folder: Path, seed: int) -> World:
     """A world in which everything is agreed that stands there, and something has just changed at the portal."""
     rng = Random(seed)  # noqa: S311  # repeatable on purpose
     for old in folder.glob(f"{job.name}.sqlite*"):
@@ -241,7 +273,7 @@ def _count(world: World, folder: Path) -> bytes:
         at += 1
 
     before = count_operations(world.store)
-    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `_prepare`
+    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `prepare`
     _move_in(world, folder)
     _pass(world)
     return msgspec.json.encode((at, count_operations(world.store) - before))
@@ -251,15 +283,18 @@ def _survive(world: World, folder: Path, again: frozenset[int] = frozenset()) ->
     """The world after a kill, in a child: fresh processes finish the work; with `again`, killed there once more."""
     _move_in(world, folder)
     at, failures = 0, list[str]()
+    told_of: dict[str, _Told] = {}
 
     def step() -> None:
         nonlocal at
         at += 1
         if at in again:
-            told = _decode(_fork(partial(_survive, world, folder)))
-            failures.extend(f"at {at}: {line}" for line in told[1])
+            left = digest_world(world)
+            if left not in told_of:
+                told_of[left] = _decode(_fork(partial(_survive, world, folder)))
+            failures.extend(f"at {at}: {line}" for line in told_of[left].failures)
 
-    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `_prepare`
+    world.stage.step = step  # type: ignore[attr-defined]  # the stage of `prepare`
     world.stage.sleep(RESTART_S)
     try:
         _finish(world)
@@ -267,14 +302,55 @@ def _survive(world: World, folder: Path, again: frozenset[int] = frozenset()) ->
         failures.append(str(violation))
     for copy in folder.glob(f"{os.getpid()}.sqlite*"):
         copy.unlink()
-    return msgspec.json.encode((sum(1 for one in again if one <= at), failures))
+    told = _Told(
+        again=sum(1 for one in again if one <= at), failures=failures, end=digest_world(world, with_files=False)
+    )
+    return msgspec.json.encode(told)
+
+
+class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child says of its world.
+
+    Attributes:
+        again: How many of the second kills its recovery came to.
+        end: What it looked like at the end, without its database: of that pseudonyms are drawn by chance.
+    """
+
+    again: int
+    failures: list[str]
+    end: str
+
+
+_UNSEEN = (Store, type(threading.Lock()), type(threading.RLock()))
+"""The database is looked at by its files; a lock says nothing where one process moves at a time."""
+
+
+class _Seen(pickle.Pickler):
+    """Puts down everything that can differ between two worlds of one job; what only acts says what it is."""
+
+    def reducer_override(self, seen: Any) -> Any:
+        if isinstance(seen, Stage):
+            return str, (repr((seen.elapsed_s, seen.trace_hash, seen.rng.getstate(), seen.crashes, seen.pauses)),)
+        if isinstance(seen, (FunctionType, MethodType)):
+            return str, (seen.__qualname__,)
+        return (str, (type(seen).__name__,)) if isinstance(seen, _UNSEEN) else NotImplemented
+
+
+def digest_world(world: World, *, with_files: bool = True) -> str:
+    """A digest of what whoever comes next, and the judge, would find here."""
+    file = io.BytesIO()
+    _Seen(file, protocol=5).dump((world.stage, world.portal, world.city, world.mail, world.sky, world.oracle))
+    digest = hashlib.sha256(file.getbuffer())
+    for left in (Path(f"{world.store.path}{ending}") for ending in DATABASE_FILES if with_files):
+        digest.update(left.read_bytes() if left.exists() else b"-")
+    return digest.hexdigest()
 
 
 def _move_in(world: World, folder: Path) -> None:
     """Take the database as the dead process left it: a copy of its file and of its log, and nothing of its memory."""
     dead = world.store
     path = folder / f"{os.getpid()}.sqlite"
-    for ending in ("", "-wal"):
+    for ending in DATABASE_FILES:
         left = Path(f"{dead.path}{ending}")
         if left.exists():
             shutil.copyfile(left, f"{path}{ending}")
@@ -354,8 +430,8 @@ def _fork(then: Callable[[], bytes]) -> bytes:
     return told
 
 
-def _decode(told: bytes) -> tuple[int, list[str]]:
-    return msgspec.json.decode(told, type=tuple[int, list[str]])
+def _decode(told: bytes) -> _Told:
+    return msgspec.json.decode(told, type=_Told)
 
 
 def _marks(world: World) -> list[Place]:
@@ -384,4 +460,4 @@ def draw_pairs(points: int, *, count: int, seed: int) -> Mapping[int, Collection
     return drawn
 
 
-__all__ = ["JOBS", "Job", "Killed", "draw_pairs", "kill_everywhere"]
+__all__ = ["JOBS", "Job", "KillStage", "Killed", "digest_world", "draw_pairs", "kill_everywhere", "prepare"]
