@@ -41,6 +41,7 @@ from gateway.reconcile.discrepancies import Effect, find_effect, is_fixed_to_cel
 from gateway.reconcile.joins import same_record, these
 from gateway.reconcile.laid_down import NO_DIGEST, move_bases, store_bases, store_corrections
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
+from gateway.reconcile.snapshot import PORTAL_SIDE
 from gateway.reconcile.tables import (
     apart,
     base,
@@ -50,6 +51,7 @@ from gateway.reconcile.tables import (
     plan,
     record,
     scope_memo,
+    scope_state,
     shadow,
 )
 from gateway.reconcile.triples import COMPARED
@@ -61,6 +63,8 @@ _JUDGED = ("kind", "type", "state")
 _NEEDED = ("scope", "city_id", "changed_at", "intent", "city_body")
 _ELSEWHERE, _STANDING, _HAS_OURS, _HAS_THEIRS, _AGREED_THERE = 1, 2, 4, 8, 16
 """What is read of the legs, in one number: thousands of rows of it are read and told apart sooner than of five columns."""
+_OF_NO_RUN = 0
+"""Run of what came outside of any: the planner's push."""
 
 
 class Excluded(msgspec.Struct, frozen=True):
@@ -110,28 +114,32 @@ def load_for_choice(conn: Connection, place_id: int, ids: Sequence[int], *, has_
         *(discrepancy.c[name] for name in _NEEDED),
         func.coalesce(discrepancy.c.intent, discrepancy.c.base_intent).label("meant"),
     )
+    sides = (
+        discrepancy.outerjoin(intended, same_record(intended, discrepancy))
+        .outerjoin(base, same_record(base, discrepancy))
+        .outerjoin(
+            shadow,
+            and_(
+                shadow.c.place_id == discrepancy.c.place_id,
+                shadow.c.kind == discrepancy.c.kind,
+                shadow.c.city_id == discrepancy.c.city_id,
+            ),
+        )
+    )
+    # records are wide: they are looked at only where a source was read after one of the plans
+    is_read_since = _is_source_ahead(conn, place_id, ids)
+    if is_read_since:
+        sides = sides.outerjoin(record, same_record(record, discrepancy))
+        sides = sides.outerjoin(plan, plan.c.id == discrepancy.c.plan_id)
     query: Any = (
         select(
             discrepancy.c.id,
             *(discrepancy.c[name] for name in _JUDGED),
-            _legs().label("legs"),
+            _legs(is_read_since=is_read_since).label("legs"),
             discrepancy.c.ref,
             *(bodies if has_bodies else ()),
         )
-        .select_from(
-            discrepancy.outerjoin(intended, same_record(intended, discrepancy))
-            .outerjoin(base, same_record(base, discrepancy))
-            .outerjoin(
-                shadow,
-                and_(
-                    shadow.c.place_id == discrepancy.c.place_id,
-                    shadow.c.kind == discrepancy.c.kind,
-                    shadow.c.city_id == discrepancy.c.city_id,
-                ),
-            )
-            .outerjoin(record, same_record(record, discrepancy))
-            .outerjoin(plan, plan.c.id == discrepancy.c.plan_id)
-        )
+        .select_from(sides)
         .where(these(conn, place_id, ids))
         .order_by(discrepancy.c.id)
     )
@@ -333,10 +341,28 @@ def _note_steps(
     )
 
 
-def _legs() -> ColumnElement[int]:
+def _is_source_ahead(conn: Connection, place_id: int, ids: Sequence[int]) -> bool:
+    """Whether any source was read after a plan that showed one of these."""
+    run_id, planned_at = conn.execute(
+        select(func.min(plan.c.run_id), func.min(plan.c.created_at))
+        .select_from(discrepancy.join(plan, plan.c.id == discrepancy.c.plan_id))
+        .where(these(conn, place_id, ids))
+    ).one()
+    if run_id is None:
+        return False
+    later = or_(
+        scope_state.c.run_id > run_id, and_(scope_state.c.run_id == _OF_NO_RUN, scope_state.c.tried_at > planned_at)
+    )
+    query = select(scope_state.c.scope).where(
+        scope_state.c.place_id == place_id, scope_state.c.side == PORTAL_SIDE, later
+    )
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def _legs(*, is_read_since: bool) -> ColumnElement[int]:
     told: dict[int, ColumnElement[bool]] = {
         _ELSEWHERE: _is_elsewhere(),
-        _STANDING: _all_stand(),
+        _STANDING: and_(_all_stand(), ~_is_ahead()) if is_read_since else _all_stand(),
         _HAS_OURS: discrepancy.c.ours.is_not(None),
         _HAS_THEIRS: discrepancy.c.theirs.is_not(None),
         _AGREED_THERE: _is_agreed_there(),
@@ -346,21 +372,24 @@ def _legs() -> ColumnElement[int]:
 
 
 def _all_stand() -> ColumnElement[bool]:
-    """Whether all three legs are what the person was shown, and our source says nothing that no plan has shown yet.
-
-    A pull may be ahead of the plan: the city was silent in between, or the plan is being made just now. What would be laid over
-    that record then, nobody has chosen for what it says.
-    """
+    """Whether all three legs are what the person was shown."""
     is_meant = and_(intended.c.state.in_(COMPARED), intended.c.digest != NO_DIGEST)
     ours = case((is_meant, intended.c.digest), else_=null())
-    # what came outside of any run (the planner's push) has no number to be told by
-    is_ahead = or_(record.c.run_id > plan.c.run_id, and_(record.c.run_id == 0, record.c.changed_at > plan.c.created_at))
     return and_(
         ours.is_not_distinct_from(discrepancy.c.ours),
         base.c.digest.is_not_distinct_from(discrepancy.c.base),
         shadow.c.digest.is_not_distinct_from(discrepancy.c.theirs),
-        ~func.coalesce(is_ahead, false()),
     )
+
+
+def _is_ahead() -> ColumnElement[bool]:
+    """Whether our source says something that no plan has shown yet.
+
+    A pull may be ahead of the plan: the city was silent in between, or the plan is being made just now. What would be laid over
+    that record then, nobody has chosen for what it says.
+    """
+    pushed = and_(record.c.run_id == _OF_NO_RUN, record.c.changed_at > plan.c.created_at)
+    return func.coalesce(or_(record.c.run_id > plan.c.run_id, pushed), false())
 
 
 def _is_elsewhere() -> ColumnElement[bool]:
