@@ -62,7 +62,9 @@ def claim_key(conn: Connection, account_id: int, key: str, digest: bytes, *, now
         return Verdict.FRESH
     row = conn.execute(
         select(idempotent_request).where(table.account_id == account_id, table.key == key).with_for_update()
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return Verdict.IN_FLIGHT  # given back since: who asks again gets it
     if bytes(row.request_digest) != digest:
         return Verdict.OTHER_REQUEST
     if row.status is not None:

@@ -1,8 +1,8 @@
 """Carries out choices about many discrepancies a part at a time, after they were taken and answered.
 
 Each part is one transaction and judges its members once more: what has moved since, and what is no longer his who chose, is
-left as it is and told. Whoever comes
-first goes on with what another has left, a killed process too: the door that took it, the scheduler, the next plan.
+left as it is and told. Whoever comes first goes on with what another has left, a killed process too: the door that took it,
+the scheduler, the next plan.
 """
 
 from __future__ import annotations

@@ -164,11 +164,11 @@ def choose(
     _refuse_incomplete(gateway, ids, choice, reason=reason, own_value=own_value, until=until)
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
-        now = gateway.store.now(conn)
-        asked = sorted(set(ids))
-        is_many = len(asked) > PART_ROWS
         if not is_preview:
             take_turn(conn, place_id)
+        now = gateway.store.now(conn)  # whoever looks from now on sees what is chosen here as changed
+        asked = sorted(set(ids))
+        is_many = len(asked) > PART_ROWS
         is_done_here = not (is_preview or is_many)
         rows = load_for_choice(conn, place_id, asked, has_bodies=is_done_here or choice is Choice.OWN)
         missing = [Excluded(number, "unknown") for number in sorted(set(asked) - {row[0] for row in rows})]

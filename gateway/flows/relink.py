@@ -30,6 +30,7 @@ from gateway.flows.relink_unit import build_items, count_items, put_apart, store
 from gateway.flows.vouched import is_vouched, require_vouched, say_alone_from
 from gateway.mapping.likeness import contradictions
 from gateway.queue.outbox import Released, release
+from gateway.queue.signed import stand_alone
 from gateway.reconcile.relinks import (
     Move,
     RelinkState,
@@ -159,6 +160,7 @@ def approve_relink(
         raise PlanRefusedError("Утверждение без причины не принимается: --reason", reason="REASON_MISSING")
     with gateway.store.write() as conn:
         place_id = gateway.place_id(conn)
+        stand_alone(conn, place_id)  # before the unit's row, as whoever proposes does
         now = gateway.store.now(conn)
         row = _get_proposed(conn, place_id, number, unit, now)
         moves = msgspec.convert(row.moves, list[Move])

@@ -37,20 +37,22 @@ def load_held(conn: Connection, place_id: int, ids: Sequence[int], states: Seque
 
 def let_go(conn: Connection, gateway: Gateway, place_id: int, ids: Sequence[int], now: datetime) -> None:
     """What delivery parked about the records of these discrepancies is decided afresh by the next plan."""
-    for kind, ref in sorted(load_held(conn, place_id, ids, (State.PARKED,))):
-        moved = conn.execute(
-            update(operation)
-            .where(
-                operation.c.place_id == place_id,
-                operation.c.kind == kind,
-                operation.c.ref == ref,
-                operation.c.state == State.PARKED.value,
+    # rows first and the audit last, as everybody else does
+    with gateway.ledger.gathered(conn) as ledger:
+        for kind, ref in sorted(load_held(conn, place_id, ids, (State.PARKED,))):
+            moved = conn.execute(
+                update(operation)
+                .where(
+                    operation.c.place_id == place_id,
+                    operation.c.kind == kind,
+                    operation.c.ref == ref,
+                    operation.c.state == State.PARKED.value,
+                )
+                .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
+                .returning(operation)
             )
-            .values(state=State.SUPERSEDED.value, reason="SUPERSEDED", changed_at=now)
-            .returning(operation)
-        )
-        for row in moved.all():
-            gateway.ledger.write(conn, row, "operation.replayed", "undone", actor=gateway.actor)
+            for row in moved.all():
+                ledger.write(conn, row, "operation.replayed", "undone", actor=gateway.actor)
 
 
 def write_deed(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, or_, select, true, update
 
 from gateway.audit.deed import Actor, Deed
 from gateway.audit.log import AuditLog
@@ -35,6 +35,7 @@ from gateway.reconcile.undone import lay_undone
 from gateway.store.epoch import get_epoch
 from gateway.store.transaction import Store, upsert
 
+GUARD = "guard"
 CHUNK_ROWS = 500
 """Rows a transaction: each costs two look-ups and an insert, about 100 ms together."""
 
@@ -88,6 +89,8 @@ def release(
         refuse_elsewhere(conn, place, plan_id)
         refuse_unusable(conn, store, plan_id)
         gates, place_id = conn.execute(select(plan.c.open_gates, plan.c.place_id).where(plan.c.id == plan_id)).one()
+    # a period's approval stands for no guard: what one has held behind the signature goes when both were let
+    is_open = true() if GUARD in gates else decision.c.gate != f"{LOCKED}{GUARD}"
     signed = Signed()
     total = Released()
     while True:
@@ -103,7 +106,7 @@ def release(
                 .where(
                     decision.c.plan_id == plan_id,
                     decision.c.outcome.is_(None),
-                    or_(decision.c.gate.in_(gates), has_pass(now)),
+                    or_(decision.c.gate.in_(gates), and_(has_pass(now), is_open)),
                     or_(decision.c.op.is_not(None), decision.c.category == Category.ADOPTED.value),
                 )
                 .order_by(decision.c.seq)

@@ -307,7 +307,8 @@ def let_through(
     """
     stand_beside(conn, place_id)
     lockable = find_lockable(conn, place_id, plan_id, pupils=pupils, with_deletes=with_deletes, now=now)
-    proposed = sorted(seq for seq, numbers in lockable.items() if seq in set(items) and set(numbers) <= set(signatures))
+    asked, signed = frozenset(items), frozenset(signatures)
+    proposed = sorted(seq for seq, numbers in lockable.items() if seq in asked and signed.issuperset(numbers))
     for start in range(0, len(proposed), CHUNK_ROWS):
         seqs = proposed[start : start + CHUNK_ROWS]
         # one that ran out, or was given under an older signature, makes place

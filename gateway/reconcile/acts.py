@@ -52,6 +52,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
 def take_turn(conn: Connection, place_id: int) -> None:
     """Let nobody else move a discrepancy of this place until this transaction ends; on SQLite a write is alone anyway.
 
+    Doubts about links follow their links and no plan: for them the locks of their own rows do.
+
     Asked before they are read: what a choice lays down about its record, and what a plan takes up of it, comes of what was read.
     """
     turns.take_turn(conn, f"discrepancies of {place_id}")

@@ -389,7 +389,8 @@ def _is_ahead() -> ColumnElement[bool]:
     that record then, nobody has chosen for what it says.
     """
     pushed = and_(record.c.run_id == _OF_NO_RUN, record.c.changed_at > plan.c.created_at)
-    return func.coalesce(or_(record.c.run_id > plan.c.run_id, pushed), false())
+    gone = record.c.gone_at > plan.c.created_at  # a removal leaves the record's last run as it was
+    return or_(*(func.coalesce(one, false()) for one in (record.c.run_id > plan.c.run_id, pushed, gone)))
 
 
 def _is_elsewhere() -> ColumnElement[bool]:

@@ -152,12 +152,8 @@ class PlanDraft:
         self._flush()
         total = 0
         for scope in scopes:
-            mine = (
-                decision.c.plan_id == self.id,
-                decision.c.scope == scope,
-                decision.c.op == op,
-                decision.c.gate.in_(("none", "approval")),
-            )
+            here = (decision.c.plan_id == self.id, decision.c.scope == scope, decision.c.op == op)
+            mine = (*here, decision.c.gate.in_(("none", "approval")))
             with self._store.write() as conn:
                 before = conn.execute(
                     select(decision.c.category, decision.c.reason, func.count().label("how_many"))
@@ -168,9 +164,7 @@ class PlanDraft:
                     update(decision).where(*mine).values(category=Category.HELD.value, reason=GUARD_HOLD, gate="guard")
                 )
                 signed = conn.execute(
-                    update(decision)
-                    .where(*mine[:-1], decision.c.gate.in_(("l.none", "l.approval")))
-                    .values(gate="l.guard")
+                    update(decision).where(*here, decision.c.gate.in_(("l.none", "l.approval"))).values(gate="l.guard")
                 ).rowcount
             for row in before:
                 self._counters.subtract({row.category: row.how_many})

@@ -28,6 +28,8 @@ from gateway.worker.passing import is_passing
 LOG = get_logger(__name__)
 LOOK_S = 5.0
 """How late a slot may begin."""
+FORGIVEN_COUNT = 60
+"""Looks in a row, five minutes, that a database may break off; what lasts longer somebody must see, so the worker ends."""
 RETRY_AFTER = timedelta(minutes=10)
 """A portal that is down at two in the morning is mostly back by then; a slot is tried three times."""
 
@@ -153,11 +155,13 @@ class Scheduler:
 
     def run(self) -> None:
         """Look until told to stop, or until a fault that only the worker can raise."""
+        failed_count = 0
         while not self._stopping.is_set():
             try:
                 # what a door took and could not carry out, because its process ended
                 carry_out(self._gateway)
                 self.look()
+                failed_count = 0
             except GatewayError as error:
                 if isinstance(error, AuditError) and not is_passing(error):
                     self.fault = error
@@ -165,7 +169,8 @@ class Scheduler:
                 # The store is busy or away for a moment: the slot is still due at the next look.
                 LOG.error("schedule.look_failed", reason=error.reason_code)
             except BaseException as exc:  # a thread can't raise to its worker, which raises it in its stead
-                if not is_passing(exc):
+                failed_count += 1
+                if not is_passing(exc) or failed_count > FORGIVEN_COUNT:
                     self.fault = exc
                     return
                 LOG.warning("schedule.database_failed", exc_info=exc)

@@ -8,12 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, func, select, update
 
+from gateway.connectors.port import CityRead, CityScope
 from gateway.domain.errors import ConfigurationError, UnavailableError, UnreachableError
 from gateway.domain.identifiers import Kind
+from gateway.flows.city_reads import CityReads
 from gateway.flows.emptied import believe_emptied, find_emptied
 from gateway.flows.sync import sync
 from gateway.queue.breaker import load_breaker
+from gateway.queue.tables import operation
+from gateway.reconcile.tables import base, shadow
 
 
 @pytest.fixture
@@ -257,6 +262,66 @@ def test_of_the_first_few_marks_none_is_sent_again_because_the_city_does_not_sho
     made = [entry for entry in hand.city.ledger() if entry["kind"] == "mark"]
     assert len(made) == len([row for row in hand.base_rows() if row.kind == "mark"])
     hand.assert_sound()
+
+
+@pytest.mark.row("A15", "A3")
+def test_of_more_first_marks_those_accepted_are_told_after_an_hour_and_the_unanswered_wait(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.approve(hand.sync())
+        small.city.fault("drop_after_commit", path="/marks", method="POST", every=4)
+        small.city.fault("empty_list", path="/marks", method="GET")
+        hand.deliver(max_wait_s=0)
+        states = Counter(row.state for row in hand.operations() if row.kind == "mark")
+        assert states["accepted"] > hand.gateway.limits.minimum_count
+        assert states["unknown"] > 0
+        small.city.clear()
+        small.city.fault("empty_list", path="/marks", method="GET")
+
+        deliver_for(hand, 120)
+
+        marks = [row for row in hand.operations() if row.kind == "mark"]
+        told = {row.reason for row in marks if row.state == "parked"}
+        assert told == {"NOT_SEEN_AFTER_ACCEPT"}
+        assert {row.state for row in marks} == {"parked", "unknown", "ready"}, "one that is ready waits for its cell"
+        small.city.clear()
+        hand.until_quiet()
+        made = [entry for entry in small.city.ledger() if entry["kind"] == "mark"]
+        assert len(made) == len(marks), "nothing was made twice, and what was told is proven by itself"
+        assert hand.states().keys() == {"verified"}
+        hand.assert_sound()
+
+
+def test_a_read_back_that_shows_what_was_accepted_is_believed_though_all_else_is_gone(build_world: Any) -> None:
+    """In the only group of a school a person has removed all that was known; ours, made just now, is shown."""
+    with build_world(pupils=1, courses=1).open() as hand:
+        hand.link_everybody()
+        hand.through()
+        ours, *others = hand.city.standing("marks")
+        for row in others:
+            hand.city.human("delete", "mark", id=row["id"])
+        with hand.gateway.store.write() as conn:
+            for table in (base, shadow):
+                conn.execute(delete(table).where(table.c.city_id == ours["id"]))
+            made = operation.c.city_id == ours["id"]
+            conn.execute(update(operation).where(made).values(state="accepted"))
+            first, last = conn.execute(select(func.min(operation.c.on_date), func.max(operation.c.on_date))).one()
+        scope = CityScope(
+            kind=Kind.MARK,
+            group_id=ours["group_id"],
+            subject_id=ours["subject_id"],
+            level=7,
+            from_on=first,
+            to_on=last,
+        )
+
+        def read(**more: bool) -> CityRead:
+            return CityReads(hand.gateway, hand.place_id()).fetch(scope, **more)
+
+        assert [one.id for one in read(is_read_back=True).objects] == [ours["id"]]
+        with hand.gateway.store.write() as conn:
+            conn.execute(update(operation).where(made).values(state="superseded"))
+        assert read(is_read_back=True).problem is not None
 
 
 def test_the_first_few_marks_are_waited_for_an_hour_and_no_longer(first_few: Any) -> None:

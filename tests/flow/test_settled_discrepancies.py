@@ -105,6 +105,20 @@ def test_theirs_stands_here_too_until_the_teacher_corrects_the_portal(delivered:
     assert steps_of(delivered, line.id)[-1] == "portal_moved"
 
 
+def test_what_the_source_has_taken_away_since_the_plan_is_not_overlaid_either(delivered: Any) -> None:
+    row = change_there(delivered, "2")
+    delivered.sync()
+    (line,) = open_lines(delivered)
+    _, item, user = row.ref.split(":")
+    delivered.world.clock.advance(60)
+    delivered.world.portal.edit("clear_grade", courseid=COURSE, itemid=int(item), userid=int(user))
+    pull(delivered.gateway, delivered.want, start_run(delivered.gateway, "pull", delivered.want))
+
+    blind = choose(delivered.gateway, [line.id], Choice.THEIRS, reason="ведут там")
+
+    assert (blind.taken, [one.why for one in blind.excluded]) == ([], ["moved"])
+
+
 def test_what_the_source_says_since_the_plan_is_not_overlaid_by_who_has_not_seen_it(delivered: Any) -> None:
     """A pull is ahead of the plan: the city was silent in between. «Theirs» would hide the teacher's new mark for ever."""
     row = change_there(delivered, "2")

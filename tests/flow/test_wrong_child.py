@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import gateway.flows.relink as relink_flow
 from gateway.domain.clock import MOSCOW
@@ -22,7 +22,7 @@ from gateway.flows.relink import approve_relink, propose_relink, withdraw_relink
 from gateway.flows.sync import sync
 from gateway.flows.unlink import drop_link
 from gateway.mapping.links import confirm, load_links
-from gateway.reconcile.tables import discrepancy
+from gateway.reconcile.tables import discrepancy, intended
 from gateway.report.incidents import build_html, build_xlsx, get_sheet
 from gateway.report.relinks import get_unit
 from gateway.sandbox.portal.school_course import FIRST_COURSE
@@ -388,3 +388,26 @@ def test_a_plan_that_waits_sends_nothing_to_a_child_whose_link_is_being_set_righ
         hand.until_quiet()
         assert city_id in reached()
         hand.assert_sound()
+
+
+def test_homework_on_which_the_schools_sources_disagree_stops_no_link_from_being_set_right(small: Any) -> None:
+    """Nobody knows yet what it should say, so it names no pupil."""
+    with small.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync()
+        user, _ = next(iter(small.portal.cells(FIRST_COURSE)))
+        homework = (intended.c.kind == Kind.HOMEWORK.value, intended.c.intent.is_not(None))
+        with hand.gateway.store.write() as conn:
+            refs = list(conn.execute(select(intended.c.ref).where(*homework)).scalars())
+            undecided = {"state": "held", "reason": "SOURCES_DISAGREE", "intent": None}
+            conn.execute(update(intended).where(*homework, intended.c.ref == refs[0]).values(undecided))
+
+        propose_relink(hand.gateway, f"user:{user}", None, reason="похоже, другой ребёнок")
+
+        with hand.gateway.store.read() as conn:
+            states = dict(conn.execute(select(intended.c.ref, intended.c.state).where(intended.c.ref.in_(refs))).all())
+        assert len(refs) > 1
+        assert states == {ref: "held" if ref == refs[0] else "waiting" for ref in refs}
+        hand.approve(synced)
+        hand.deliver()
+        assert not [row for row in small.city.machine_ledger() if row["kind"] == "homework"]
