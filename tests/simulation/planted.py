@@ -395,7 +395,7 @@ def last_writer_wins(stack: ExitStack) -> None:
 
     put(stack, gateway.reconcile.resolve, "decide", wrong)
     put(stack, Standing, "still_holds", lambda _self, _row: True)
-    put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
+    put(stack, gateway.queue.outbox, "load_ground", lambda *_args, **_more: mock.Mock(still_holds=lambda _row: True))
 
 
 @bug("deletes go out with the rest")
@@ -503,14 +503,14 @@ def adopt_anything(stack: ExitStack) -> None:
         return Likeness(equal={**found.twin, **found.equal}, twin={})
 
     put(stack, gateway.reconcile.resolve, "find_twins", wrong)
-    put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
+    put(stack, gateway.queue.outbox, "load_ground", lambda *_args, **_more: mock.Mock(still_holds=lambda _row: True))
 
 
 @bug("a mark typed by a person is no reason not to write beside it")
 def twins_ignored(stack: ExitStack) -> None:
     put(stack, gateway.reconcile.resolve, "find_twins", lambda *_seats, **_more: Likeness(equal={}, twin={}))
     put(stack, Standing, "still_holds", lambda _self, _row: True)
-    put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
+    put(stack, gateway.queue.outbox, "load_ground", lambda *_args, **_more: mock.Mock(still_holds=lambda _row: True))
 
 
 @bug("an operation that kills its worker is tried for ever")

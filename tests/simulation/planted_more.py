@@ -131,7 +131,7 @@ def delete_over_drift(stack: ExitStack) -> None:
         return right(ours, base, theirs, **more)
 
     put(stack, gateway.reconcile.resolve, "decide", wrong)
-    put(stack, gateway.queue.outbox, "load_ground", lambda *_args: mock.Mock(still_holds=lambda _row: True))
+    put(stack, gateway.queue.outbox, "load_ground", lambda *_args, **_more: mock.Mock(still_holds=lambda _row: True))
 
 
 @bug("what is gone in the city is still taken to stand there")
