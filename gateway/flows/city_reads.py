@@ -11,22 +11,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Set
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from gateway.connectors.port import CityDirectory, CityRead, CityScope
 from gateway.domain.errors import ContractError, IncompleteReadError
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import NOT_SEEN_AFTER_ACCEPT
 from gateway.flows.gateway import Gateway
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 from gateway.reconcile.shadow import city_scope, scope_of
 from gateway.reconcile.tables import city_directory, shadow
-from gateway.store.watermark import drop_watermark, find_watermark, set_watermark
 
 # built once: putting a statement together costs more than running it
 _DELETED_BY_US = select(operation.c.city_id).where(
@@ -46,16 +44,13 @@ _ACCEPTED = select(operation.c.city_id).where(
     operation.c.place_id == bindparam("place_id"),
     operation.c.kind == bindparam("kind"),
     operation.c.op != "delete",
-    or_(
-        operation.c.state == State.ACCEPTED.value,
-        and_(operation.c.state == State.PARKED.value, operation.c.reason == NOT_SEEN_AFTER_ACCEPT),
-    ),
+    operation.c.state == State.ACCEPTED.value,
     operation.c.city_id.is_not(None),
 )
-BELIEVED_AFTER = timedelta(hours=1)
-"""How long read-backs of a group that show nothing of what is known wait for another answer.
+FEW_BELIEVED_AFTER = timedelta(hours=1)
+"""How long after the oldest call that it is to prove a read-back that shows nothing of the few objects known is not believed.
 
-What they do not see may be sent again. A journal that was just made, with a first mark or two of which a person has
+It may send again what it does not see. A journal that was just made, with a first mark or two of which a person has
 already removed all, is rarer than a right that somebody has just taken away and gives back when he is told.
 """
 DRIFT_RATIO = 0.01
@@ -107,7 +102,6 @@ class CityReads:
         self._asked: Counter[Kind] = Counter()
         self._misfits: Counter[Kind] = Counter()
         self._shown: dict[Kind, bool] = {}
-        self._came_empty: set[str] = set()
 
     @property
     def drifted(self) -> frozenset[Kind]:
@@ -120,12 +114,12 @@ class CityReads:
             kind for kind, count in self._misfits.items() if count > 1 and count > DRIFT_RATIO * self._asked[kind]
         )
 
-    def fetch(self, scope: CityScope, *, is_read_back: bool = False) -> CityRead:
+    def fetch(self, scope: CityScope, *, waiting_since: datetime | None = None) -> CityRead:
         """Read one scope; one that can't be whole comes back with its problem, as any failed read does.
 
         Args:
             scope: Which.
-            is_read_back: What is not seen may be sent again.
+            waiting_since: Of a read-back: when the oldest call that it is to prove was made.
         """
         if scope.kind in self._not_read:
             problem = ContractError(
@@ -133,69 +127,38 @@ class CityReads:
                 method="GET",
             )
             return CityRead(scope=scope, read_at=self._gateway.now(), problem=problem)
-        read = self._fetch(scope, is_read_back=is_read_back)
+        read = self._fetch(scope, waiting_since)
         self._asked[scope.kind] += 1
         self._misfits[scope.kind] += read.problem is not None and read.problem.reason_code == ContractError.reason
         return read
 
-    def _fetch(self, scope: CityScope, *, is_read_back: bool) -> CityRead:
+    def _fetch(self, scope: CityScope, waiting_since: datetime | None) -> CityRead:
         known = self._load_known(scope)
         read = self._gateway.city.fetch_scope(scope)
         if read.is_complete and known - _ids(read):
             read = self._read_until_two_agree(read)
         if not read.is_complete:
             return read
-        seen, expected = _ids(read), known
-        if is_read_back and not seen & known:
-            expected = known | self._load_accepted(scope.kind)
+        seen = _ids(read)
+        accepted: Set[int] = frozenset()
+        if waiting_since is not None and not seen & known:
+            accepted = self._load_accepted(scope.kind)
+        expected = known | accepted
         if seen & expected or (seen and not known):
             self._shown[scope.kind] = True
-        else:
-            # what was shown a while ago does not vouch for a group of which nothing known is shown now
-            is_shown = self._is_shown(scope, is_asked_anew=bool(expected))
-            if is_shown is None:
-                is_shown = self._may_be_gone(scope, expected, is_read_back=is_read_back)
-            if not is_shown:
-                self._came_empty.add(scope_of(scope))
-                sentence = f"Журнал не показывает ничего из известного ({len(expected)}): чтение отброшено"
-                return _discarded(read, sentence)
-        if is_read_back:
-            self._note_shown(scope)
-        return read
-
-    def is_given_up(self, scope: CityScope) -> bool:
-        """Whether a read-back came empty here as others did for an hour before: somebody is told."""
-        return scope_of(scope) in self._came_empty and self._is_long_unshown(scope)
-
-    def _is_long_unshown(self, scope: CityScope) -> bool:
-        with self._gateway.store.read() as conn:
-            noted = find_watermark(conn, self._gateway.place, _unshown(scope))
-        return noted is not None and self._gateway.now() - noted.moved_at >= BELIEVED_AFTER
-
-    def _may_be_gone(self, scope: CityScope, expected: Set[int], *, is_read_back: bool) -> bool:
-        """Whether all that is known may have been deleted by a person, where no other scope can be asked: few, not many.
-
-        A read-back has to have shown nothing for a while; since when is kept for all processes.
-        """
-        is_over = not (is_read_back and expected) or self._is_long_unshown(scope)
-        if not is_over:
-            with self._gateway.store.write() as conn:
-                now, name = self._gateway.now(), _unshown(scope)
-                noted = find_watermark(conn, self._gateway.place, name)
-                if noted is None or noted.moved_at > now:  # the clock was set back: anew
-                    set_watermark(conn, self._gateway.place, name, "", now=now)
-        return is_over and len(expected) <= self._gateway.limits.minimum_count
-
-    def _note_shown(self, scope: CityScope) -> None:
-        name = _unshown(scope)
-        with self._gateway.store.read() as conn:
-            is_noted = find_watermark(conn, self._gateway.place, name) is not None
-        if is_noted:
-            with self._gateway.store.write() as conn:
-                drop_watermark(conn, self._gateway.place, name)
+            return read
+        # what was shown a while ago does not vouch for a group of which nothing known is shown now
+        is_shown = self._is_shown(scope, is_asked_anew=bool(expected))
+        if is_shown is None:
+            # without another scope to ask, a few objects may well have been deleted by a person, and many hardly
+            is_over = waiting_since is None or self._gateway.now() - waiting_since >= FEW_BELIEVED_AFTER
+            is_shown = (is_over or not expected) and len(expected) <= self._gateway.limits.minimum_count
+        if is_shown:
+            return read
+        return _discarded(read, f"Журнал не показывает ничего из известного ({len(expected)}): чтение отброшено")
 
     def _load_accepted(self, kind: Kind) -> Set[int]:
-        """The city's ids of what it has accepted of a kind, in any group, and nobody has seen there: told or not."""
+        """The city's ids of what it has accepted of a kind, in any group, and nobody has seen there yet."""
         with self._gateway.store.read() as conn:
             return frozenset(conn.execute(_ACCEPTED, {"place_id": self._place_id, "kind": kind.value}).scalars())
 
@@ -232,7 +195,10 @@ class CityReads:
         return self._shown[scope.kind]
 
     def _find_canary(self, scope: CityScope) -> CityScope | None:
-        """The other group of which most objects of the kind are known, over the days that they lie in."""
+        """The group of which most objects of the kind are known, over the days that they lie in.
+
+        Another one, or the same where more of its days are known than were read.
+        """
         count = func.count()
         with self._gateway.store.read() as conn:
             rows = conn.execute(
@@ -244,7 +210,6 @@ class CityReads:
                 .where(
                     shadow.c.place_id == self._place_id,
                     shadow.c.kind == scope.kind.value,
-                    shadow.c.scope != scope_of(scope),
                     shadow.c.on_date.is_not(None),
                 )
                 .group_by(shadow.c.scope)
@@ -255,7 +220,12 @@ class CityReads:
             ).scalar_one_or_none()
         if not rows or body is None:
             return None
-        return _to_scope(scope.kind, rows, msgspec.json.decode(body, type=CityDirectory))
+        others = [row for row in rows if row.scope != scope_of(scope) or _is_wider(row, scope)]
+        return _to_scope(scope.kind, others, msgspec.json.decode(body, type=CityDirectory))
+
+
+def _is_wider(row: Any, scope: CityScope) -> bool:
+    return bool(row.from_on < scope.from_on or row.to_on > scope.to_on)
 
 
 def _to_scope(kind: Kind, rows: Iterable[Any], directory: CityDirectory) -> CityScope | None:
@@ -272,10 +242,6 @@ def _to_scope(kind: Kind, rows: Iterable[Any], directory: CityDirectory) -> City
                 to_on=row.to_on,
             )
     return None
-
-
-def _unshown(scope: CityScope) -> str:
-    return f"unshown|{scope_of(scope)}"
 
 
 def _ids(read: CityRead) -> Set[int]:

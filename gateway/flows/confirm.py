@@ -23,7 +23,7 @@ from gateway.flows.pull import Problem
 from gateway.queue.breaker import find_wait_until
 from gateway.queue.late import settle_late
 from gateway.queue.leases import end_lease, holds_lease, take_lease
-from gateway.queue.readback import ScopeDue, load_scopes_ripe, park_unseen, postpone
+from gateway.queue.readback import ScopeDue, load_scopes_ripe, postpone
 from gateway.queue.tables import operation
 from gateway.queue.verify import settle_scope
 from gateway.reconcile.resolve import INTENT_TYPES
@@ -89,20 +89,16 @@ def _confirm_scope(
         return 0
     try:
         asked_at = gateway.now()
-        scope = _scope_to_read(gateway, place_id, due)
         with in_lane(due.lane):
-            read = reads.fetch(scope, is_read_back=True)
+            read = reads.fetch(_scope_to_read(gateway, place_id, due), waiting_since=due.sent_at)
         if read.problem is not None:
             problems[due.scope] = Problem(
                 scope=due.scope, reason=read.problem.reason_code, sentence=read.problem.sentence
             )
             asked_s = read.problem.retry_after_s if isinstance(read.problem, ThrottledError) else 0.0
-            with gateway.store.write() as conn, gateway.ledger.gathered(conn) as ledger:
-                now = gateway.store.now(conn)
-                # what was accepted is never sent again by it: somebody is told, and what has no answer waits for his word
-                told = park_unseen(conn, ledger, place_id, due, now) if reads.is_given_up(scope) else 0
-                postpone(conn, place_id, due, now, wait_s=max(asked_s, READ_AGAIN_S))
-            return told
+            with gateway.store.write() as conn:
+                postpone(conn, place_id, due, gateway.store.now(conn), wait_s=max(asked_s, READ_AGAIN_S))
+            return 0
         problems.pop(due.scope, None)
         with gateway.store.write() as conn:
             if not holds_lease(conn, name, owner, gateway.store.now(conn)):

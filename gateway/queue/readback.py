@@ -12,9 +12,6 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from gateway.connectors.pace import Lane
-from gateway.domain.reasons import NOT_SEEN_AFTER_ACCEPT
-from gateway.queue.deeds import Ledger
-from gateway.queue.moves import move
 from gateway.queue.states import State
 from gateway.queue.tables import operation
 
@@ -28,6 +25,7 @@ class ScopeDue(msgspec.Struct, frozen=True, kw_only=True):
         from_on: First day of their lessons; `to_on` the last.
         sample_id: One of the operations, to know the group by.
         run_id: Run of the newest of them.
+        sent_at: When the oldest of them was sent; aware UTC.
         lane: `demand` where somebody waits for one of them.
     """
 
@@ -37,6 +35,7 @@ class ScopeDue(msgspec.Struct, frozen=True, kw_only=True):
     to_on: date
     sample_id: int
     run_id: int
+    sent_at: datetime
     lane: Lane
 
 
@@ -50,6 +49,7 @@ _RIPE = (
         func.min(operation.c.id).label("sample_id"),
         func.max(operation.c.run_id).label("run_id"),
         func.min(operation.c.not_before).label("since"),
+        func.min(operation.c.sent_at).label("sent_at"),
         _ON_DEMAND,
     )
     .where(
@@ -94,6 +94,7 @@ def load_scopes_ripe(
                     to_on=row.to_on,
                     sample_id=row.sample_id,
                     run_id=row.run_id,
+                    sent_at=row.sent_at,
                     lane=lane,
                 )
             )
@@ -115,44 +116,6 @@ def postpone(conn: Connection, place_id: int, due: ScopeDue, now: datetime, *, w
     )
 
 
-def park_unseen(conn: Connection, ledger: Ledger, place_id: int, due: ScopeDue, now: datetime) -> int:
-    """Park what the city said to have made in a scope of which it has shown nothing for long; how many.
-
-    Args:
-        conn: A write transaction.
-        ledger: Writes the audit entries.
-        place_id: Where.
-        due: The scope that was read.
-        now: Aware UTC by the store.
-    """
-    rows = conn.execute(
-        select(operation)
-        .where(
-            operation.c.place_id == place_id,
-            operation.c.scope == due.scope,
-            operation.c.kind == due.kind,
-            operation.c.op == "create",
-            operation.c.state == State.ACCEPTED.value,
-            operation.c.city_id.is_not(None),
-            operation.c.not_before <= now,
-        )
-        .order_by(operation.c.id)
-        .with_for_update()
-    ).all()
-    for row in rows:
-        move(
-            conn,
-            ledger,
-            row,
-            State.PARKED,
-            now,
-            reason=NOT_SEEN_AFTER_ACCEPT,
-            action="operation.parked",
-            outcome="held",
-        )
-    return len(rows)
-
-
 def _load_growing(conn: Connection, place_id: int, now: datetime, scopes: set[str]) -> set[tuple[str, str]]:
     """Load (scope, kind) of which something is about to be sent."""
     rows = conn.execute(
@@ -170,4 +133,4 @@ def _load_growing(conn: Connection, place_id: int, now: datetime, scopes: set[st
     return {(row[0], row[1]) for row in rows}
 
 
-__all__ = ["ScopeDue", "load_scopes_ripe", "park_unseen", "postpone"]
+__all__ = ["ScopeDue", "load_scopes_ripe", "postpone"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from gateway.domain.identifiers import Place
 from gateway.store.metadata import watermark
@@ -28,16 +28,6 @@ def find_watermark(conn: Connection, place: Place, scope: str) -> Watermark | No
         )
     ).one_or_none()
     return None if row is None else Watermark(row.value, row.moved_at)
-
-
-def drop_watermark(conn: Connection, place: Place, scope: str) -> None:
-    """Forget the position, in the caller's transaction."""
-    table = watermark.c
-    conn.execute(
-        delete(watermark).where(
-            table.city == place.city, table.portal == place.portal, table.year == place.year, table.scope == scope
-        )
-    )
 
 
 def set_watermark(conn: Connection, place: Place, scope: str, value: str, *, now: datetime) -> None:

@@ -97,7 +97,7 @@ def test_a_read_back_that_comes_empty_sends_nothing_again(small: Any) -> None:
         assert hand.states()["unknown"] > 0
         small.city.clear()
         small.city.fault("empty_list", path="/marks", method="GET")
-        small.clock.advance(3600)
+        small.clock.advance(1800)
 
         hand.deliver(max_wait_s=0)
 
@@ -264,34 +264,6 @@ def test_of_the_first_few_marks_none_is_sent_again_because_the_city_does_not_sho
     hand.assert_sound()
 
 
-@pytest.mark.row("A15", "A3")
-def test_of_more_first_marks_those_accepted_are_told_after_an_hour_and_the_unanswered_wait(small: Any) -> None:
-    with small.open() as hand:
-        hand.link_everybody()
-        hand.approve(hand.sync())
-        small.city.fault("drop_after_commit", path="/marks", method="POST", every=4)
-        small.city.fault("empty_list", path="/marks", method="GET")
-        hand.deliver(max_wait_s=0)
-        states = Counter(row.state for row in hand.operations() if row.kind == "mark")
-        assert states["accepted"] > hand.gateway.limits.minimum_count
-        assert states["unknown"] > 0
-        small.city.clear()
-        small.city.fault("empty_list", path="/marks", method="GET")
-
-        deliver_for(hand, 120)
-
-        marks = [row for row in hand.operations() if row.kind == "mark"]
-        told = {row.reason for row in marks if row.state == "parked"}
-        assert told == {"NOT_SEEN_AFTER_ACCEPT"}
-        assert {row.state for row in marks} == {"parked", "unknown", "ready"}, "one that is ready waits for its cell"
-        small.city.clear()
-        hand.until_quiet()
-        made = [entry for entry in small.city.ledger() if entry["kind"] == "mark"]
-        assert len(made) == len(marks), "nothing was made twice, and what was told is proven by itself"
-        assert hand.states().keys() == {"verified"}
-        hand.assert_sound()
-
-
 def test_a_read_back_that_shows_what_was_accepted_is_believed_though_all_else_is_gone(build_world: Any) -> None:
     """In the only group of a school a person has removed all that was known; ours, made just now, is shown."""
     with build_world(pupils=1, courses=1).open() as hand:
@@ -315,13 +287,14 @@ def test_a_read_back_that_shows_what_was_accepted_is_believed_though_all_else_is
             to_on=last,
         )
 
-        def read(**more: bool) -> CityRead:
-            return CityReads(hand.gateway, hand.place_id()).fetch(scope, **more)
+        def read_back() -> CityRead:
+            reads = CityReads(hand.gateway, hand.place_id())
+            return reads.fetch(scope, waiting_since=hand.gateway.now())
 
-        assert [one.id for one in read(is_read_back=True).objects] == [ours["id"]]
+        assert [one.id for one in read_back().objects] == [ours["id"]]
         with hand.gateway.store.write() as conn:
             conn.execute(update(operation).where(made).values(state="superseded"))
-        assert read(is_read_back=True).problem is not None
+        assert read_back().problem is not None
 
 
 def test_the_first_few_marks_are_waited_for_an_hour_and_no_longer(first_few: Any) -> None:
