@@ -17,7 +17,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from gateway.domain.discrepancies import PUT_ASIDE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import GatewayError
@@ -36,7 +36,7 @@ from gateway.queue.lanes import load_due_rows
 from gateway.queue.tables import operation
 from gateway.reconcile.corrections import load_corrections
 from gateway.reconcile.holds import load_holds
-from gateway.reconcile.tables import base, decision, discrepancy, discrepancy_step, plan, record
+from gateway.reconcile.tables import base, decision, discrepancy, discrepancy_step, plan, record, record_version
 from gateway.reconcile.undone import load_undone_runs
 from gateway.simulation.city import Effect
 from gateway.simulation.climate import DEADLINE_S, SETTLE_S, Climate, calm
@@ -236,7 +236,7 @@ class _Life:
         self._deliver(gateway)
 
     def _keep(self, plan_id: int) -> None:
-        """Remember what was taken back, where the portal says something else."""
+        """Remember what was taken back, where the portal says something else and has since the run wrote."""
         read = self._world.oracle.load_read()
         with self._world.store.read() as conn:
             query = select(operation.c.kind, operation.c.ref, operation.c.op, operation.c.intent)
@@ -245,8 +245,19 @@ class _Life:
                 back = None if row.op == "delete" else json.loads(row.intent).get("value", ABSENCE_VALUE)
                 said = read.get(place.key)
                 self._kept.pop((row.kind, row.ref), None)
-                if back != said:
+                if back != said and self._is_unmoved(conn, plan_id, row.kind, row.ref):
                     self._kept[row.kind, row.ref] = said
+
+    @staticmethod
+    def _is_unmoved(conn: Connection, plan_id: int, kind: str, ref: str) -> bool:
+        """Whether no read since the run that was undone let the record out has shown it anew."""
+        run_id = select(plan.c.undoes).where(plan.c.id == plan_id).scalar_subquery()
+        own = (operation.c.run_id == run_id, operation.c.kind == kind, operation.c.ref == ref)
+        wrote_at = select(func.max(operation.c.created_at)).where(*own).scalar_subquery()
+        moved = select(record_version.c.id).where(
+            record_version.c.kind == kind, record_version.c.ref == ref, record_version.c.valid_from > wrote_at
+        )
+        return conn.execute(moved.limit(1)).one_or_none() is None
 
     def _forget_moved(self) -> None:
         """What the portal was read to say anew is no longer kept undone."""
