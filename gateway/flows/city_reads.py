@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Set
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -40,19 +40,6 @@ _KNOWN = select(shadow.c.city_id).where(
     or_(shadow.c.on_date.is_(None), shadow.c.on_date.between(bindparam("from_on"), bindparam("to_on"))),
     shadow.c.city_id.not_in(_DELETED_BY_US),
 )
-_ACCEPTED = select(operation.c.city_id).where(
-    operation.c.place_id == bindparam("place_id"),
-    operation.c.kind == bindparam("kind"),
-    operation.c.op != "delete",
-    operation.c.state == State.ACCEPTED.value,
-    operation.c.city_id.is_not(None),
-)
-FEW_BELIEVED_AFTER = timedelta(hours=1)
-"""How long after the oldest call that it is to prove a read-back that shows nothing of the few objects known is not believed.
-
-It may send again what it does not see. A journal that was just made, with a first mark or two of which a person has
-already removed all, is rarer than a right that somebody has just taken away and gives back when he is told.
-"""
 DRIFT_RATIO = 0.01
 """Groups whose rows do not fit, above which the kind's form has changed (reliability.md A26); never fewer than two."""
 PASSES_COUNT = 3
@@ -114,25 +101,20 @@ class CityReads:
             kind for kind, count in self._misfits.items() if count > 1 and count > DRIFT_RATIO * self._asked[kind]
         )
 
-    def fetch(self, scope: CityScope, *, waiting_since: datetime | None = None) -> CityRead:
-        """Read one scope; one that can't be whole comes back with its problem, as any failed read does.
-
-        Args:
-            scope: Which.
-            waiting_since: Of a read-back: when the oldest call that it is to prove was made.
-        """
+    def fetch(self, scope: CityScope) -> CityRead:
+        """Read one scope; one that can't be whole comes back with its problem, as any failed read does."""
         if scope.kind in self._not_read:
             problem = ContractError(
                 "Строки журнала этого вида изменили форму в нескольких группах: ничего этого вида не передаётся",
                 method="GET",
             )
             return CityRead(scope=scope, read_at=self._gateway.now(), problem=problem)
-        read = self._fetch(scope, waiting_since)
+        read = self._fetch(scope)
         self._asked[scope.kind] += 1
         self._misfits[scope.kind] += read.problem is not None and read.problem.reason_code == ContractError.reason
         return read
 
-    def _fetch(self, scope: CityScope, waiting_since: datetime | None) -> CityRead:
+    def _fetch(self, scope: CityScope) -> CityRead:
         known = self._load_known(scope)
         read = self._gateway.city.fetch_scope(scope)
         if read.is_complete and known - _ids(read):
@@ -140,27 +122,16 @@ class CityReads:
         if not read.is_complete:
             return read
         seen = _ids(read)
-        accepted: Set[int] = frozenset()
-        if waiting_since is not None and not seen & known:
-            accepted = self._load_accepted(scope.kind)
-        expected = known | accepted
-        if seen & expected or (seen and not known):
+        if seen & known or (seen and not known):
             self._shown[scope.kind] = True
             return read
         # what was shown a while ago does not vouch for a group of which nothing known is shown now
-        is_shown = self._is_shown(scope, is_asked_anew=bool(expected))
-        if is_shown is None:
-            # without another scope to ask, a few objects may well have been deleted by a person, and many hardly
-            is_over = waiting_since is None or self._gateway.now() - waiting_since >= FEW_BELIEVED_AFTER
-            is_shown = (is_over or not expected) and len(expected) <= self._gateway.limits.minimum_count
-        if is_shown:
+        is_shown = self._is_shown(scope, is_asked_anew=bool(known))
+        # without another scope to ask, a few objects may well have been deleted by a person, and many hardly
+        may_be = is_shown if is_shown is not None else len(known) <= self._gateway.limits.minimum_count
+        if may_be:
             return read
-        return _discarded(read, f"Журнал не показывает ничего из известного ({len(expected)}): чтение отброшено")
-
-    def _load_accepted(self, kind: Kind) -> Set[int]:
-        """The city's ids of what it has accepted of a kind, in any group, and nobody has seen there yet."""
-        with self._gateway.store.read() as conn:
-            return frozenset(conn.execute(_ACCEPTED, {"place_id": self._place_id, "kind": kind.value}).scalars())
+        return _discarded(read, f"Журнал не показывает ничего из известного ({len(known)}): чтение отброшено")
 
     def _read_until_two_agree(self, read: CityRead) -> CityRead:
         for _ in range(PASSES_COUNT - 1):

@@ -90,7 +90,7 @@ def _confirm_scope(
     try:
         asked_at = gateway.now()
         with in_lane(due.lane):
-            read = reads.fetch(_scope_to_read(gateway, place_id, due), waiting_since=due.sent_at)
+            read = reads.fetch(_scope_to_read(gateway, place_id, due))
         if read.problem is not None:
             problems[due.scope] = Problem(
                 scope=due.scope, reason=read.problem.reason_code, sentence=read.problem.sentence

@@ -25,7 +25,6 @@ class ScopeDue(msgspec.Struct, frozen=True, kw_only=True):
         from_on: First day of their lessons; `to_on` the last.
         sample_id: One of the operations, to know the group by.
         run_id: Run of the newest of them.
-        sent_at: When the oldest of them was sent; aware UTC.
         lane: `demand` where somebody waits for one of them.
     """
 
@@ -35,7 +34,6 @@ class ScopeDue(msgspec.Struct, frozen=True, kw_only=True):
     to_on: date
     sample_id: int
     run_id: int
-    sent_at: datetime
     lane: Lane
 
 
@@ -49,7 +47,6 @@ _RIPE = (
         func.min(operation.c.id).label("sample_id"),
         func.max(operation.c.run_id).label("run_id"),
         func.min(operation.c.not_before).label("since"),
-        func.min(operation.c.sent_at).label("sent_at"),
         _ON_DEMAND,
     )
     .where(
@@ -94,7 +91,6 @@ def load_scopes_ripe(
                     to_on=row.to_on,
                     sample_id=row.sample_id,
                     run_id=row.run_id,
-                    sent_at=row.sent_at,
                     lane=lane,
                 )
             )
