@@ -286,7 +286,9 @@ class Oracle:
             )
         if gate in ("delete", "guard", "many") and plan_id not in self.opened:
             raise Violation("I9", f"operation {operation_id} passes the gate {gate}, which no person has opened")
-        if planned_op != op or (op != effect.op and not self._is_filled_meanwhile(effect, sending)):
+        # beyond the bound our own second call may have filled an empty lesson plan before the first one arrived
+        is_explained = effect.key in self.loose or self._is_filled_meanwhile(effect, sending)
+        if planned_op != op or (op != effect.op and not is_explained):
             raise Violation("I9", f"planned {planned_op}, queued {op}, done {effect.op}")
         if op == "delete" and (approved_at is None or "delete" not in json.loads(open_gates)):
             raise Violation("I9", f"operation {operation_id} deletes, and no person has said so")
