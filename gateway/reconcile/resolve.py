@@ -27,7 +27,7 @@ from gateway.domain.city import (
     TopicsIntent,
 )
 from gateway.domain.identifiers import Kind, is_moved
-from gateway.domain.reasons import ENTER_BY_HAND, RELINKING, SEVERAL_AFTER_UNKNOWN, WRONG_CHILD
+from gateway.domain.reasons import DATES_NOT_BUILT, ENTER_BY_HAND, RELINKING, SEVERAL_AFTER_UNKNOWN, WRONG_CHILD
 from gateway.mapping.atoms import atom_of_city
 from gateway.mapping.rules import Mode
 from gateway.reconcile.compare import Absence, Category, Decision, Leg, Op, decide, foreign
@@ -288,6 +288,11 @@ def _held_by_delivery(triple: Triple, busy: Busy) -> Decision | None:
     wanted = triple.ours if triple.ours is not None else triple.base
     if key in busy.parked and triple.ours != triple.base:
         refused, reason = busy.parked[key]
+        is_rewritten = None not in (triple.base, triple.theirs) and triple.theirs not in (triple.ours, triple.base)
+        if reason == DATES_NOT_BUILT and is_rewritten:
+            return (
+                None  # it was written, and a person has written something else since: that is what there is to decide
+            )
         # one of several objects may be ours: whatever would be made now might stand beside it
         if refused == wanted or (triple.base is None and reason == SEVERAL_AFTER_UNKNOWN):
             return Decision(Category.REJECTED, reason)

@@ -35,7 +35,8 @@ class Director:
         stage.is_stormy = False
         world.sky.is_closed = False
         stage.note("calm")
-        stage.sleep(self._longest_flight_s())
+        # what a person has just changed the city's readers see only after its lag, and no plan can list it sooner
+        stage.sleep(max(self._longest_flight_s(), world.climate.lag_s))
         began_s = stage.elapsed_s
         while not self._is_still():
             counts.passes += 1

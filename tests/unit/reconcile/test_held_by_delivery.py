@@ -12,9 +12,9 @@ REFUSED, OTHER, AGREED = b"a" * 16, b"b" * 16, b"c" * 16
 KEY = ("mark", "item:1/user:1")
 
 
-def triple(ours: bytes, base: bytes | None = None) -> Triple:
+def triple(ours: bytes, base: bytes | None = None, theirs: bytes | None = None) -> Triple:
     return Triple(
-        kind=KEY[0], ref=KEY[1], scope="mark|city-group:1", state="sendable", reason="", ours=ours, base=base, theirs=base,
+        kind=KEY[0], ref=KEY[1], scope="mark|city-group:1", state="sendable", reason="", ours=ours, base=base, theirs=theirs or base,
         city_id=None, object_key="mark/1/1", intent=b"{}", old=None, on_date=None, due_on=None,
     )  # fmt: skip
 
@@ -41,6 +41,20 @@ def test_nothing_is_made_beside_several_of_which_one_may_be_ours(ours: bytes) ->
 
     assert found is not None
     assert (found.category, found.op) == (Category.REJECTED, None)
+
+
+@pytest.mark.parametrize(
+    ("base", "theirs", "is_free"),
+    [(AGREED, OTHER, True), (AGREED, AGREED, False), (AGREED, REFUSED, False), (None, OTHER, False)],
+    ids=["a person has written since", "not seen yet", "as it was written", "where nothing was agreed"],
+)
+def test_a_lesson_plan_without_its_dates_waits_for_them_until_a_person_writes_another(
+    base: bytes | None, theirs: bytes, *, is_free: bool
+) -> None:
+    """Found by the simulation: what a person had written over ours was listed as «dates not built», and not as a conflict."""
+    found = _held_by_delivery(triple(REFUSED, base, theirs), parked("DATES_NOT_BUILT"))
+
+    assert (found is None) is is_free
 
 
 def test_what_both_sides_have_agreed_on_since_may_be_changed() -> None:
