@@ -79,6 +79,7 @@ def carry_out(gateway: Gateway) -> list[Act]:
         except _AGAIN:
             raise
         except Exception:
+            # whatever it was, even a fault of ours: one member must not keep the others, nor every night, from going on
             LOG.exception("choice.part_failed")
             act = _carry_one_by_one(gateway, place_id)
         if act is not None:
@@ -156,6 +157,7 @@ def _carry_one_by_one(gateway: Gateway, place_id: int) -> Act | None:
         except _AGAIN:
             raise
         except Exception:
+            # the fault is this member's alone: it is left out and told
             LOG.exception("choice.member_failed")
             act = _carry(gateway, place_id, partial(_leave_failed, ids=tried))
         if act is None or act.finished_at is not None:

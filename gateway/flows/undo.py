@@ -134,6 +134,7 @@ class _Undoing:
             self._epoch = get_epoch(conn)
             self._holds: Sequence[Hold] = load_holds(conn, self._place_id, now=gateway.store.now(conn))
             self._scopes = load_scopes_written(conn, self._place_id, number)
+            self._children = load_children(conn, self._place_id, now=gateway.store.now(conn))
         self._classes: Mapping[str, frozenset[str]] = {}
         self._rule_version = self._load_rule_version()
         self.problems: list[Problem] = []
@@ -204,9 +205,8 @@ class _Undoing:
     def _add(self, draft: PlanDraft, one: ScopeWritten, *, is_read: bool) -> int:
         """Decide one scope; how many delivered records stand there."""
         with self._gateway.store.read() as conn:
-            children = load_children(conn, self._place_id, now=self._gateway.store.now(conn))
             items = list(
-                iter_inverse(conn, self._place_id, self._number, one.scope, is_read=is_read, children=children)
+                iter_inverse(conn, self._place_id, self._number, one.scope, is_read=is_read, children=self._children)
             )
             stood = _count_base(conn, self._place_id, one.scope)
         ops = Counter(item.decision.op for item in items)

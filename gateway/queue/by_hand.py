@@ -122,7 +122,7 @@ def _settle(
     scene = Scene(conn, rows)
     wanted = _load_wanted(conn, place_id, scope)
     undone = load_undone_by(conn, place_id, [row.ref for row in rows])
-    strangers = load_strangers(conn, [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id], now=now)
+    strangers = load_strangers(conn, rows, undone, now=now)
     stopped = find_stopped(conn, place_id, rows, now=now)
     findings: list[Finding] = []
     proven: list[tuple[Row[Any], int | None]] = []
@@ -201,12 +201,13 @@ def load_listed(conn: Connection, place_id: int, *, now: datetime) -> list[Row[A
     rows = load_by_hand(conn, place_id)
     wanted = {scope: _load_wanted(conn, place_id, scope) for scope in {row.scope for row in rows}}
     undone = load_undone_by(conn, place_id, [row.ref for row in rows])
-    undoing = [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id]
-    meant = {row.id for row in undoing} - load_strangers(conn, undoing, now=now)
-    asked = {row.id for row in undoing}
-    listed = [row for row in rows if row.id in meant or (row.id not in asked and _is_wanted(row, wanted[row.scope]))]
-    stopped = find_stopped(conn, place_id, listed, now=now)
-    return [row for row in listed if row.id not in stopped]
+    kept_back = load_strangers(conn, rows, undone, now=now) | find_stopped(conn, place_id, rows, now=now).keys()
+    return [
+        row
+        for row in rows
+        if row.id not in kept_back
+        and (undone.get((row.kind, row.ref)) == row.plan_id or _is_wanted(row, wanted[row.scope]))
+    ]
 
 
 def has_by_hand(store: Store, place_id: int) -> bool:

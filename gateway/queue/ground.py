@@ -130,11 +130,18 @@ def load_ground(
     )
 
 
-def load_strangers(conn: Connection, rows: Sequence[Row[Any]], *, now: datetime) -> frozenset[int]:
-    """Load which operations of one place, each of an undo, are for a profile that is not for certain the same child's."""
+def load_strangers(
+    conn: Connection, rows: Sequence[Row[Any]], undone: Mapping[tuple[str, str], int], *, now: datetime
+) -> frozenset[int]:
+    """Load which operations of one place are for a profile that is not for certain the same child's, of those of an undo.
+
+    Args:
+        undone: (kind, record) → the plan that keeps it undone: an operation of that plan is of an undo.
+    """
+    undoing = [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id]
     found: frozenset[int] = frozenset()
-    for plan_id in {row.plan_id for row in rows}:
-        own = [row for row in rows if row.plan_id == plan_id]
+    for plan_id in {row.plan_id for row in undoing}:
+        own = [row for row in undoing if row.plan_id == plan_id]
         found |= {row.id for row in _find_strangers(conn, own, own[0].place_id, plan_id, now)}
     return found
 
@@ -236,12 +243,11 @@ def load_standing(conn: Connection, rows: Sequence[Row[Any]], *, now: datetime) 
         cells.setdefault((row[0], row[1]), []).append((row[2], row[3], row[4] is not None, row[5]))
     shown = conn.execute(_SHOWN, {**which, "city_ids": city_ids}).all() if city_ids else ()
     undone = load_undone_by(conn, place_id, refs)
-    undoing = [row for row in rows if undone.get((row.kind, row.ref)) == row.plan_id]
     return Standing(
         wanted={(row[0], row[1]): (row[2], row[3], row[4]) for row in wanted},
         agreed={(row[0], row[1]): row[2] for row in agreed},
         cells=cells,
         shown={(row[0], row[1]): row[2] for row in shown},
         undone=undone,
-        strangers=load_strangers(conn, undoing, now=now),
+        strangers=load_strangers(conn, rows, undone, now=now),
     )

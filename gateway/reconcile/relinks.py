@@ -250,11 +250,16 @@ def _load_homework_naming(
     return [row.ref for row in rows if not city_ids.isdisjoint(msgspec.json.decode(row.intent, type=_Named).pupil_ids)]
 
 
+def load_unsure(conn: Connection, place_id: int, *, now: datetime) -> frozenset[str]:
+    """Load the pupils whose link is doubted or being set right."""
+    doubted = {one.local_ref for one in load_doubts(conn, place_id, Kind.PERSON) if one.is_ripe(now)}
+    return frozenset(doubted | load_open_moves(conn, place_id, now=now).keys())
+
+
 def load_moving(conn: Connection, place_id: int, decided_by: Mapping[str, int], *, now: datetime) -> frozenset[int]:
     """Load the profiles whose links are not those of `decided_by` (local ref → city id) any more, are doubted or being set right."""
     links = load_links(conn, place_id, Kind.PERSON)
-    doubted = {one.local_ref for one in load_doubts(conn, place_id, Kind.PERSON) if one.is_ripe(now)}
-    waiting = doubted | load_open_moves(conn, place_id, now=now).keys()
+    waiting = load_unsure(conn, place_id, now=now)
     return frozenset(city_id for ref, city_id in decided_by.items() if links.get(ref) != city_id or ref in waiting)
 
 
@@ -285,6 +290,7 @@ __all__ = [
     "load_moving",
     "load_open_moves",
     "load_open_profiles",
+    "load_unsure",
     "load_waiting_removal",
     "stop_wanting",
 ]

@@ -14,9 +14,8 @@ from sqlalchemy import Connection, select
 
 from gateway.domain.city import Intent, pupils_of
 from gateway.domain.identifiers import MOVED, Kind
-from gateway.mapping.link_doubts import load_doubts
 from gateway.mapping.tables import link
-from gateway.reconcile.relinks import load_open_moves
+from gateway.reconcile.relinks import load_unsure
 from gateway.reconcile.resolve import INTENT_TYPES
 
 
@@ -50,10 +49,9 @@ def load_children(conn: Connection, place_id: int, *, now: datetime) -> Children
             link.c.place_id == place_id, link.c.kind == Kind.PERSON.value
         )
     )
-    doubted = {one.local_ref for one in load_doubts(conn, place_id, Kind.PERSON) if one.is_ripe(now)}
     return Children(
         linked={int(row.city_id): (row.local_ref, row.decided_at) for row in rows},
-        unsure=doubted | load_open_moves(conn, place_id, now=now).keys(),
+        unsure=load_unsure(conn, place_id, now=now),
     )
 
 

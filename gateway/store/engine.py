@@ -90,7 +90,7 @@ def _make_sqlite(url: URL) -> Engine:
         _set_sqlite(connection, "memory" if in_memory else "wal")
 
     # in the dialect's place and not as an event: an engine that has one asks for listeners several times a statement
-    engine.dialect.do_begin = _begin  # type: ignore[method-assign]
+    engine.dialect.do_begin = _begin  # type: ignore[method-assign]  # of this engine's own dialect, and of no other's
     return engine
 
 

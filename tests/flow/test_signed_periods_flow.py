@@ -316,3 +316,26 @@ def test_what_a_signature_holds_by_former_rules_goes_no_way_before_it_is_decided
             hand.deliver()
         assert sent(hand) == before + 1
         hand.assert_sound()
+
+
+def test_a_one_time_approval_stands_for_no_guard(small: Any) -> None:
+    """What a guard holds behind the signature goes when both were let: the pupils named, and the plan with what is held."""
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.until_quiet()
+    small.settings_changes["school"] = {"guard_lanes": "hold", "guard_change_count": 1, "guard_past_count": 1000}
+    with small.open() as hand:
+        sign_period(hand.gateway, "7А", "2", reason="сдана")
+        pupils = edit_marks(small, 2)
+        before = sent(hand)
+        held = hand.sync()
+        assert "lane_changes" in {row.guard for row in held.planned.plan.guards if row.verdict == "hold"}
+
+        let_named_through(hand.gateway, ask(held, *pupils))
+        hand.deliver()
+        assert sent(hand) == before
+
+        hand.approve(held, with_held=True)
+        hand.deliver()
+        assert sent(hand) == before + len(pupils)
+        hand.assert_sound()

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 import gateway.flows.acts
 import gateway.flows.discrepancies
@@ -140,6 +140,27 @@ def test_a_start_that_is_being_worked_on_is_asked_to_come_back_and_a_dead_one_fr
 
     assert (busy.status_code, busy.headers["retry-after"]) == (409, "2")
     assert taken.status_code == 202
+
+
+def test_a_key_given_back_while_it_is_asked_for_is_asked_for_again_and_breaks_nothing(
+    school: Any, director: Any
+) -> None:
+    """Between the try to take it and the look at who has it a refused start may free it (PostgreSQL)."""
+    key = uuid.uuid4().hex
+    director.post("/runs", {}, key=key)
+    end_runs(school)
+    store = school.gateway.store
+
+    def give_back(conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT") and "idempotent_request" in statement:
+            conn.exec_driver_sql("DELETE FROM idempotent_request")
+
+    event.listen(store.engine, "before_cursor_execute", give_back)
+    found = director.post("/runs", {}, key=key)
+    event.remove(store.engine, "before_cursor_execute", give_back)
+    taken = director.post("/runs", {}, key=key)
+
+    assert (found.status_code, taken.status_code) == (409, 202)
 
 
 def test_a_refused_start_frees_its_key(school: Any, director: Any) -> None:

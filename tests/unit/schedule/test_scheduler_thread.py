@@ -61,6 +61,25 @@ def test_a_moment_of_the_databases_does_not_end_the_scheduler(
     assert scheduler.fault is None
 
 
+def test_a_database_that_breaks_off_every_look_is_no_moment_and_ends_the_scheduler(
+    make_gateway: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stays up and schedules nothing would be missed by nobody."""
+    scheduler = Scheduler(make_gateway(), look_s=0.0)
+    tried: list[int] = []
+
+    def break_off(gateway: Gateway) -> None:
+        tried.append(1)
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(schedule, "carry_out", break_off)
+
+    scheduler.run()
+
+    assert isinstance(scheduler.fault, OperationalError)
+    assert len(tried) == schedule.FORGIVEN_COUNT + 1
+
+
 def test_a_scheduler_that_is_told_to_stop_begins_nothing(make_gateway: Make, clock: VirtualClock) -> None:
     gateway = make_gateway(**HOURLY)
     claim_next(gateway, gateway.now())
