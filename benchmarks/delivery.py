@@ -34,7 +34,7 @@ from gateway.flows.deliver import deliver
 from gateway.flows.gateway import Gateway
 from gateway.queue.tables import operation
 
-POLL_S = 0.25
+POLL_S = 0.1
 GIVE_UP_S = 1800.0
 UNPACED_PER_S = 100_000.0
 
@@ -66,6 +66,21 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     doubled: int = 0
 
 
+class _Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """When it was over, counted from the start of the first call.
+
+    Attributes:
+        sent_s: Seconds until nothing was left to send; `sent_requests` is what the city had been asked by then, set-up
+            included.
+        seconds: Seconds until the last was proven.
+    """
+
+    kills: int
+    sent_s: float
+    sent_requests: int
+    seconds: float
+
+
 def run_paced(arguments: argparse.Namespace, *, count: int, has_kills: bool) -> Run:
     """Deliver at the rate; with kills, or without.
 
@@ -76,17 +91,17 @@ def run_paced(arguments: argparse.Namespace, *, count: int, has_kills: bool) -> 
         site = Site(stack, arguments, marks=count, rate=arguments.rate, is_paced=True)
         before = site.get("requests")["total"]
         site.outbox.let_out(count)
-        kills, sent_s, seconds = _deliver_all(site, arguments, count, has_kills=has_kills)
+        delivered = _deliver_all(site, arguments, count, has_kills=has_kills)
         told = site.get("requests")
-        run = _judge(site, count, seconds)
+        run = _judge(site, count, delivered.seconds)
         run.rate_per_s = arguments.rate
-        run.kills = kills
+        run.kills = delivered.kills
         run.largest_in_one_second = told["largest_in_one_second"]
         total = told["total"] - before
         refused = sum(statuses.get("429", 0) for statuses in told["counts"].values())
         run.refused_ratio = round(refused / total, 5)
         if not has_kills:
-            run.used_ratio = round(total / sent_s / arguments.rate, 3)
+            run.used_ratio = round((delivered.sent_requests - before) / delivered.sent_s / arguments.rate, 3)
         return run
 
 
@@ -97,22 +112,22 @@ def _deliver_all(
     *,
     has_kills: bool,
     begun: Callable[[], object] = lambda: None,
-) -> tuple[int, float, float]:
-    """Start the workers and wait till all is verified; kills, seconds until all was sent, seconds until all was proven."""
+) -> _Delivered:
+    """Start the workers and wait till all is verified."""
     draw = random.Random(arguments.seed)
     for _ in range(arguments.workers):
         site.start_worker()
     _wait(lambda: site.states().get("ready", 0) < count)
     begun()
     started = kill_at = time.monotonic()
-    kills, sent_s = 0, 0.0
+    kills, sent_s, sent_requests = 0, 0.0, 0
     while True:
         states = site.states()
         now = time.monotonic()
         if not sent_s and not states.get("ready", 0):
-            sent_s = now - started
+            sent_s, sent_requests = now - started, site.get("requests")["total"]
         if states.get("verified", 0) + states.get("parked", 0) >= count:
-            return kills, sent_s or now - started, now - started
+            return _Delivered(kills=kills, sent_s=sent_s, sent_requests=sent_requests, seconds=now - started)
         if now - started > GIVE_UP_S:
             raise WrongLedgerError(f"not done within {GIVE_UP_S:g} s: {states}")
         if has_kills and now - kill_at > arguments.kill_every_s:
@@ -163,9 +178,9 @@ def run_unpaced(arguments: argparse.Namespace) -> Unpaced:
         site = Site(stack, arguments, marks=2 * count, rate=UNPACED_PER_S, is_paced=False)
         site.outbox.let_out(count)
         before: dict[str, float] = {}
-        _, _, seconds = _deliver_all(site, arguments, count, has_kills=False, begun=lambda: before.update(site.cpu_s()))
+        delivered = _deliver_all(site, arguments, count, has_kills=False, begun=lambda: before.update(site.cpu_s()))
         after = site.cpu_s()
-        run = _judge(site, count, seconds)
+        run = _judge(site, count, delivered.seconds)
         site.end_workers()
         bare, bare_cpu_s = _post_bare(site, arguments, site.outbox.intents[count : 2 * count])
     return Unpaced(

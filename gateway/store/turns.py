@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Function, Select, Text, bindparam, cast, func, select
+from sqlalchemy import Connection, Function, Select, Text, bindparam, cast, func, select, text
 
 Manner = Literal["pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"]
 
@@ -26,6 +26,11 @@ def _waiting(manner: Manner) -> Select[Any]:
 # built once: putting a statement together costs more than running it
 _ALONE = _waiting("pg_advisory_xact_lock")
 _BESIDE = _waiting("pg_advisory_xact_lock_shared")
+# text, because the driver's list is no type of the portable ones; each name is asked once, in the order of the list
+_TRIED = text(
+    "SELECT pg_try_advisory_xact_lock(hashtextextended(concat(current_schema(), ' ', one.name), 0))"
+    " FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS one(name, place) ORDER BY one.place"
+)
 
 
 def take_turn(conn: Connection, name: str) -> None:
@@ -44,7 +49,7 @@ def try_turns(conn: Connection, names: Sequence[str]) -> list[bool]:
     """Take those turns of different names that nobody has, without waiting; whether each was taken."""
     if not names or conn.dialect.name != "postgresql":
         return [True] * len(names)
-    return list(conn.execute(select(*(func.pg_try_advisory_xact_lock(_key(name)) for name in names))).one())
+    return list(conn.execute(_TRIED, {"names": list(names)}).scalars())
 
 
 __all__ = ["stand_beside", "take_turn", "try_turns"]
