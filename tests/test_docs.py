@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import re
 import sys
@@ -12,11 +11,16 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
 
 import pytest
+from typer.main import get_command
 
+from docs.generate import build_pages
+from docs.pages.commands import iter_commands
+from docs.pages.errors import INNER_ERRORS, iter_errors
+from docs.pages.settings import iter_settings, nested_model
 from gateway import api
+from gateway.__main__ import app
 from gateway.api.app import require_policy
 from gateway.domain.errors import GatewayError
 from gateway.domain.reasons import REASONS
@@ -54,18 +58,6 @@ FOREIGN_PLACES = re.compile(
     r"|py[p]i\.org|python[h]osted|npm[j]s"
     r"|issues? sh[o]w\b|\.lib[r]ary/"
 )
-
-
-def load_generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATOR = load_generator()
 
 
 def read(path: Path) -> str:
@@ -150,7 +142,7 @@ def all_events() -> set[str]:
 
 
 def test_generated_pages_are_what_the_code_says_today() -> None:
-    stale = [path.name for path, text in GENERATOR.build_pages().items() if read(path) != text]
+    stale = [path.name for path, text in build_pages().items() if read(path) != text]
 
     assert stale == [], "run `make docs`"
 
@@ -159,8 +151,9 @@ def test_every_setting_is_documented_with_its_meaning() -> None:
     told = named_in(REFERENCE / "settings.md")
 
     for group, field in GatewaySettings.model_fields.items():
-        model = GENERATOR._nested_model(field.annotation)
-        for path, setting in GENERATOR.iter_settings(model, group):
+        model = nested_model(field.annotation)
+        assert model is not None
+        for path, setting in iter_settings(model, group):
             assert path in told
             assert setting.description, f"{path} says neither meaning nor reason"
 
@@ -168,7 +161,7 @@ def test_every_setting_is_documented_with_its_meaning() -> None:
 def test_every_command_and_option_is_documented_and_says_what_it_does() -> None:
     text = read(REFERENCE / "cli.md")
 
-    for words, command in GENERATOR.iter_commands(GENERATOR.typer.main.get_command(GENERATOR.app), ("gateway",)):
+    for words, command in iter_commands(get_command(app), ("gateway",)):
         assert f"## {' '.join(words)}\n" in text
         assert command.help, f"{' '.join(words)} has no help"
         for parameter in command.params:
@@ -183,9 +176,9 @@ def test_every_error_class_is_documented() -> None:
         for node in ast.walk(ast.parse(read(path)))
         if isinstance(node, ast.ClassDef) and node.name.endswith("Error")
     }
-    in_the_tree = {error.__name__ for _, error in GENERATOR.iter_errors(GatewayError)}
+    in_the_tree = {error.__name__ for _, error in iter_errors(GatewayError)}
 
-    inner = {error.__name__ for error in GENERATOR.INNER_ERRORS}
+    inner = {error.__name__ for error in INNER_ERRORS}
 
     assert in_the_tree | inner <= named_in(REFERENCE / "errors.md")
     assert defined == in_the_tree | inner, "an error outside the tree tells nobody what to do next"
