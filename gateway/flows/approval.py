@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, insert, select
 
+from gateway.access.policy import Action
 from gateway.access.scope import Principal, account_code
 from gateway.access.tables import account
 from gateway.audit.deed import Deed
@@ -21,8 +22,9 @@ from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.flows.chosen_lines import build_choose
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
+from gateway.flows.reach import is_word_still
 from gateway.flows.tables import plan_proposal
-from gateway.flows.vouched import NEEDS_ACCOUNTS, say_alone_from
+from gateway.flows.vouched import NEEDS_ACCOUNTS, WORD_IS_NONE, say_alone_from
 from gateway.queue.approval import approve
 from gateway.queue.outbox import Released, refuse_elsewhere, refuse_unusable, release
 from gateway.reconcile.plan import SealedPlan, load_plan
@@ -239,11 +241,15 @@ def _find_first(
         .where(
             plan_proposal.c.plan_id == asked.plan_id,
             plan_proposal.c.plan_hash == asked.plan_hash,
-            account.c.disabled_at.is_(None),  # the word of who was closed since is none
         )
         .order_by(plan_proposal.c.id)
     ).all()
-    enough = [row for row in rows if row.with_deletes >= asked.with_deletes and row.with_held >= asked.with_held]
+    many = [row for row in rows if row.with_deletes >= asked.with_deletes and row.with_held >= asked.with_held]
+    standing = {
+        number: is_word_still(gateway, conn, account_code(number), Action.PLANS_PROPOSE)
+        for number in {row.account_id for row in many}
+    }
+    enough = [row for row in many if standing[row.account_id]]
     others = [row for row in enough if not is_same_person(principal, row.account_id, row.person_ref)]
     if others:
         return account_code(others[-1].account_id), False
@@ -254,6 +260,8 @@ def _find_first(
         if now < may_from or proved_at is None or proved_at < may_from:
             raise SecondPersonError(say_alone_from(gateway.local(may_from)))
         return account_code(own.account_id), True
+    if many and not enough:
+        raise SecondPersonError(WORD_IS_NONE)
     raise SecondPersonError("Удаления и удержанное защитой утверждают двое: сначала план предлагает другой человек")
 
 

@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from gateway.access.policy import Action
 from gateway.access.scope import Principal
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind, source_of
 from gateway.domain.reasons import LINK_DOUBTED, RELINKING
 from gateway.flows.gateway import Gateway
+from gateway.flows.reach import is_word_still
 from gateway.flows.vouched import is_vouched, require_vouched, say_alone_from
 from gateway.mapping.doubts import (
     AGAINST,
@@ -74,6 +76,7 @@ def find_standing(conn: Connection, place_id: int, local_ref: str, city_id: int)
 
 
 def judge_pair(
+    conn: Connection,
     gateway: Gateway,
     standing: Row[tuple[object, ...]] | None,
     evidence: Mapping[str, str],
@@ -115,7 +118,7 @@ def judge_pair(
         require_vouched(gateway.actor)
     # what came up after the first word was seen by one person only: his word is then the first about it
     is_seen = is_open and not (found and _has_come_up(before, evidence, found, doubts))
-    if is_seen and standing is not None and is_vouched(before[AGAINST]):
+    if is_seen and standing is not None and _counts(conn, gateway, standing, before[AGAINST]):
         is_alone = _judge_person(gateway, before, standing._mapping["decided_at"], principal, now)
         # what the first person has looked at besides stays looked at
         kept = {name: value for name, value in before.items() if name.startswith(KEPT) and name.endswith(SETTLED)}
@@ -129,6 +132,12 @@ def judge_pair(
     if principal is not None and principal.person_ref is not None:
         kept[AGAINST_PERSON] = principal.person_ref
     return Judged(kept=kept, contradictions=found, is_against=True)
+
+
+def _counts(conn: Connection, gateway: Gateway, standing: Row[tuple[object, ...]], by: str) -> bool:
+    """Whether the first word is one still: an account's, which could say it of this pupil today. Else this one is the first."""
+    pupil = str(standing._mapping["local_ref"])
+    return is_vouched(by) and is_word_still(gateway, conn, by, Action.LINKS_DECIDE, pupils=[pupil])
 
 
 def _has_come_up(

@@ -125,6 +125,7 @@ def confirm_link(
         doubts = [one for one in load_doubts(conn, place_id, Kind.PERSON) if one.local_ref == local_ref]
         evidence = {**compare(person, pupil), **look(person, pupil)}
         by = judge_pair(
+            conn,
             gateway,
             find_standing(conn, place_id, local_ref, city_id),
             evidence,

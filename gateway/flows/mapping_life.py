@@ -12,13 +12,15 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, literal, select, update
 
+from gateway.access.policy import Action
 from gateway.access.scope import Principal
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
 from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.flows.approval import judge_second, require_fresh
 from gateway.flows.gateway import Gateway
-from gateway.flows.vouched import NEEDS_ACCOUNTS, is_vouched
+from gateway.flows.reach import is_word_still
+from gateway.flows.vouched import NEEDS_ACCOUNTS, WORD_IS_NONE, is_vouched
 from gateway.mapping.dictionaries import load_subjects
 from gateway.mapping.patterns import find_costly
 from gateway.mapping.rules import Rules, everything_on, parse_rules, rule_version
@@ -404,6 +406,8 @@ def _judge_person(
             "Версия предложена без учётной записи, а включают двое: предложите ещё раз, "
             f"gateway mapping propose {found.number} --as ЛОГИН"
         )
+    if not is_word_still(gateway, conn, found.proposed_by, Action.MAPPING_PROPOSE):
+        raise SecondPersonError(WORD_IS_NONE)
     proposed_at = max(one.at for one in load_steps(conn, found.id) if one.step == "proposed")
     words = "Своё предложение включает другой человек"
     return judge_second(conn, gateway, principal, found.proposed_by, proposed_at, words=words)

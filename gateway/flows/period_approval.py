@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
+from gateway.access.policy import Action
 from gateway.access.scope import Principal, account_code
 from gateway.access.tables import account
 from gateway.audit.deed import Actor, Deed
@@ -23,7 +24,8 @@ from gateway.domain.identifiers import Kind
 from gateway.flows.approval import alone_after, is_same_person, require_fresh
 from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
-from gateway.flows.vouched import say_alone_from
+from gateway.flows.reach import is_word_still
+from gateway.flows.vouched import WORD_IS_NONE, say_alone_from
 from gateway.mapping.links import load_links
 from gateway.queue.outbox import Released, refuse_elsewhere, refuse_former_rules, refuse_unusable, release
 from gateway.queue.signed import stand_beside
@@ -192,8 +194,8 @@ def _judge_second(conn: Connection, gateway: Gateway, principal: Principal, row:
     if row.account_id is None:
         raise SecondPersonError("Разрешение предложено без учётной записи, а решают двое: предложите заново")
     found = conn.execute(select(account).where(account.c.id == row.account_id)).one()
-    if found.disabled_at is not None:
-        raise SecondPersonError("Учётная запись, с которой это предложили, закрыта: предложите заново")
+    if not is_word_still(gateway, conn, account_code(row.account_id), Action.PLANS_PROPOSE):
+        raise SecondPersonError(WORD_IS_NONE)
     if not is_same_person(principal, row.account_id, found.person_ref):
         return False
     if not gateway.settings.school.single_approver:

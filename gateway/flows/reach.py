@@ -1,8 +1,8 @@
-"""How far an account of the school reaches among the discrepancies today, whoever asks: for what it is given, and for what it chose."""
+"""How far an account of the school reaches today, whoever asks: for what it is given, what it chose, and what it proposed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -13,6 +13,7 @@ from gateway.access.tables import account
 from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, NotVisibleError
 from gateway.flows.gateway import Gateway
+from gateway.report.pupils import is_pupil_seen
 from gateway.report.seen_discrepancies import load_seen_ids
 
 
@@ -51,6 +52,27 @@ def scopes_of(gateway: Gateway, conn: Connection, whom: Account, action: Action)
     return found
 
 
+def is_word_still(gateway: Gateway, conn: Connection, name: str, action: Action, *, pupils: Iterable[str] = ()) -> bool:
+    """Whether the account that said the first of two words could say it today, of these pupils too.
+
+    A word outlives neither its account nor the post that let it be said: who was closed, dismissed or put elsewhere since
+    is no first of two persons.
+
+    Args:
+        name: As the audit names the account.
+        pupils: Codes of the portal whom the word is about, where it is about pupils.
+    """
+    try:
+        whom = find_account(conn, name)
+    except ConfigurationError:
+        return False
+    asked, place_id = list(pupils), gateway.place_id(conn)
+    return any(
+        scope.is_whole or all(is_pupil_seen(conn, scope, place_id, pupil) for pupil in asked)
+        for scope in scopes_of(gateway, conn, whom, action)
+    )
+
+
 def find_withdrawn(gateway: Gateway, conn: Connection, place_id: int, ids: Sequence[int]) -> frozenset[int]:
     """Which of these numbers the gateway's actor may settle no more: closed, in another post, with other pupils.
 
@@ -65,4 +87,4 @@ def find_withdrawn(gateway: Gateway, conn: Connection, place_id: int, ids: Seque
     return frozenset(find_beyond(conn, scopes_of(gateway, conn, whom, Action.DISCREPANCIES_CHOOSE), place_id, ids))
 
 
-__all__ = ["find_account", "find_beyond", "find_withdrawn", "scopes_of"]
+__all__ = ["find_account", "find_beyond", "find_withdrawn", "is_word_still", "scopes_of"]

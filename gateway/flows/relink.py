@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
+from gateway.access.policy import Action
 from gateway.access.scope import Principal, Scope
 from gateway.audit.deed import Deed
 from gateway.audit.notes import Note, write_note
@@ -25,9 +26,10 @@ from gateway.flows.freshen import freshen
 from gateway.flows.gateway import Gateway
 from gateway.flows.incidents import open_incident
 from gateway.flows.links import evidence_now
+from gateway.flows.reach import is_word_still
 from gateway.flows.relink_links import find_moves, get_directory, move_links, refuse_in_flight, take_out
 from gateway.flows.relink_unit import build_items, count_items, put_apart, store_items, store_plan
-from gateway.flows.vouched import is_vouched, require_vouched, say_alone_from
+from gateway.flows.vouched import WORD_IS_NONE, is_vouched, require_vouched, say_alone_from
 from gateway.mapping.likeness import contradictions
 from gateway.queue.outbox import Released, release
 from gateway.queue.signed import stand_alone
@@ -167,7 +169,7 @@ def approve_relink(
         shown = load_items(conn, number)
         _refuse_stale_log_in(gateway, principal, now)
         needs_two = any(one.removal == "delete" for one in shown) or _has_stranger(conn, place_id, moves)
-        is_alone = _judge_person(gateway, row, principal, now) if needs_two else False
+        is_alone = _judge_person(conn, gateway, row, moves, principal, now) if needs_two else False
         refuse_in_flight(conn, place_id, moves)
         directory = get_directory(conn, place_id)
         if hash_unit(moves, build_items(gateway, conn, place_id, directory, moves)) != row.hash:
@@ -292,7 +294,9 @@ def _has_stranger(conn: Connection, place_id: int, moves: Sequence[Move]) -> boo
     )
 
 
-def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, now: datetime) -> bool:
+def _judge_person(
+    conn: Connection, gateway: Gateway, row: Row[Any], moves: Sequence[Move], principal: Principal | None, now: datetime
+) -> bool:
     """Whether it is the same person, who may confirm alone and later where the school has only one.
 
     Raises:
@@ -303,6 +307,9 @@ def _judge_person(gateway: Gateway, row: Row[Any], principal: Principal | None, 
         raise SecondPersonError(
             "Исправление предложено без учётной записи, а утверждают двое: предложите заново, gateway links split --as ЛОГИН"
         )
+    pupils = [move.local_ref for move in moves]
+    if not is_word_still(gateway, conn, row.proposed_by, Action.LINKS_DECIDE, pupils=pupils):
+        raise SecondPersonError(WORD_IS_NONE)
     same_person = principal is not None and row.person_ref is not None and principal.person_ref == row.person_ref
     stands_in = principal is not None and principal.originator == row.proposed_by
     if gateway.actor.name != row.proposed_by and not same_person and not stands_in:

@@ -16,6 +16,10 @@ from gateway.domain.errors import SecondPersonError
 NEEDS_ACCOUNTS = (
     "Здесь нужны двое, и считается слово учётной записи: повторите с --as ЛОГИН (учётные записи: gateway users add)"
 )
+WORD_IS_NONE = (
+    "Кто это предложил, сегодня предложить этого не может: учётная запись закрыта или должность кончилась. "
+    "Предложите заново"
+)
 _ACCOUNT = account_code(0).removesuffix("0")
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.access.accounts import add_account, load_accounts
+from sqlalchemy import insert
+
+from gateway.access.accounts import add_account, find_account, give_role, load_accounts, take_role
 from gateway.access.roles import Role
 from gateway.access.scope import Principal
+from gateway.access.tables import account
 from gateway.audit.deed import Actor
 from gateway.bootstrap import build_office
 from gateway.domain.clock import moscow_day
@@ -22,7 +25,10 @@ def person(gateway: Any, login: str, role: Role = Role.DEPUTY_HEAD) -> Principal
     """An account, made at its first use, that has just proved its password."""
     with gateway.store.read() as conn:
         known = {one.login: one.id for one in load_accounts(conn)}
-    number = known.get(login) or add_account(build_office(gateway), login, password=PASSWORD).id
+    number = known.get(login)
+    if number is None:
+        number = add_account(build_office(gateway), login, password=PASSWORD).id
+        give_role(build_office(gateway), login, role)
     return Principal(
         account_id=number,
         login=login,
@@ -35,9 +41,26 @@ def person(gateway: Any, login: str, role: Role = Role.DEPUTY_HEAD) -> Principal
 
 
 def as_account(gateway: Any, number: int = 7) -> Any:
-    """The gateway in the hands of an account that proved its password."""
+    """The gateway in the hands of a deputy head's account that proved its password; made at its first use."""
+    login = f"deputy-{number}"
+    with gateway.store.write() as conn:
+        is_known = find_account(conn, login) is not None
+        if not is_known:
+            conn.execute(insert(account).values(id=number, login=login, created_at=gateway.store.now(conn)))
+    if not is_known:
+        give_role(build_office(gateway), login, Role.DEPUTY_HEAD)
     actor = Actor(kind="person", name=f"account:{number}", role="deputy_head", is_authenticated=True)
     return replace(gateway, actor=actor)
+
+
+def lose_post(gateway: Any, number: int = 7) -> None:
+    """The account of `as_account` stays and is a deputy head's no longer."""
+    take_role(build_office(gateway), f"deputy-{number}", Role.DEPUTY_HEAD)
+
+
+def get_post_back(gateway: Any, number: int = 7) -> None:
+    """It is one again."""
+    give_role(build_office(gateway), f"deputy-{number}", Role.DEPUTY_HEAD)
 
 
 def activate_rules(gateway: Any, source: str) -> Any:

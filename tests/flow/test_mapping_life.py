@@ -38,7 +38,7 @@ from gateway.mapping.unmapped import load_unmapped
 from gateway.mapping.versions import VersionState, find_active, load_versions
 from gateway.report.mapping import load_cases, load_correction
 from gateway.sandbox.portal.school_course import FIRST_COURSE
-from tests.flow.persons import as_account, person
+from tests.flow.persons import as_account, get_post_back, lose_post, person
 
 HEAVIER = DEFAULT_MAPPING_TOML.replace('form = "Тест"', 'form = "Тест"\nweight = 7').replace(
     'form = "Домашнее задание"', 'form = "Домашнее задание"\nweight = 7'
@@ -264,6 +264,20 @@ def test_the_only_approver_activates_his_own_later_and_after_a_log_in_of_then(sm
 
         (deed,) = [one for one in hand.actions() if one.action == "mapping.activated"]
         assert deed.counts["alone"] == 1
+
+
+def test_what_was_proposed_by_who_has_lost_the_post_since_does_not_count(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        number = proposed(hand)
+        backtest_version(hand.gateway, number)
+        lose_post(hand.gateway, 99)
+
+        with pytest.raises(SecondPersonError, match="сегодня предложить этого не может"):
+            activate(hand, number, reason="с понедельника")
+        get_post_back(hand.gateway, 99)
+        assert activate(hand, number, reason="с понедельника").number == number
 
 
 def test_what_is_withdrawn_while_it_is_being_activated_does_not_count(

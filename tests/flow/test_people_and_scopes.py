@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.audit.deed import Actor
 from gateway.domain.errors import GatewayError, PlanRefusedError
+from tests.flow.persons import as_account
 
 COURSE = 2
 NOTHING = {"create": 0, "update": 0, "delete": 0}
@@ -472,10 +472,10 @@ def test_two_persons_who_confirm_the_changed_name_let_the_marks_go_on(small: Any
 
         with pytest.raises(PlanRefusedError, match="фамилия другая"):
             hand.confirm(f"user:{user}")
-        one = Actor(kind="person", name="account:6", role="deputy_head", is_authenticated=True)
+        one = as_account(hand.gateway, 6).actor
         assert hand.confirm(f"user:{user}", actor=one, **says) is True
         assert reasons(hand.sync())["LINK_DOUBTED"] > 0
-        other = Actor(kind="person", name="account:7", role="deputy_head", is_authenticated=True)
+        other = as_account(hand.gateway, 7).actor
         assert hand.confirm(f"user:{user}", actor=other, **says) is True
         assert hand.confirm(f"user:{user}") is False
         synced = hand.sync()

@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access.accounts import add_account
 from gateway.access.roles import Role
-from gateway.access.scope import Principal
-from gateway.bootstrap import build_office
-from gateway.domain.clock import moscow_day
 from gateway.domain.errors import ConfigurationError, PlanRefusedError, SecondPersonError
 from gateway.flows.approval import Asked, approve_plan, propose_plan
 from gateway.flows.chosen_lines import build_choose
@@ -23,9 +19,7 @@ from gateway.queue.approval import approve
 from gateway.queue.outbox import Released, release
 from gateway.reconcile.plan_choice import Line, Wanted, choose_lines
 from gateway.sandbox.portal.school_course import FIRST_COURSE
-from tests.flow.persons import activate_rules
-
-PASSWORD = "корова лошадь скрепка"
+from tests.flow.persons import activate_rules, person
 
 
 def let_out(
@@ -199,19 +193,7 @@ def test_a_delete_is_not_approved_by_its_own_proposer_and_is_by_another(delivere
     delivered.wait_grace()
     synced = delivered.sync()
     g = delivered.gateway
-    office = build_office(g)
-    people = [
-        Principal(
-            account_id=add_account(office, login, password=PASSWORD).id,
-            login=login,
-            role=role,
-            place=g.place,
-            on=moscow_day(g.now()),
-            via="session",
-            proved_at=g.now(),
-        )
-        for login, role in (("deputy", Role.DEPUTY_HEAD), ("director", Role.DIRECTOR))
-    ]
+    people = [person(g, "deputy"), person(g, "director", Role.DIRECTOR)]
     plan = synced.planned.plan
     asked = Asked(plan_id=plan.id, plan_hash=plan.hash, reason="ошибка", with_deletes=True, with_held=False)
     propose_plan(g, people[0], asked)

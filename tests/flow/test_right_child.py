@@ -24,7 +24,7 @@ from gateway.mapping.doubts import DAYS_OF_ANOTHER_CLASS
 from gateway.mapping.links import load_candidates
 from gateway.reconcile.tables import discrepancy
 from gateway.report.links import get_card, load_asking
-from tests.flow.persons import as_account
+from tests.flow.persons import as_account, lose_post
 
 COURSE = 2
 FIRST, NAMESAKE = 1000, 1003
@@ -325,6 +325,27 @@ def test_a_name_that_changes_in_the_city_holds_the_pupil_until_two_persons_have_
         assert not [row for row in open_ones(hand) if row.type == "link_doubt"]
         assert len(cells(small)) > len(ledger)
         hand.assert_sound()
+
+
+def test_the_first_word_of_who_has_lost_the_post_since_is_none_and_the_next_one_is_the_first(strangers: Any) -> None:
+    ref, stranger = f"user:{FIRST}", profile_of(strangers, NAMESAKE)["id"]
+    seen = {"despite_evidence": True, "reason": "видел личное дело"}
+    with strangers.open() as hand:
+        hand.sync()
+        assert confirm_link(as_account(hand.gateway, 6), ref, stranger, **seen) is True
+        lose_post(hand.gateway, 6)
+        assert confirm_link(as_account(hand.gateway, 7), ref, stranger, **seen) is True
+        hand.through()
+        hand.until_quiet()
+        assert standing_of(strangers, stranger) == 0, "one word that counts sends nothing"
+        assert [row.ref for row in open_ones(hand) if row.type == "link_doubt"] == [ref]
+        with pytest.raises(SecondPersonError):
+            confirm_link(as_account(hand.gateway, 7), ref, stranger, **seen)
+
+        assert confirm_link(as_account(hand.gateway, 8), ref, stranger, **seen) is True
+        hand.through()
+        hand.until_quiet()
+        assert standing_of(strangers, stranger) > 0
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["told as a doubt", "read and not told yet"])

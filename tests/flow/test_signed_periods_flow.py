@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
-from gateway.access.accounts import disable_account
+from gateway.access.accounts import disable_account, take_role
 from gateway.access.roles import Role
 from gateway.bootstrap import build_office
 from gateway.connectors.port import CityDirectory
@@ -239,16 +239,21 @@ def test_what_was_proposed_under_an_older_signature_opens_no_newer_one(small: An
         hand.assert_sound()
 
 
-def test_what_an_account_proposed_that_was_closed_since_is_let_through_by_nobody(small: Any) -> None:
+@pytest.mark.parametrize("lost", ["account", "post"])
+def test_what_was_proposed_by_who_can_not_propose_it_today_is_let_through_by_nobody(small: Any, lost: str) -> None:
     with small.open() as hand:
         hand.link_everybody()
         hand.through()
         sign_period(hand.gateway, "7А", "2", reason="сдана")
         (pupil,) = edit_marks(small, 1)
         made = propose_locked(hand.gateway, person(hand.gateway, "deputy"), ask(hand.sync(), pupil))
-        disable_account(build_office(hand.gateway), "deputy", reason="чужие руки в учётной записи")
+        office = build_office(hand.gateway)
+        if lost == "account":
+            disable_account(office, "deputy", reason="чужие руки в учётной записи")
+        else:
+            take_role(office, "deputy", Role.DEPUTY_HEAD)
 
-        with pytest.raises(SecondPersonError, match="закрыта"):
+        with pytest.raises(SecondPersonError, match="сегодня предложить этого не может"):
             approve_locked(hand.gateway, person(hand.gateway, "director", Role.DIRECTOR), made.id, reason="да")
 
 

@@ -26,7 +26,7 @@ from gateway.reconcile.tables import discrepancy, intended
 from gateway.report.incidents import build_html, build_xlsx, get_sheet
 from gateway.report.relinks import get_unit
 from gateway.sandbox.portal.school_course import FIRST_COURSE
-from tests.flow.persons import as_account, person
+from tests.flow.persons import as_account, get_post_back, lose_post, person
 
 FIRST, SECOND = "user:1001", "user:1002"
 
@@ -161,6 +161,10 @@ def test_a_pupil_whose_right_profile_nobody_knows_is_only_taken_away_and_by_two(
         ):
             with pytest.raises(PlanRefusedError):
                 approve_relink(as_another(hand), number, shown, reason=reason)
+        lose_post(hand.gateway, 6)
+        with pytest.raises(SecondPersonError, match="сегодня предложить этого не может"):
+            approve_relink(as_another(hand), first_of_two.number, unit, reason="его слова больше нет")
+        get_post_back(hand.gateway, 6)
         approve_relink(as_another(hand), first_of_two.number, unit, reason="проверено")
         with pytest.raises(PlanRefusedError):
             approve_relink(as_another(hand), first_of_two.number, unit, reason="второй раз")

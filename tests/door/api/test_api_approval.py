@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from gateway.access.accounts import add_account, disable_account, give_role
+from gateway.access.accounts import add_account, disable_account, give_role, take_role
 from gateway.access.roles import Role
 from gateway.reconcile.tables import plan
 
@@ -85,6 +85,28 @@ def test_the_word_of_an_account_that_was_closed_since_is_no_first_word(staffed: 
 
     assert let_out(staffed.call("director"), "approval", with_held=True).json()["code"] == "SECOND_PERSON"
     assert plan_row(staffed).approved_at is None
+
+
+@pytest.mark.parametrize("lost", ["taken back", "over by its date"])
+def test_the_word_of_who_has_lost_the_post_since_is_no_first_word(staffed: Any, lost: str) -> None:
+    deputy = staffed.call("deputy")
+    if lost == "over by its date":
+        staffed.account("stand-in", Role.CURATOR, ends_on=date(2026, 11, 25))
+        assert let_out(staffed.call("stand-in"), "proposals", with_held=True).status_code == 202
+        staffed.clock.advance(15 * 3600)
+        deputy = staffed.call("deputy")
+    else:
+        assert let_out(staffed.call("curator"), "proposals", with_held=True).status_code == 202
+        take_role(staffed.office, "curator", Role.CURATOR)
+        give_role(staffed.office, "curator", Role.TEACHER)  # a post that proposes nothing
+
+    refused = let_out(deputy, "approval", with_held=True)
+    assert (refused.status_code, refused.json()["code"]) == (409, "SECOND_PERSON")
+    assert "сегодня предложить этого не может" in refused.json()["detail"]
+    assert plan_row(staffed).approved_at is None
+
+    assert let_out(staffed.call("admin"), "proposals", with_held=True).status_code == 202
+    assert let_out(deputy, "approval", with_held=True).status_code == 200
 
 
 def test_two_accounts_of_one_person_are_one_person(school: Any) -> None:
