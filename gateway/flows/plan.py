@@ -117,7 +117,7 @@ def make_plan(gateway: Gateway, want: Want, run_id: int, *, is_dry_run: bool = F
         planner, draft = run_planner(planner.drifted)
     if gateway.lane_limits is not None:
         hold_lanes(gateway.store, draft, place_id, gateway.lane_limits, today=today)
-    hold_directory(gateway, draft, place_id)
+    hold_directory(gateway, draft, place_id, want)
     sealed = draft.seal()
     if not is_dry_run:
         with gateway.store.write() as conn:

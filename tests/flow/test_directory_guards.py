@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import gateway.flows.plan
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityPupil
 from gateway.domain.clock import moscow_day
+from gateway.domain.identifiers import Kind
 from gateway.flows.city_reads import fetch_directory
 from gateway.flows.correlate import correlate
 from gateway.flows.undo import begin_undo, undo_run
@@ -91,6 +93,53 @@ def test_what_changed_at_once_is_held_whatever_comes_between_its_being_read_and_
     assert [row.guard for row in held.guards if row.guard == "identity_churn"] == ["identity_churn"]
     assert held.counters["create"] == 0
     assert held.by_reason["GUARD_HOLD"] == free.counters["create"] > 0
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [{"class_names": frozenset({"7А"})}, {"kinds": frozenset(Kind) - {Kind.ABSENCE}}, {"from_on": date(2026, 11, 10)}],
+    ids=["a class", "some kinds", "some days"],
+)
+def test_a_narrow_plan_lets_out_its_own_lines_and_the_row_stays_for_the_rest(
+    small: Any, narrow: dict[str, Any]
+) -> None:
+    small.settings_changes["school"] = {"guard_minimum_count": 0}
+    with small.open() as hand:
+        hand.link_everybody()
+        free = hand.sync().planned.plan
+        as_read_before(hand, of_other_ids)
+        hand.sync()
+        before = len(hand.city.machine_ledger())
+        part = hand.sync(want=msgspec.structs.replace(hand.want, **narrow))
+        hand.approve(part, with_held=True)
+        hand.deliver()
+        sent = len(hand.city.machine_ledger()) - before
+        rest = hand.sync()
+        hand.approve(rest, with_held=True)
+        after = hand.sync().planned.plan
+
+    assert [row.guard for row in part.planned.plan.guards if row.guard == "identity_churn"] == ["identity_churn"]
+    assert sent == part.planned.plan.by_reason["GUARD_HOLD"] > 0
+    assert [row.guard for row in rest.planned.plan.guards if row.guard == "identity_churn"] == ["identity_churn"]
+    assert rest.planned.plan.counters["create"] == 0
+    assert rest.planned.plan.by_reason.get("GUARD_HOLD", 0) == free.counters["create"] - sent
+    assert [row for row in after.guards if row.guard == "identity_churn"] == []
+
+
+def test_a_transfer_into_a_class_is_let_out_by_a_plan_of_that_class_and_shown_in_no_others(small: Any) -> None:
+    small.settings_changes["school"] = {"guard_minimum_count": 0, "guard_transfer_count": 1}
+    with small.open() as hand:
+        hand.link_everybody()
+        hand.sync()
+        as_read_before(hand, of_other_class)
+        held = hand.sync(want=msgspec.structs.replace(hand.want, class_names=frozenset({"7А"})))
+        hand.approve(held, with_held=True)
+        after = hand.sync().planned.plan
+
+    assert [(row.guard, row.scope) for row in held.planned.plan.guards if row.guard == "class_transfer"] == [
+        ("class_transfer", "person|7А")
+    ]
+    assert [row for row in after.guards if row.guard == "class_transfer"] == []
 
 
 def _be_killed(*_: object) -> None:
