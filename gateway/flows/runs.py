@@ -13,6 +13,7 @@ from gateway.connectors.port import Want
 from gateway.domain.errors import ConfigurationError
 from gateway.flows.gateway import Gateway
 from gateway.flows.holder import describe_holder
+from gateway.flows.tables import schedule_slot
 from gateway.reconcile.plan import PLAN_STATE_NOW
 from gateway.reconcile.tables import run
 from gateway.telemetry import get_logger
@@ -105,10 +106,20 @@ def finish_run(
     counters: dict[str, object],
     problems: list[dict[str, object]] | None = None,
     sentence: str | None = None,
+    due_again_at: datetime | None = None,
 ) -> None:
-    """End a run with what it counted and one sentence."""
+    """End a run with what it counted and one sentence; `due_again_at` as for `close_run`."""
     with gateway.store.write() as conn:
-        close_run(conn, gateway, run_id, state, counters=counters, problems=problems, sentence=sentence)
+        close_run(
+            conn,
+            gateway,
+            run_id,
+            state,
+            counters=counters,
+            problems=problems,
+            sentence=sentence,
+            due_again_at=due_again_at,
+        )
     LOG.info("run.finished", run_id=run_id, state=state.value, problem_count=len(problems or ()))
 
 
@@ -121,8 +132,16 @@ def close_run(
     counters: dict[str, object],
     problems: list[dict[str, object]] | None = None,
     sentence: str | None = None,
+    due_again_at: datetime | None = None,
 ) -> None:
-    """End a run in the caller's transaction."""
+    """End a run in the caller's transaction.
+
+    Args:
+        due_again_at: When the slot that it was begun for may be begun again. In the same transaction, because a slot whose
+            run has ended is looked at by nobody.
+    """
+    if due_again_at is not None:
+        conn.execute(update(schedule_slot).where(schedule_slot.c.run_id == run_id).values(retry_at=due_again_at))
     conn.execute(
         update(run)
         .where(run.c.id == run_id)

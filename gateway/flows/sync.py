@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from enum import IntEnum
 
 import msgspec
@@ -32,6 +33,10 @@ from gateway.flows.runs import RunState, finish_run, start_run
 from gateway.flows.turns import Beating, begin_run, forget_asked
 from gateway.queue.outbox import Released, load_approved, release, release_approved
 from gateway.reconcile.plan import PlanState, hold_plan, load_plan
+from gateway.store.passing import is_passing
+
+RETRY_AFTER = timedelta(minutes=10)
+"""A portal that is down at two in the morning is mostly back by then; a slot is tried three times."""
 
 
 class Exit(IntEnum):
@@ -188,19 +193,27 @@ def _deliver(gateway: Gateway, run_id: int, max_wait_s: float | None) -> Deliver
 
 @contextmanager
 def written_down(gateway: Gateway, run_id: int) -> Iterator[None]:
-    """End a run that does not come to its own end, and let the error go on."""
+    """End a run that does not come to its own end, and let the error go on.
+
+    A schedule's slot whose run met what passes by itself, or was broken off, is due again: nobody else would begin it.
+    """
     try:
         yield
     except GatewayError as error:
         state = RunState.PAUSED if error.recovery is Recovery.PAUSE else RunState.FAILED
-        finish_run(gateway, run_id, state, counters={}, sentence=error.sentence)
+        again = gateway.now() + RETRY_AFTER if error.recovery is Recovery.RETRY else None
+        if is_passing(error):
+            again = gateway.now()
+        finish_run(gateway, run_id, state, counters={}, sentence=error.sentence, due_again_at=again)
         raise
     except BaseException as error:
         # Ctrl-C, or a fault of ours: a run that stood as running would keep the next one waiting for its lease. Where even
         # this can't be written the lease does it, and the first error is the one to tell.
         with suppress(Exception):
             sentence = f"Прерван ({type(error).__name__}): сделанное сохранено, остальное продолжит следующий запуск"
-            finish_run(gateway, run_id, RunState.INTERRUPTED, counters={}, sentence=sentence)
+            finish_run(
+                gateway, run_id, RunState.INTERRUPTED, counters={}, sentence=sentence, due_again_at=gateway.now()
+            )
         raise
 
 

@@ -17,7 +17,7 @@ from gateway.domain.errors import AlreadyRunningError
 from gateway.flows.gateway import Gateway, Progress
 from gateway.flows.holder import is_gone
 from gateway.flows.runs import RunState, close_run, open_run
-from gateway.flows.tables import schedule_slot, schedule_state
+from gateway.flows.tables import schedule_state
 from gateway.mapping.tables import place
 from gateway.reconcile.plan import PlanState
 from gateway.reconcile.tables import plan, run
@@ -103,8 +103,8 @@ def end_dead_runs(conn: Connection, gateway: Gateway, place_id: int, now: dateti
             problems=row.problems,
             sentence=f"Прерван: процесс запуска исчез, последний знак {gateway.local(seen_at):%d.%m.%Y %H:%M:%S}; "
             "сделанное сохранено, остальное продолжит следующий запуск",
+            due_again_at=now,
         )
-        conn.execute(update(schedule_slot).where(schedule_slot.c.run_id == row.id).values(retry_at=now))
         LOG.warning("run.interrupted", run_id=row.id)
         ended.append(row.id)
     return ended

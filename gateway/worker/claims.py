@@ -296,16 +296,6 @@ def begin_by_hand(gateway: Gateway, name: str) -> Claim | int:
         return Claim(name=name, slot_at=now, passed_count=0, tries=MAX_TRIES, run_id=run_id, want=want, mode=mode)
 
 
-def give_back(gateway: Gateway, claim: Claim, retry_at: datetime) -> None:
-    """Let a slot whose run failed for a passing reason be begun again at a moment."""
-    with gateway.store.write() as conn:
-        conn.execute(
-            update(schedule_slot)
-            .where(_slot_key(gateway.place_id(conn), claim.name, claim.slot_at), schedule_slot.c.run_id == claim.run_id)
-            .values(retry_at=retry_at)
-        )
-
-
 def iter_last_slots(conn: Connection, place_id: int) -> Iterator[tuple[str, Row[Any]]]:
     """Yield each schedule's last slot with its run's state."""
     rows = conn.execute(
@@ -363,4 +353,4 @@ def _slot_key(place_id: int, name: str, slot_at: datetime) -> Any:
     )
 
 
-__all__ = ["Claim", "adjust_states", "begin_by_hand", "claim_next", "give_back", "iter_last_slots", "load_states"]
+__all__ = ["Claim", "adjust_states", "begin_by_hand", "claim_next", "iter_last_slots", "load_states"]

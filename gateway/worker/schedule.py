@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
 from gateway.connectors.watcher import send_sign
-from gateway.domain.errors import AuditError, GatewayError, Recovery
+from gateway.domain.errors import AuditError, GatewayError
 from gateway.domain.reasons import HEARTBEAT_FAILED
 from gateway.flows.acts import carry_out
 from gateway.flows.gateway import Gateway
@@ -22,16 +22,14 @@ from gateway.flows.pull import Problem
 from gateway.flows.runs import RunState, add_problem, get_run
 from gateway.flows.sync import Synced, sync
 from gateway.telemetry import get_logger
-from gateway.worker.claims import MAX_TRIES, Claim, claim_next, give_back
-from gateway.worker.passing import is_passing
+from gateway.worker.claims import Claim, claim_next
+from gateway.store.passing import is_passing
 
 LOG = get_logger(__name__)
 LOOK_S = 5.0
 """How late a slot may begin."""
 FORGIVEN_COUNT = 60
 """Looks in a row, five minutes, that a database may break off; what lasts longer somebody must see, so the worker ends."""
-RETRY_AFTER = timedelta(minutes=10)
-"""A portal that is down at two in the morning is mostly back by then; a slot is tried three times."""
 
 OpenGateway = Callable[[], AbstractContextManager[Gateway]]
 
@@ -92,10 +90,8 @@ def run_claim(gateway: Gateway, claim: Claim) -> Ran:
     except AuditError:
         raise
     except GatewayError as error:
-        # Its sentence stands on the run; the other schedules go on.
+        # Its sentence stands on the run, its slot is due again where that may help; the other schedules go on.
         LOG.error("schedule.run_failed", run_id=claim.run_id, reason=error.reason_code, stage=claim.name)
-        if error.recovery is Recovery.RETRY and claim.tries < MAX_TRIES:
-            give_back(gateway, claim, gateway.now() + RETRY_AFTER)
     state = get_run(gateway, claim.run_id).state
     if state != RunState.FAILED.value:
         # A failed run gives no sign: silence is what a watcher raises the alarm for.

@@ -30,7 +30,7 @@ from gateway.flows.turns import ASKED, Beating, ask_run, begin_run, forget_asked
 from gateway.reconcile.tables import run
 from gateway.store.transaction import Store
 from gateway.worker import claims
-from gateway.worker.claims import MAX_TRIES, Claim, begin_by_hand, claim_next, give_back
+from gateway.worker.claims import MAX_TRIES, Claim, begin_by_hand, claim_next
 
 Make = Callable[..., Gateway]
 NIGHT = {"everything": {"cron": "0 2 * * *", "mode": "automatic"}}
@@ -55,9 +55,11 @@ def go_to(gateway: Gateway, text: str) -> datetime:
     return clock.now()
 
 
-def end(gateway: Gateway, claim: Claim | None, state: RunState = RunState.DONE) -> Claim:
+def end(
+    gateway: Gateway, claim: Claim | None, state: RunState = RunState.DONE, *, due_again_at: datetime | None = None
+) -> Claim:
     assert claim is not None
-    finish_run(gateway, claim.run_id, state, counters={})
+    finish_run(gateway, claim.run_id, state, counters={}, due_again_at=due_again_at)
     return claim
 
 
@@ -453,8 +455,7 @@ def test_a_dead_runs_slot_gives_way_to_a_newer_one(make_gateway: Make, clock: Vi
     claim_next(gateway, gateway.now())
     claim = claim_next(gateway, go_to(gateway, "2026-11-24 02:00"))
     assert claim is not None
-    end(gateway, claim, RunState.FAILED)
-    give_back(gateway, claim, at("2026-11-25 02:30"))
+    end(gateway, claim, RunState.FAILED, due_again_at=at("2026-11-25 02:30"))
     end(gateway, claim_next(gateway, go_to(gateway, "2026-11-25 02:00")))
 
     assert claim_next(gateway, go_to(gateway, "2026-11-25 02:31")) is None
@@ -464,8 +465,8 @@ def test_a_dead_runs_slot_gives_way_to_a_newer_one(make_gateway: Make, clock: Vi
 def test_a_slot_that_failed_for_a_passing_reason_is_begun_again_at_its_time(make_gateway: Make) -> None:
     gateway = make_gateway(**NIGHT)
     claim_next(gateway, gateway.now())
-    claim = end(gateway, claim_next(gateway, go_to(gateway, "2026-11-24 02:00")), RunState.FAILED)
-    give_back(gateway, claim, at("2026-11-24 02:10"))
+    begun = claim_next(gateway, go_to(gateway, "2026-11-24 02:00"))
+    claim = end(gateway, begun, RunState.FAILED, due_again_at=at("2026-11-24 02:10"))
 
     early = claim_next(gateway, go_to(gateway, "2026-11-24 02:09"))
     again = claim_next(gateway, go_to(gateway, "2026-11-24 02:10"))

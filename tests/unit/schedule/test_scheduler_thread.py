@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.domain.clock import VirtualClock
 from gateway.domain.errors import AuditError
+from gateway.flows import sync
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import RunState, load_runs
 from gateway.worker import schedule
@@ -59,6 +60,48 @@ def test_a_moment_of_the_databases_does_not_end_the_scheduler(
 
     assert len(tried) == 2
     assert scheduler.fault is None
+
+
+@pytest.mark.row("C9", "C10")
+@pytest.mark.parametrize(
+    ("blow", "state"),
+    [
+        (lambda: OperationalError("SELECT", {}, Exception("terminating connection")), RunState.INTERRUPTED),
+        (lambda: _in_audit(OperationalError("INSERT", {}, Exception("terminating connection"))), RunState.FAILED),
+        (lambda: RuntimeError("a fault of ours"), RunState.INTERRUPTED),
+    ],
+    ids=["in the work", "in its audit entry", "a fault of ours"],
+)
+def test_the_night_that_was_broken_off_is_begun_again_and_not_left_out(
+    make_gateway: Make,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    blow: Callable[[], Exception],
+    state: RunState,
+) -> None:
+    """The slot was taken, its run had ended, and whoever looked next found nothing due till the next night."""
+    gateway = make_gateway(everything={"cron": "0 2 * * *", "mode": "automatic"})
+    claim_next(gateway, gateway.now())
+    clock.advance(timedelta(hours=24).total_seconds())
+
+    def break_off(*_: object) -> None:
+        raise blow()
+
+    monkeypatch.setattr(sync, "pull", break_off)
+    with pytest.raises(type(blow())):
+        run_due(lambda: nullcontext(gateway), gateway.now())
+
+    again = claim_next(gateway, gateway.now())
+
+    assert again is not None
+    assert (again.name, again.tries) == ("everything", 2)
+    assert [row.state for row in load_runs(gateway)] == [RunState.RUNNING, state]
+
+
+def _in_audit(cause: Exception) -> AuditError:
+    error = AuditError("Запись аудита не сделана, поэтому и действие отменено")
+    error.__cause__ = cause
+    return error
 
 
 def test_a_database_that_breaks_off_every_look_is_no_moment_and_ends_the_scheduler(
