@@ -17,6 +17,7 @@ from gateway.cli.coverage import coverage_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
 from gateway.cli.emptied import emptied_command
+from gateway.cli.faults import tell_fault, watch_threads
 from gateway.cli.flows import deliver_command, pull_command, sync_command, verify_command
 from gateway.cli.guards import guards_app
 from gateway.cli.hand_list import hand_list_app
@@ -120,4 +121,8 @@ app.command("simulate")(simulate_command)
 
 def run_cli() -> None:
     """Run the command line; a fault of ours prints its class and place, never a foreign message or a local variable."""
-    app()
+    watch_threads()
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001  # the last one who can keep its text from stderr
+        sys.exit(tell_fault(error))

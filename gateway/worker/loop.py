@@ -24,8 +24,8 @@ from gateway.queue.broker import Doorbell
 from gateway.queue.leases import end_lease, take_lease
 from gateway.queue.relay import Relay
 from gateway.queue.states import State
-from gateway.telemetry import get_logger
 from gateway.store.passing import is_passing
+from gateway.telemetry import get_logger
 from gateway.worker.schedule import Scheduler
 
 LOG = get_logger(__name__)

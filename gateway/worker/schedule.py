@@ -21,9 +21,9 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
 from gateway.flows.runs import RunState, add_problem, get_run
 from gateway.flows.sync import Synced, sync
+from gateway.store.passing import is_passing
 from gateway.telemetry import get_logger
 from gateway.worker.claims import Claim, claim_next
-from gateway.store.passing import is_passing
 
 LOG = get_logger(__name__)
 LOOK_S = 5.0

@@ -24,8 +24,8 @@ from gateway.domain.errors import AuditError, OutcomeUnknownError
 from gateway.queue import deliver, outcome
 from gateway.queue.due import sweep
 from gateway.queue.states import State
-from gateway.store.transaction import Store
 from gateway.store.passing import is_passing
+from gateway.store.transaction import Store
 
 ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ONLY_POSTGRES = pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""What ends a command unforeseen: its class and place are told, its text is not, because it may quote a child."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import gateway.cli.runs
+from gateway.cli.app import run_cli
+from gateway.flows.gateway import Gateway
+from gateway.flows.runs import RunRow
+
+CANARY = "Незабудкина Аграфена"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f"""
+[database]
+url = "sqlite:///{(tmp_path / "gateway.sqlite").as_posix()}"
+[portal]
+base_url = "http://127.0.0.1:9"
+token = "{"0" * 32}"
+[mesh]
+base_url = "http://127.0.0.1:9"
+school_id = 1
+profile_id = 1
+token = "nobody"
+[school]
+year = "2026/27"
+""",
+        encoding="utf-8",
+    )
+    path.chmod(0o600)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # `run_cli` sets its own; put back afterwards
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["gateway", *words])
+    with pytest.raises(SystemExit) as ended:
+        run_cli()
+    return ended.value.code
+
+
+def break_off(_gateway: Gateway, **_: object) -> list[RunRow]:
+    raise ValueError(f"DETAIL: Failing row contains (7, {CANARY})")
+
+
+def test_a_fault_of_ours_is_told_without_its_text(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gateway.cli.runs, "load_runs", break_off)
+
+    code = run(monkeypatch, "runs", "--config", str(config))
+
+    printed = capsys.readouterr()
+    line = json.loads(next(text for text in printed.err.splitlines() if text.startswith("{")))
+    assert code == 1
+    assert printed.out == ""
+    assert CANARY not in printed.err
+    assert "Traceback" not in printed.err
+    assert (line["event"], line["error"]) == ("program.failed", "ValueError")
+    assert "break_off" in line["error_frames"]
+    assert "Сбой программы" in printed.err
+
+
+def test_a_thread_that_ends_by_a_fault_is_told_without_its_text(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show_in_thread(gateway: Gateway, **words: object) -> list[RunRow]:
+        thread = threading.Thread(target=break_off, args=(gateway,))
+        thread.start()
+        thread.join()
+        return []
+
+    monkeypatch.setattr(gateway.cli.runs, "load_runs", show_in_thread)
+
+    code = run(monkeypatch, "runs", "--config", str(config))
+
+    printed = capsys.readouterr()
+    assert code == 0
+    assert CANARY not in printed.err
+    assert "program.thread_failed" in printed.err
+
+
+@pytest.mark.row("C9")
+def test_a_database_that_breaks_off_a_command_is_a_sentence_in_the_users_language(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "runs", "--config", str(config)) == 0
+    with closing(sqlite3.connect(config.parent / "gateway.sqlite")) as conn:
+        conn.execute("ALTER TABLE run RENAME TO gone")
+    capsys.readouterr()
+
+    code = run(monkeypatch, "runs", "--config", str(config), "--json")
+
+    printed = capsys.readouterr()
+    assert code == 1
+    assert printed.out == ""
+    assert "База данных прервала работу" in printed.err
+    assert "SELECT" not in printed.err
