@@ -51,7 +51,7 @@ OFFENCES = (
     ("strangers", "connectors/mesh/wire.py", "import gateway.connectors.portal.moodle.wire"),
     ("audit-table", "queue/deeds.py", "import gateway.audit.table"),
     ("sandbox", "sandbox/city/codecs.py", "import gateway.connectors.mesh.codecs"),
-    ("production", "bootstrap.py", "import gateway.sandbox.serve"),
+    ("production", "bootstrap/workbooks.py", "import gateway.sandbox.serve"),
     ("simulation", "sandbox/serve.py", "import gateway.simulation.play"),
     ("deciding", "reconcile/compare.py", "import gateway.store.transaction"),
     ("http", "connectors/mesh/client.py", "import httpx"),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.access.policy import Action
 from gateway.api.desk import Ask, Asked
 from gateway.api.shapes import send, shape_of
-from gateway.bootstrap import build_lane_limits
+from gateway.bootstrap.limits import build_lane_limits
 from gateway.reconcile.lanes import LaneLimits
 from gateway.report.guards import Trial, iter_trials
 

@@ -12,7 +12,7 @@ from gateway.api.bodies import LARGEST, AfterNumber, IdempotencyKey, LetOut, Let
 from gateway.api.desk import Ask, Asked
 from gateway.api.once import do_once
 from gateway.api.shapes import page_of, send, send_page, shape_of
-from gateway.bootstrap import build_lane_limits
+from gateway.bootstrap.limits import build_lane_limits
 from gateway.flows import approval
 from gateway.reconcile.plan import SealedPlan
 from gateway.report.decisions import SEQ_BITS, load_decisions, load_open_decisions

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from gateway.bootstrap import build_lane_limits
+from gateway.bootstrap.limits import build_lane_limits
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json
 from gateway.cli.words import GUARD_WORDS, KIND_WORDS, OWNER_WORDS, VERDICT_WORDS, dense_table
 from gateway.domain.errors import PlanRefusedError

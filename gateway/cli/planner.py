@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import lint_planner_file, write_planner_template
+from gateway.bootstrap.workbooks import lint_planner_file, write_planner_template
 from gateway.cli.context import ERR, OUT, ConfigOption, JsonOption, StderrProgress, guarded, load, print_json
 from gateway.cli.targets import ForceOption, new_file
 from gateway.cli.words import dense_table

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from gateway.access.policy import Action
-from gateway.bootstrap import build_lane_limits
+from gateway.bootstrap.limits import build_lane_limits
 from gateway.cli.acting import AsOption, LoginOption, PasswordOption, acting_as, acting_as_account
 from gateway.cli.context import (
     OUT,

@@ -10,7 +10,7 @@ from typing import Any
 from gateway import __version__
 from gateway.audit.deed import Actor as Doer
 from gateway.audit.log import AuditLog
-from gateway.bootstrap import build_limits, build_terms
+from gateway.bootstrap.limits import build_limits, build_terms
 from gateway.connectors.port import Want
 from gateway.domain.identifiers import Kind, Place
 from gateway.flows.gateway import Gateway

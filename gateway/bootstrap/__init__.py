@@ -1,4 +1,4 @@
-"""Composition root: the only module that knows everyone.
+"""Composition root: the only place that knows everyone.
 
 Makes the ports once from the settings and hands a `Gateway` to the flows. Opens nothing at import.
 """
@@ -6,13 +6,12 @@ Makes the ports once from the settings and hands a `Gateway` to the flows. Opens
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -26,6 +25,8 @@ from gateway.audit.log import AuditLog
 from gateway.audit.redact import is_code
 from gateway.audit.sink import SinkFile
 from gateway.audit.sink_place import find_sink_path
+from gateway.bootstrap.limits import build_lane_limits, build_limits, build_terms
+from gateway.bootstrap.workbooks import build_workbook_source
 from gateway.connectors.foreign_sql import ForeignDatabase
 from gateway.connectors.mesh.connector import MeshConnector
 from gateway.connectors.mesh.file.connector import FileCity
@@ -33,12 +34,6 @@ from gateway.connectors.pace import Pace, PacedByClock, Unpaced
 from gateway.connectors.planner.asc.source import AscSource
 from gateway.connectors.planner.door.inbox import DoorInbox
 from gateway.connectors.planner.door.source import build_door_source
-from gateway.connectors.planner.workbook.cells import Reader
-from gateway.connectors.planner.workbook.days import SchoolYear
-from gateway.connectors.planner.workbook.lint import LintReport, lint_workbook
-from gateway.connectors.planner.workbook.register import Bells
-from gateway.connectors.planner.workbook.source import WorkbookSource
-from gateway.connectors.planner.workbook.template import TEMPLATES, write_template
 from gateway.connectors.port import PortalSource
 from gateway.connectors.portal.moodle.event_log import SYSTEM as LOG_SYSTEM
 from gateway.connectors.portal.moodle.event_log import MoodleLog
@@ -53,12 +48,9 @@ from gateway.mapping.calendars import find_year
 from gateway.mapping.dictionaries import seed_dictionaries
 from gateway.mapping.rules import DEFAULT_MAPPING_TOML, Rules, everything_on, load_rules, read_mapping_file
 from gateway.queue.barrier import Watch
-from gateway.queue.breaker import BreakerTerms, GuardedCity
+from gateway.queue.breaker import GuardedCity
 from gateway.queue.pace import StorePace
 from gateway.queue.tables import host_confirmation
-from gateway.queue.terms import Terms, to_batch_count
-from gateway.reconcile.guard import Limits
-from gateway.reconcile.lanes import LaneLimits
 from gateway.settings import GatewaySettings
 from gateway.store.place import bind_place
 from gateway.store.transaction import Store
@@ -340,25 +332,6 @@ def build_city(
     )
 
 
-def build_terms(settings: GatewaySettings) -> Terms:
-    """Delivery's numbers from the settings."""
-    return Terms(
-        lease_s=settings.queue.lease_s,
-        max_claims=settings.queue.max_claims,
-        max_attempts=settings.queue.max_attempts,
-        settle_s=settings.mesh.settle_s,
-        deadline_s=settings.mesh.deadline_s,
-        batch_count=to_batch_count(settings.mesh.rate_per_s),
-        breaker=BreakerTerms(
-            failures_count=settings.mesh.breaker_failures,
-            open_s=settings.mesh.breaker_open_s,
-            longest_s=settings.mesh.breaker_longest_s,
-            # three calls' time: whoever tries may read with its short retries
-            probe_s=3 * settings.mesh.deadline_s,
-        ),
-    )
-
-
 def build_pace(settings: GatewaySettings, store: Store, city: str) -> Pace:
     """The pace of the city's calls: shared in the store, except at rates that only a sandbox of one's own allows."""
     rate_per_s = settings.mesh.rate_per_s
@@ -369,36 +342,6 @@ def build_pace(settings: GatewaySettings, store: Store, city: str) -> Pace:
     return StorePace(store, city, rate_per_s=rate_per_s, demand_share=settings.mesh.demand_share)
 
 
-def build_lane_limits(settings: GatewaySettings) -> LaneLimits:
-    """The numbers of the guards over a whole plan from the settings."""
-    school = settings.school
-    return LaneLimits(
-        minimum_count=school.guard_minimum_count,
-        create_ratio=school.guard_create_ratio,
-        first_count=school.guard_first_count,
-        change_ratio=school.guard_change_ratio,
-        change_count=school.guard_change_count,
-        delete_ratio=school.guard_delete_ratio,
-        delete_count=school.guard_delete_count,
-        past_count=school.guard_past_count,
-        average_shift=school.guard_average_shift,
-        period_mark_count=school.guard_period_mark_count,
-        average_marks=school.guard_average_marks,
-        round_up_from=school.guard_round_up_from,
-    )
-
-
-def build_limits(settings: GatewaySettings) -> Limits:
-    """The guard's numbers from the settings."""
-    school = settings.school
-    return Limits(
-        minimum_count=school.guard_minimum_count,
-        change_ratio=school.guard_change_ratio,
-        delete_ratio=school.guard_delete_ratio,
-        empty_source_ratio=school.empty_source_ratio,
-    )
-
-
 def _is_confirmed(store: Store, host: str, profile: str) -> bool:
     with store.read() as conn:
         found = conn.execute(
@@ -407,64 +350,3 @@ def _is_confirmed(store: Store, host: str, profile: str) -> bool:
             )
         ).one_or_none()
     return found is not None
-
-
-def build_reader(settings: GatewaySettings, now: datetime) -> Reader:
-    """What a workbook is read by: the school year of the settings, else of the day.
-
-    Raises:
-        ConfigurationError: `school.year` is no year.
-    """
-    today = moscow_day(now)
-    name = settings.school.year or school_year(today)
-    first, _, _ = name.partition("/")
-    if not first.isdecimal():
-        raise ConfigurationError("school.year: учебный год вида 2026/27")
-    return Reader(year=SchoolYear(int(first)), today=today)
-
-
-def build_workbook_source(
-    settings: GatewaySettings, folder: Path, *, clock: Clock, find_year: Callable[[], CalendarYear | None]
-) -> WorkbookSource:
-    """Make the source of the planner's folder."""
-    holidays = settings.school.holidays
-    return WorkbookSource(
-        settings.planner.folder_name,
-        folder,
-        clock=clock,
-        reader=lambda now: build_reader(settings, now),
-        zone=ZoneInfo(settings.school.timezone),
-        bells=Bells(settings.planner.bells, settings.planner.lesson_minutes),
-        find_year=find_year,
-        is_holiday=lambda day: any(one.from_on <= day <= one.to_on for one in holidays),
-        settle_s=settings.planner.settle_s,
-    )
-
-
-def lint_planner_file(
-    settings: GatewaySettings, path: Path, *, clock: Clock | None = None, progress: Progress = silent
-) -> LintReport:
-    """Look a planner's workbook through, without any effect.
-
-    Raises:
-        ConfigurationError: There is no such file.
-    """
-    if not path.is_file():
-        raise ConfigurationError(f"Нет файла {path.name}")
-    reader = build_reader(settings, (clock or SystemClock()).now())
-    return lint_workbook(path, reader, progress=lambda rows: progress("lint", rows))
-
-
-def write_planner_template(settings: GatewaySettings, name: str, path: Path, *, clock: Clock | None = None) -> None:
-    """Write an empty workbook of the planner.
-
-    Raises:
-        ConfigurationError: There is no such template, or the file can't be written.
-    """
-    chosen = next((one for one in TEMPLATES if one == name), None)
-    if chosen is None:
-        raise ConfigurationError(f"Шаблоны: {', '.join(TEMPLATES)}")
-    try:
-        write_template(path, chosen, build_reader(settings, (clock or SystemClock()).now()).year)
-    except OSError as exc:
-        raise ConfigurationError(f"{path.name} не записывается: {type(exc).__name__}") from exc
