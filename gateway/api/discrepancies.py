@@ -19,8 +19,9 @@ from gateway.flows.acts import Progress, carry_on, load_progress
 from gateway.flows.discrepancies import Settlement, choose, dispute
 from gateway.flows.outside import assign_to, wait_outside
 from gateway.reconcile.choose import Excluded, Shown
+from gateway.report.card import Card
 from gateway.report.discrepancies import Group, Line, Sieve
-from gateway.report.seen_discrepancies import Card, get_seen_card, load_seen_groups, load_seen_ids, load_seen_lines
+from gateway.report.seen_discrepancies import get_seen_card, load_seen_groups, load_seen_ids, load_seen_lines
 
 routes = APIRouter(tags=["расхождения"])
 

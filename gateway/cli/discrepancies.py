@@ -15,7 +15,15 @@ from gateway.cli.looks import show_of
 from gateway.cli.outside import assign_command, wait_command
 from gateway.cli.precedents import precedents_app
 from gateway.cli.words import OWNER_WORDS, dense_table
-from gateway.domain.discrepancies import LIVE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
+from gateway.domain.discrepancies import (
+    CHOICE_WORDS,
+    LIFE_WORDS,
+    LIVE,
+    TYPE_TEXTS,
+    Choice,
+    DiscrepancyState,
+    DiscrepancyType,
+)
 from gateway.domain.errors import PlanRefusedError
 from gateway.domain.reasons import REASONS
 from gateway.flows.acts import carry_out, load_progress
@@ -23,6 +31,7 @@ from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, choose, disput
 from gateway.flows.gateway import Gateway
 from gateway.flows.sync import Exit
 from gateway.reconcile.choose import Shown
+from gateway.report.card import Card, load_card
 from gateway.report.discrepancies import (
     Line,
     Sieve,
@@ -30,8 +39,6 @@ from gateway.report.discrepancies import (
     load_groups,
     load_ids,
     load_lines,
-    load_one,
-    load_steps,
 )
 
 discrepancies_app = typer.Typer(help="Расхождения: что ждёт решения человека.", invoke_without_command=True)
@@ -59,30 +66,9 @@ STATE_WORDS = {
     "ignored": "не трогать до дня",
     "resolved": "решено",
 }
-STEP_WORDS = {
-    "opened": "открыто",
-    "moved": "одна из сторон изменилась",
-    "reopened": "снова открыто",
-    "assigned": "назначено",
-    "waiting": "ждёт человека вне школы",
-    "said_done": "учитель говорит, что исправил на портале",
-    "chosen": "решение",
-    "proven": "подтверждено чтением города",
-    "vanished": "разошлось само",
-    "settled": "человек проверил связь",
-    "disputed": "возражение",
-    "portal_moved": "на портале исправили, решение больше не действует",
-}
-CHOICE_WORDS = {
-    Choice.OURS: "наше",
-    Choice.THEIRS: "их",
-    Choice.OWN: "своё",
-    Choice.DISTINCT: "разные",
-    Choice.HOLD: "отложить",
-    Choice.IGNORE: "не трогать",
-}
 WHY_WORDS = {
     "moved": "одна из сторон изменилась с тех пор, как это показали",
+    "chosen": "решение уже принято и ждёт города; передумали: gateway discrepancies dispute №",
     "in_flight": "запись сейчас в пути",
     "being_settled": "её уже решают вместе с другими",
     "shared": "тот же объект города достался бы двум записям: решите их порознь",
@@ -186,22 +172,22 @@ def show_command(
     """Карточка: наше, согласованное и городское значение рядом, предложение и вся история."""
     with opened(config) as gateway:
         with gateway.store.read() as conn:
-            line = load_one(conn, _place_id(gateway), number, now=gateway.store.now(conn))
-            steps = load_steps(conn, number) if line is not None else []
-        if line is None:
+            card = load_card(conn, _place_id(gateway), number, now=gateway.store.now(conn))
+        if card is None:
             raise PlanRefusedError(f"Расхождения {number} нет", reason="NOTHING_THERE")
-        show_of(gateway, "discrepancies_show", within=f"discrepancy:{number}", refs=[line.ref])
+        show_of(gateway, "discrepancies_show", within=f"discrepancy:{number}", refs=[card.line.ref])
         if as_json:
-            print_json({"discrepancy": line, "steps": steps})
+            told = {"discrepancy": card.line, "sides": card.sides, "refusal": card.refusal, "steps": card.steps}
+            print_json(told)
             return
-        _print_card(line)
+        _print_card(gateway, card)
         table = dense_table(title="История")
         for head in ("когда", "что", "кто", "решение", "почему"):
             table.add_column(head)
-        for step in steps:
+        for step in card.steps:
             table.add_row(
                 f"{_local(gateway, step.at):%d.%m.%Y %H:%M}",
-                STEP_WORDS.get(step.step, step.step),
+                LIFE_WORDS.get(step.step, step.step),
                 escape(step.actor),
                 CHOICE_WORDS[Choice(step.choice)] if step.choice else "",
                 escape(step.note or ""),
@@ -369,7 +355,8 @@ def _difference(line: Line) -> str:
     return "; ".join(named) or line.reason
 
 
-def _print_card(line: Line) -> None:
+def _print_card(gateway: Gateway, card: Card) -> None:
+    line, sides = card.line, card.sides
     text = TYPE_TEXTS[DiscrepancyType(line.type)]
     if line.being_settled is not None:
         OUT.print(f"Решается вместе с другими: «{CHOICE_WORDS[line.being_settled]}»")
@@ -377,16 +364,30 @@ def _print_card(line: Line) -> None:
     OUT.print(f"{text.what_ru} {text.todo_ru}")
     reason = REASONS.get(line.reason)
     if reason is not None:
-        OUT.print(f"{line.reason}: {reason.what_ru} Ход: {OWNER_WORDS.get(line.owner, line.owner)}.")
+        OUT.print(f"{line.reason}: {reason.what_ru}")
+    if card.refusal is not None:
+        OUT.print(escape(f"Чем кончилась отправка: {card.refusal}"))
+    late = ", просрочено" if line.is_overdue else ""
+    given = f", поручено: {line.assignee}" if line.assignee else ""
+    OUT.print(
+        escape(
+            f"Ход: {OWNER_WORDS.get(line.owner, line.owner)}{given}. Срок: {_moment(gateway, line.due_at)}{late}; "
+            f"важность {line.severity}"
+        )
+    )
     table = dense_table("Стороны")
     for head in ("поле", "у нас", "согласовано", "в городе"):
         table.add_column(head)
     for name in dict.fromkeys((*line.ours, *line.base, *line.theirs)):
-        sides = [side.get(name, "—") for side in (line.ours, line.base, line.theirs)]
-        marked = [f"[bold]{escape(one)}[/bold]" if one != sides[1] else escape(one) for one in sides]
+        columns = [side.get(name, "—") for side in (line.ours, line.base, line.theirs)]
+        marked = [f"[bold]{escape(one)}[/bold]" if one != columns[1] else escape(one) for one in columns]
         table.add_row(name, *marked)
-    if table.row_count:
-        OUT.print(table)
+    read = [_moment(gateway, moment) for moment in (sides.ours_read_at, sides.base_at, sides.theirs_read_at)]
+    table.add_row("прочитано", *read)
+    table.add_row("изменено", _moment(gateway, sides.ours_changed_at), "", _moment(gateway, sides.theirs_changed_at))
+    by = "; ".join(f"{role}: {name}" for role, name in sides.ours_by.items())
+    table.add_row("чьё", escape(by or "—"), "", escape(sides.theirs_by or "журнал не говорит"))
+    OUT.print(table)
     if line.proposal is not None:
         OUT.print(
             f"Похоже, верно «{CHOICE_WORDS[line.proposal.choice]}» ({line.proposal.confidence:.0%}): "
@@ -411,6 +412,10 @@ def _print_settlement(settled: Settlement) -> None:
 
 def _day(on: date | None) -> str:
     return f"{on:%d.%m}" if on else "—"
+
+
+def _moment(gateway: Gateway, moment: datetime | None) -> str:
+    return "—" if moment is None else f"{_local(gateway, moment):%d.%m.%Y %H:%M}"
 
 
 def _local(gateway: Gateway, moment: datetime) -> datetime:

@@ -34,6 +34,8 @@ EVENT_WORDS = {
     "operation.verified": "подтверждено",
     "operation.parked": "отложено",
     "operation.superseded": "снято",
+    "hold.undone": "отмена",
+    "hold.ended": "отмена",
 }
 
 

@@ -78,6 +78,32 @@ class Choice(StrEnum):
     IGNORE = "ignore"
 
 
+LIFE_WORDS: Mapping[str, str] = {
+    "opened": "открыто",
+    "moved": "одна из сторон изменилась",
+    "reopened": "снова открыто",
+    "assigned": "назначено",
+    "waiting": "ждёт человека вне школы",
+    "said_done": "учитель говорит, что исправил на портале",
+    "chosen": "решение",
+    "proven": "подтверждено чтением города",
+    "vanished": "разошлось само",
+    "settled": "человек проверил связь",
+    "disputed": "возражение",
+    "portal_moved": "на портале исправили, решение больше не действует",
+}
+"""Steps of a life as people read them."""
+CHOICE_WORDS: Mapping[Choice, str] = {
+    Choice.OURS: "наше",
+    Choice.THEIRS: "их",
+    Choice.OWN: "своё",
+    Choice.DISTINCT: "разные",
+    Choice.HOLD: "отложить",
+    Choice.IGNORE: "не трогать",
+}
+"""What may be chosen, as people read it."""
+
+
 PUT_ASIDE = (Choice.HOLD, Choice.IGNORE)
 
 

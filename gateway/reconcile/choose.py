@@ -68,7 +68,7 @@ _OF_NO_RUN = 0
 
 
 class Excluded(msgspec.Struct, frozen=True):
-    """A discrepancy that a choice did not take, and why: moved, in_flight, being_settled, not_offered, not_permitted, settled,
+    """A discrepancy that a choice did not take, and why: moved, chosen, in_flight, being_settled, not_offered, not_permitted, settled,
     shared, failed, unknown.
     """
 
@@ -169,7 +169,7 @@ def sort_out(
         is_busy = asks_delivery and (row.kind, row.ref) in busy
         if isinstance(verdict, Effect) and not is_busy:
             taken.append((row, verdict))
-        elif is_busy and (verdict == "moved" or isinstance(verdict, Effect)):
+        elif is_busy and (verdict in ("moved", "chosen") or isinstance(verdict, Effect)):
             excluded.append(Excluded(row[0], "in_flight"))
         else:
             excluded.append(Excluded(row[0], str(verdict)))
@@ -193,7 +193,10 @@ def _judge(row: Row[Any], choice: Choice) -> Effect | str:
     if effect is None or (choice is Choice.OWN and row.kind != Kind.MARK.value):
         # a third value is typed for a mark; what else may stand there is not a number
         return "not_offered"
-    return effect if choice in PUT_ASIDE or row.legs & _STANDING else "moved"
+    if choice in PUT_ASIDE or row.legs & _STANDING:
+        return effect
+    # what was chosen has moved our side itself: who chooses once more is told that, not that somebody changed something
+    return "chosen" if row.state == DiscrepancyState.WAITING_PROOF.value else "moved"
 
 
 def store_choice(

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Row, and_, case, func, select
 
 from gateway.domain.city import Atom
+from gateway.domain.discrepancies import CHOICE_WORDS, LIFE_WORDS, Choice
 from gateway.domain.identifiers import Kind
 from gateway.domain.reasons import REASONS
 from gateway.domain.records import RECORD_TYPES, Record
@@ -122,6 +123,19 @@ STATE_WORDS = {
 }
 
 
+OP_WORDS = {"create": "создать", "change": "изменить", "delete": "удалить"}
+TRY_WORDS = {
+    "sending": "отправлено, ответа не записано",
+    "unreached": "город не ответил на соединение, ничего не отправлено",
+    State.ACCEPTED.value: "город принял",
+    State.READY.value: "не вышло, будет отправлено снова",
+    State.UNKNOWN.value: "ответа не было, будет проверено чтением",
+    State.PARKED.value: "не принято, отложено",
+    State.SUPERSEDED.value: "снято, решено заново",
+}
+"""How one try ended."""
+
+
 def iter_events(
     conn: Connection, place_id: int, kind: str, ref: str, words: Words, *, discrepancy_id: int | None
 ) -> Iterator[Event]:
@@ -150,7 +164,9 @@ def iter_events(
         steps = select(discrepancy_step).where(discrepancy_step.c.discrepancy_id == discrepancy_id)
         for row in conn.execute(steps.order_by(discrepancy_step.c.id.desc()).limit(MOST_EVENTS)):
             note = " ".join(part for part in (row.actor, row.choice) if part)
-            yield Event(at=row.at, what=f"discrepancy.{row.step}", words=f"№ {discrepancy_id}", note=note)
+            chosen = f" «{CHOICE_WORDS[Choice(row.choice)]}»" if row.choice else ""
+            text = f"№ {discrepancy_id}: {LIFE_WORDS.get(row.step, row.step)}{chosen}"
+            yield Event(at=row.at, what=f"discrepancy.{row.step}", words=text, note=note)
 
 
 def _iter_decisions(conn: Connection, place_id: int, kind: str, ref: str) -> Iterator[Event]:
@@ -176,15 +192,15 @@ def _iter_delivery(conn: Connection, place_id: int, kind: str, ref: str) -> Iter
     here = and_(operation.c.place_id == place_id, operation.c.kind == kind, operation.c.ref == ref)
     for row in conn.execute(select(operation).where(here).order_by(operation.c.id.desc()).limit(MOST_EVENTS)):
         number = f"operation {row.id}"
-        yield Event(at=row.created_at, what="operation.queued", words=row.op, note=number)
+        yield Event(at=row.created_at, what="operation.queued", words=OP_WORDS[row.op], note=number)
         if row.state in (State.PARKED.value, State.SUPERSEDED.value):
-            text = STATE_WORDS[State(row.state)]
+            text = STATE_WORDS[State(row.state)] + (f": {row.sentence}" if row.sentence else "")
             yield Event(at=row.changed_at, what=f"operation.{row.state}", words=text, note=f"{number}, {row.reason}")
     tries = select(attempt).join(operation, operation.c.id == attempt.c.operation_id).where(here)
     for row in conn.execute(tries.order_by(attempt.c.id.desc()).limit(MOST_EVENTS)):
         answer = f", {row.status}" if row.status is not None else ""
         note = f"operation {row.operation_id}, try {row.number}{answer}, request {row.request_id}"
-        yield Event(at=row.started_at, what="operation.sent", words=row.outcome, note=note)
+        yield Event(at=row.started_at, what="operation.sent", words=TRY_WORDS.get(row.outcome, row.outcome), note=note)
     proofs = select(receipt).join(operation, operation.c.id == receipt.c.operation_id).where(here)
     for row in conn.execute(proofs.order_by(receipt.c.id.desc()).limit(MOST_EVENTS)):
         text = "город принял" if row.stage == "accepted" else "подтверждено чтением города"

@@ -14,17 +14,11 @@ from gateway.domain.identifiers import Kind
 from gateway.mapping.links import load_links
 from gateway.reconcile.joins import these
 from gateway.reconcile.tables import discrepancy, record
-from gateway.report.discrepancies import WITH_RECORD, Group, Line, Sieve, Step, load_groups, load_lines, load_steps
+from gateway.report.card import Card, build_card, without_names
+from gateway.report.discrepancies import WITH_RECORD, Group, Line, Sieve, load_groups, load_lines
 from gateway.report.nameless import Nameless
 from gateway.report.visible import Seen, body_field
 from gateway.store.among import among
-
-
-class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """One discrepancy with its life."""
-
-    line: Line
-    steps: list[Step]
 
 
 def load_seen_lines(
@@ -63,10 +57,11 @@ def get_seen_card(
     lines, pupils = load_seen_lines(conn, scope, place_id, every, now=now, after=number - 1, limit=1)
     if not lines or lines[0].id != number:
         raise NotVisibleError("Такой записи нет")
-    steps = load_steps(conn, number)
-    if not scope.is_named:
-        steps = [msgspec.structs.replace(step, note=None) for step in steps]
-    return Card(line=lines[0], steps=steps), pupils
+    if scope.is_named:
+        return build_card(conn, place_id, lines[0]), pupils
+    # the line's own ref is a pseudonym's by now, and what stands under it is nobody's
+    (told,) = load_lines(conn, place_id, every, now=now, after_id=number - 1, limit=1)
+    return msgspec.structs.replace(without_names(build_card(conn, place_id, told)), line=lines[0]), pupils
 
 
 def load_seen_ids(conn: Connection, scope: Scope, place_id: int, ids: Sequence[int]) -> list[int]:

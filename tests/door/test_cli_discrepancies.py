@@ -38,6 +38,17 @@ def test_a_curator_settles_what_a_person_changed_in_the_city(school: School) -> 
     assert sum(group["count"] for group in groups) == 3
     assert "значения разные" in school.run("discrepancies", *DIFFER).stdout
     assert "согласовано" in card
+    told = school.json("discrepancies", "show", str(number))
+    assert told["refusal"] is None
+    assert all(
+        told["sides"][name]
+        for name in ("ours_read_at", "ours_changed_at", "base_at", "theirs_read_at", "theirs_changed_at")
+    )
+    assert len(told["sides"]["theirs_by"].split()) == 2, "whose word the city's is"
+    assert told["sides"]["theirs_by"] in card
+    assert told["sides"]["ours_by"]["как пришло"] == "портал"
+    for words in ("прочитано", "изменено", "чьё", "Срок: ", "Ход: учитель"):
+        assert words in card
     assert "после передачи правили только в городе" in card
     _choose(school, number, groups)
 
@@ -47,6 +58,8 @@ def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     school.run("discrepancies", "choose", "own", str(number), "--reason", "x", expect=4)
     school.run("discrepancies", "choose", "ours", "--reason", "ни номера, ни группы", expect=2)
     school.run("discrepancies", "choose", "ours", str(number), "99999", "--reason", "ошибка в городе", expect=3)
+    again = school.json("discrepancies", "choose", "theirs", str(number), "--reason", "ещё раз", expect=3)
+    assert again["excluded"] == [{"id": number, "why": "chosen"}], "nobody has changed anything: it is settled already"
     for group in groups:
         words = ("choose", "theirs", "--pattern", group["pattern"], "--reason", "ведут там", "--except", str(number))
         school.run("discrepancies", *words)

@@ -6,10 +6,14 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.reasons import REASONS
+from gateway.flows.passport import show_passport
 from gateway.flows.runs import load_runs
+from gateway.reconcile.tables import discrepancy
+from gateway.report.card import load_card
 
 RUSSIAN = re.compile(r"[А-Яа-яЁё]{3}")
 WRITES = r"/(marks|attendances|homeworks)(/|$)"
@@ -298,6 +302,16 @@ def test_one_row_that_the_city_refuses_is_parked_and_the_others_go_on(small: Any
         again = hand.sync()
         assert again.planned.plan.counters["create"] == 0
         assert len(small.city.ledger()) == states["verified"]
+        # whoever is to decide reads there what the city said, and need not look for it in the queue
+        one = parked[0]
+        place_id = hand.place_id()
+        with hand.gateway.store.read() as conn:
+            number = conn.execute(select(discrepancy.c.id).where(discrepancy.c.ref == one.ref)).scalar_one()
+            card = load_card(conn, place_id, number, now=hand.gateway.now())
+        (passport,) = show_passport(hand.gateway, one.ref)
+        assert one.sentence
+        assert card.refusal == one.sentence
+        assert f"отложено: {one.sentence}" in [event.words for event in passport.events]
 
 
 @pytest.mark.row("A9", "G8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -69,6 +70,10 @@ def test_the_life_of_a_mark_is_told_from_its_first_read_to_its_correction(small:
     for what in ("portal.read", "plan.decided", "operation.queued", "operation.sent", "operation.accepted",
                  "operation.verified", "city.read", "discrepancy.opened", "discrepancy.chosen", "discrepancy.proven"):  # fmt: skip
         assert what in whats
+    told = {event.what: event.words for event in settled.events}
+    assert (told["operation.queued"], told["operation.sent"]) == ("изменить", "город принял")
+    assert told["discrepancy.chosen"].endswith("решение «наше»")
+    assert not [words for words in told.values() if re.search("[a-z]{3}", words)], "people read words, not codes"
     assert [event.at for event in settled.events] == sorted(event.at for event in settled.events)
     assert (then.is_ours_known, then.is_theirs_known) == (True, False)
     assert later.theirs == delivered.theirs

@@ -180,6 +180,22 @@ def test_what_was_given_to_somebody_who_can_settle_it_no_more_is_open_again(staf
     assert [step["step"] for step in card["steps"]] == ["assigned", "reopened"]
 
 
+def test_a_card_says_whose_word_each_side_is_to_who_sees_names_and_only_moments_to_the_admin(staffed: Any) -> None:
+    number = number_of(staffed, "mark:1:user:1")
+    with staffed.gateway.store.write() as conn:
+        said = {"state": "parked", "sentence": "Журнал отказал: Аистова выбыла"}
+        conn.execute(update(operation).where(operation.c.ref == "mark:1:user:1").values(**said))
+
+    card = staffed.call("deputy").get(f"/discrepancies/{number}").json()
+    veiled = staffed.call("admin").get(f"/discrepancies/{number}").json()
+
+    assert card["refusal"] == "Журнал отказал: Аистова выбыла"
+    assert card["sides"]["ours_by"]["как пришло"] == "портал"
+    assert card["sides"]["ours_read_at"] == veiled["sides"]["ours_read_at"] is not None
+    assert (veiled["refusal"], veiled["sides"]["ours_by"], veiled["sides"]["theirs_by"]) == (None, {}, "")
+    assert "Аистова" not in str(veiled)
+
+
 def test_a_doubt_about_a_link_is_given_to_who_decides_links(staffed: Any) -> None:
     number = number_of(staffed, "mark:1:user:1")
     with staffed.gateway.store.write() as conn:
