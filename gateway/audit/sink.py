@@ -3,7 +3,8 @@
 Fed from the table after the commit, so that a deed rolled back never reaches it. The file is its own cursor: its last
 lines say how far it has come, and what is missing (a crash between commit and line, an outage) is added when it is next
 opened or appended to. A file that can't be written costs nothing but room in the table, which has it all. Every process
-of the machine adds to the same file, one at a time by a lock on it.
+of the machine adds to the same file, one at a time by a lock on it. Nobody waits long for that lock: a process that stands
+still with it must not keep the others, and the emergency stop, waiting with it.
 
 Flushed to disk at every checkpoint and run's end, not at every line: what a power cut takes of the last hundred lines
 is added again from the table. A torn last line is cut off first. A restored database shows as a fork: the file goes on
@@ -17,6 +18,7 @@ import hashlib
 import os
 import platform
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +42,9 @@ _LOT_COUNT = 500  # entries read and written at once: 0.4 MB
 _BLOCK_BYTES = 1 << 20  # more than an unflushed stretch is long, so that one block holds a torn end
 _FIRST_BYTES = b'{"action":'
 _START = Head(0, GENESIS)
+_TURN_S = 1.0
+"""How long another process may be waited for. A lot is written in milliseconds and flushed in a tenth of a second."""
+_LOOK_S = 0.005
 
 
 class SinkFile:
@@ -52,6 +57,7 @@ class SinkFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._turn = threading.Lock()
+        self._is_taken = False
         self._file: tuple[int, int] | None = None
         self._offset = 0
         self._heads: dict[str, Head] = {}
@@ -71,7 +77,7 @@ class SinkFile:
             seals: Checkpoints committed with them.
 
         Raises:
-            OSError: The file can't be read or written; the next call goes on.
+            OSError: The file can't be read or written, or another process does not let go of it; the next call goes on.
             AuditError: The file holds something that is no line of the log, or the table's chain has a hole.
         """
         with self._turn, self._opened() as fd:
@@ -90,10 +96,25 @@ class SinkFile:
         # opened each time: a file that was moved away is noticed, and nothing is held open between deeds
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._lock(fd)
             yield fd
         finally:
             os.close(fd)
+
+    def _lock(self, fd: int) -> None:
+        """Lock the file; once it was waited for in vain, it is only tried until it is free again."""
+        give_up_at = time.monotonic() + (0.0 if self._is_taken else _TURN_S)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= give_up_at:
+                    self._is_taken = True
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                self._is_taken = False
+                return
 
     def _take_up(self, fd: int) -> None:
         """Learn what the file's last lines are; reads only what others have added since the last time."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -244,6 +246,30 @@ def test_an_unwritable_sink_stops_nothing_and_is_noted_once(
     assert told == ["sink.failed", "sink.recovered"]
     report = deeds_of(store, path)
     assert (report.ok, report.entries, report.pending) == (True, 11, 0)
+
+
+@pytest.mark.row("B4", "G7")
+def test_a_process_that_stands_still_with_the_sink_keeps_nobody_waiting(
+    store: Store, open_log: OpenLog, grow: Grow, path: Path
+) -> None:
+    """Frozen between its lock and its line, one worker stopped all others of the machine, and `stop-sending` too."""
+    log = open_log(store)
+    grow(store, 1, by=log)
+    frozen = os.open(path, os.O_RDWR)
+    fcntl.flock(frozen, fcntl.LOCK_EX)
+    began = time.monotonic()
+
+    for number in range(2, 9):
+        grow(store, 1, first=number, by=log)
+
+    assert time.monotonic() - began < 5.0, "it is waited for once, and only tried from then on"
+    assert log.find_sink_outage() is not None
+    told = [entry.action for entry in iter_entries(store, EntryFilter(stream="deeds")) if "sink" in entry.action]
+    assert told == ["sink.failed"]
+    os.close(frozen)
+    grow(store, 1, first=9, by=log)
+    assert log.find_sink_outage() is None
+    assert entry_lines(path) == exported_lines(store, path.parent)
 
 
 @pytest.mark.row("G7")
