@@ -20,6 +20,7 @@ from gateway.domain.discrepancies import (
     LIFE_WORDS,
     LIVE,
     TYPE_TEXTS,
+    TYPE_WORDS,
     Choice,
     DiscrepancyState,
     DiscrepancyType,
@@ -45,19 +46,6 @@ discrepancies_app = typer.Typer(help="Расхождения: что ждёт р
 discrepancies_app.add_typer(precedents_app, name="precedents")
 discrepancies_app.command("assign")(assign_command)
 discrepancies_app.command("wait")(wait_command)
-TYPE_WORDS = {
-    "fields_differ": "значения разные",
-    "only_here": "в городе пропало",
-    "only_there": "только в городе",
-    "two_candidates": "похожая запись",
-    "delete_against_change": "удаление против правки",
-    "two_writers": "пишут двое",
-    "dictionary_gap": "нет в справочнике",
-    "locked_period": "период закрыт",
-    "refused": "не может уйти",
-    "link_doubt": "связь под вопросом",
-    "wrong_child": "у другого ребёнка",
-}
 STATE_WORDS = {
     "open": "открыто",
     "assigned": "назначено",
@@ -147,20 +135,26 @@ def groups_command(
             print_json({"groups": groups})
             return
         table = dense_table(title="Одинаковые расхождения")
-        # a group's name is typed back with --pattern: folded and never cut
-        table.add_column("группа", overflow="fold", ratio=3)
+        table.add_column("№")
+        table.add_column("что расходится", ratio=3)
         for head in ("всего", "просрочено", "чей ход", "прежде решали"):
             table.add_column(head)
-        for group in groups:
+        for number, group in enumerate(groups, start=1):
             before = ", ".join(f"{CHOICE_WORDS[Choice(name)]} {count}" for name, count in group.precedents.items())
             table.add_row(
-                group.pattern,
+                str(number),
+                escape(group.words),
                 str(group.count),
                 str(group.overdue),
                 OWNER_WORDS.get(group.owner, group.owner),
                 before or "—",
             )
         OUT.print(table)
+        # typed back as it stands: never folded into a column
+        for number, group in enumerate(groups, start=1):
+            OUT.print(escape(f"№ {number}: --pattern '{group.pattern}'"), soft_wrap=True, highlight=False)
+        if groups:
+            OUT.print("Решить группу: gateway discrepancies choose … --pattern … --reason «почему» --preview")
 
 
 @discrepancies_app.command("show")

@@ -104,6 +104,21 @@ CHOICE_WORDS: Mapping[Choice, str] = {
 """What may be chosen, as people read it."""
 
 
+TYPE_WORDS: Mapping[str, str] = {
+    "fields_differ": "значения разные",
+    "only_here": "в городе пропало",
+    "only_there": "только в городе",
+    "two_candidates": "похожая запись",
+    "delete_against_change": "удаление против правки",
+    "two_writers": "пишут двое",
+    "dictionary_gap": "нет в справочнике",
+    "locked_period": "период закрыт",
+    "refused": "не может уйти",
+    "link_doubt": "связь под вопросом",
+    "wrong_child": "у другого ребёнка",
+}
+"""Types in a few words, for lists."""
+
 PUT_ASIDE = (Choice.HOLD, Choice.IGNORE)
 
 

@@ -25,6 +25,7 @@ from gateway.reconcile.discrepancies import Proposal, find_effect, is_fixed_to_c
 from gateway.reconcile.joins import same_record
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import discrepancy, discrepancy_step, record
+from gateway.report.patterns import load_pattern_words
 from gateway.report.plan_view import Words
 
 WITH_RECORD = discrepancy.outerjoin(
@@ -87,9 +88,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Discrepancies of one pattern."""
+    """Discrepancies of one pattern; `words` = what they are, as people read it."""
 
     pattern: str
+    words: str
     type: str
     owner: str
     count: int
@@ -166,11 +168,13 @@ def load_groups(
     now: datetime,
     limit: int = 50,
     covered: ColumnElement[bool] | None = None,
+    with_class: bool = True,
 ) -> list[Group]:
     """Load the patterns with most discrepancies, each with what was chosen for the like before.
 
     Args:
         covered: As for `load_lines`.
+        with_class: As for `load_pattern_words`.
     """
     counted = select(
         discrepancy.c.pattern,
@@ -200,9 +204,11 @@ def load_groups(
         .limit(limit)
     ).all()
     precedents = load_precedents(conn, [row.pattern for row in rows])
+    words = load_pattern_words(conn, place_id, [row.pattern for row in rows], with_class=with_class)
     return [
         Group(
             pattern=row.pattern,
+            words=words[row.pattern],
             type=row.type,
             owner=row.owner,
             # PostgreSQL adds up counts as numerics

@@ -42,7 +42,9 @@ def load_seen_groups(
     conn: Connection, scope: Scope, place_id: int, sieve: Sieve, *, now: datetime, limit: int
 ) -> list[Group]:
     """Load the patterns with most discrepancies among those that the scope sees."""
-    return load_groups(conn, place_id, sieve, now=now, limit=limit, covered=_covered(conn, scope, place_id))
+    return load_groups(
+        conn, place_id, sieve, now=now, limit=limit, covered=_covered(conn, scope, place_id), with_class=scope.is_named
+    )
 
 
 def get_seen_card(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -37,6 +38,12 @@ def test_a_curator_settles_what_a_person_changed_in_the_city(school: School) -> 
     assert [row["id"] for row in page["discrepancies"]] == [row["id"] for row in listed["discrepancies"]][:2]
     assert sum(group["count"] for group in groups) == 3
     assert "значения разные" in school.run("discrepancies", *DIFFER).stdout
+    shown = school.run("discrepancies", "groups", *DIFFER).stdout
+    for group in groups:
+        assert re.fullmatch(
+            r"\d+[А-Я], .+ · значения разные: отметка \(значение\) · Переданную запись изменили .+", group["words"]
+        ), "a curator chooses by what it is"
+        assert f"--pattern '{group['pattern']}'" in shown, "what is typed back is not broken"
     assert "согласовано" in card
     told = school.json("discrepancies", "show", str(number))
     assert told["refusal"] is None
