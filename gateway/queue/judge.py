@@ -12,11 +12,17 @@ import msgspec
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """An object of the city as the read-back saw it; `is_ours` = some base knows it already."""
+    """An object of the city as the read-back saw it.
+
+    Attributes:
+        is_ours: Some base knows it already.
+        is_of_another: It belongs to another child than the operation's.
+    """
 
     city_id: int
     digest: bytes
     is_ours: bool
+    is_of_another: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -58,12 +64,18 @@ def judge(
         is_settled: The settle time is over: what is not visible now will not become so.
         is_filled: What is created stands there before and is empty (a lesson plan): its id is an old one, its content new.
     """
+    told = by_id.get(city_id or 0)
+    if told is not None and told.is_of_another:
+        if op != "create":
+            return Finding("parked", "CONFLICT", city_id)
+        # The city has named another child's object, which proves nothing, however equal: ours is looked for in its own cell.
+        return _judge_search(is_accepted, intent_digest, ids_before, cell, is_settled)
     if op == "delete":
-        return _judge_delete(is_accepted, by_id.get(city_id or 0), is_settled)
+        return _judge_delete(is_accepted, told, is_settled)
     if op == "change":
-        return _judge_change(is_accepted, by_id.get(city_id or 0), intent_digest, base_digest, is_settled)
+        return _judge_change(is_accepted, told, intent_digest, base_digest, is_settled)
     if city_id is not None:
-        seen = by_id.get(city_id)
+        seen = told
         if seen is None:
             return Finding("parked", "NOT_SEEN_AFTER_ACCEPT") if is_settled else Finding("again")
         if seen.is_ours:

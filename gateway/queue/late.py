@@ -142,7 +142,7 @@ def _judge(row: Row[Any], scene: Scene) -> Finding:
         base_digest=row.base_digest,
         ids_before=row.ids_before,
         cell=cell,
-        by_id=scene.by_id(row.city_id),
+        by_id=scene.by_id(row),
         is_settled=False,
         is_filled=row.kind == Kind.TOPICS.value,
     )

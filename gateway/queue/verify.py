@@ -30,6 +30,8 @@ LOOK_AGAIN_S = 10.0
 CHUNK_COUNT = 100
 """Operations judged in one transaction: some 50 ms."""
 
+_OF_CHILDREN = (Kind.MARK.value, Kind.ABSENCE.value, Kind.COMMENT.value, Kind.FINAL.value)
+"""Kinds whose object keys name a child; a lesson may get another id and its marks with it, a child may not."""
 _ANSWERED = (State.ACCEPTED.value, State.UNKNOWN.value)
 _LAST_STORED = (
     select(scope_state.c.complete_at, scope_state.c.from_on, scope_state.c.to_on)
@@ -139,6 +141,7 @@ class Scene:
         self._digests: dict[int, bytes] = {}
         self._owners: dict[int, str | None] = {}
         self._cells: dict[str, list[int]] = {}
+        self._keys: dict[int, str] = {}
         known = [row.city_id for row in rows if row.city_id is not None]
         for city_id, object_key, digest, ref in conn.execute(
             select(shadow.c.city_id, shadow.c.object_key, shadow.c.digest, base.c.ref)
@@ -157,15 +160,20 @@ class Scene:
         ):
             self._digests[city_id] = digest
             self._owners[city_id] = ref
+            self._keys[city_id] = object_key
             self._cells.setdefault(object_key, []).append(city_id)
 
     def in_cell(self, object_key: str) -> list[Seen]:
         """What stands in a cell."""
         return [self._seen(city_id) for city_id in self._cells.get(object_key, ())]
 
-    def by_id(self, city_id: int | None) -> dict[int, Seen]:
-        """The object of that id, where there is one."""
-        return {city_id: self._seen(city_id)} if city_id is not None and city_id in self._digests else {}
+    def by_id(self, row: Row[Any]) -> dict[int, Seen]:
+        """The object whose id an operation knows, where there is one."""
+        city_id = row.city_id
+        if city_id is None or city_id not in self._digests:
+            return {}
+        is_of_another = row.kind in _OF_CHILDREN and _child(self._keys[city_id]) != _child(row.object_key)
+        return {city_id: msgspec.structs.replace(self._seen(city_id), is_of_another=is_of_another)}
 
     def own(self, ref: str, city_id: int | None) -> None:
         """Let a record own that object and no other; None = none any more."""
@@ -175,6 +183,10 @@ class Scene:
 
     def _seen(self, city_id: int) -> Seen:
         return Seen(city_id, self._digests[city_id], self._owners[city_id] is not None)
+
+
+def _child(object_key: str) -> str:
+    return object_key.split("/")[1]
 
 
 def _is_judged_by(read_at: datetime, days: tuple[date, date]) -> ColumnElement[bool]:
@@ -216,7 +228,7 @@ def _settle(
             base_digest=row.base_digest,
             ids_before=row.ids_before,
             cell=scene.in_cell(row.object_key),
-            by_id=scene.by_id(row.city_id),
+            by_id=scene.by_id(row),
             is_settled=row.sent_at is None or read_at >= row.sent_at + terms.untouchable,
             is_filled=row.kind == Kind.TOPICS.value,
         )

@@ -348,6 +348,33 @@ def test_an_object_that_is_another_records_is_not_taken_for_ours(desk: Any) -> N
     assert desk.agreed() == {"item:9": (500, desk.digest("5"))}
 
 
+def test_another_childs_equal_mark_proves_nothing_whatever_number_the_city_has_told(desk: Any) -> None:
+    """An answer that belongs to another call: the number is that of a neighbour's mark, as good as ours."""
+    desk.show(500, "5", pupil=2)
+    desk.sink.answers = [Accepted(city_id=500, request_id="r", status=200, profile="main")]
+    desk.delivery().deliver(desk.queue_create("item:1", "5", pupil=1))
+    desk.show(501, "5", pupil=1)
+
+    settled = desk.settle()
+
+    assert (settled.verified, desk.states()) == (1, [State.VERIFIED])
+    assert desk.agreed() == {"item:1": (501, desk.digest("5"))}
+
+
+def test_a_mark_that_went_to_another_child_is_a_persons_matter_and_not_proven(desk: Any, clock: VirtualClock) -> None:
+    desk.delivery().deliver(desk.queue_create("item:1", "5", pupil=1))
+    desk.show(500, "5", pupil=2)
+
+    waiting = desk.settle()
+    clock.advance(desk.terms.deadline_s + desk.terms.settle_s)
+    settled = desk.settle()
+
+    row = desk.rows()[0]
+    assert (waiting.verified, waiting.waiting) == (0, 1)
+    assert (settled.parked, row.state, row.reason) == (1, State.PARKED, "NOT_SEEN_AFTER_ACCEPT")
+    assert desk.agreed() == {}
+
+
 @pytest.mark.parametrize("shown", ["2", None])
 def test_a_change_is_not_sent_over_what_a_person_did_since_it_was_queued(desk: Any, shown: str | None) -> None:
     desk.want("item:1", "5")

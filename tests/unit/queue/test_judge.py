@@ -37,7 +37,7 @@ def look(op: str, *cell: Seen, is_accepted: bool, is_settled: bool = True, **kno
         intent_digest=MINE if op != "delete" else OLD,
         base_digest=None if op == "create" else OLD,
         ids_before=known.get("ids_before", ()),
-        cell=cell,
+        cell=[one for one in cell if not one.is_of_another],
         by_id={seen.city_id: seen for seen in cell},
         is_settled=is_settled,
         is_filled=known.get("is_filled", False),
@@ -46,6 +46,10 @@ def look(op: str, *cell: Seen, is_accepted: bool, is_settled: bool = True, **kno
 
 def seen(city_id: int, digest: bytes, *, is_ours: bool = False) -> Seen:
     return Seen(city_id, digest, is_ours)
+
+
+def of_another(city_id: int) -> Seen:
+    return Seen(city_id, MINE, is_ours=False, is_of_another=True)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,12 @@ def seen(city_id: int, digest: bytes, *, is_ours: bool = False) -> Seen:
             look("create", seen(7, MINE, is_ours=True), is_accepted=True, city_id=7),
             Finding("parked", "CONFLICT", 7),
         ),
+        # the id that the city told is another child's
+        (look("create", of_another(7), is_accepted=True, city_id=7, is_settled=False), Finding("again")),
+        (look("create", of_another(7), is_accepted=True, city_id=7), Finding("parked", "NOT_SEEN_AFTER_ACCEPT")),
+        (look("create", seen(8, MINE), of_another(7), is_accepted=True, city_id=7), Finding("verified", "", 8)),
+        (look("change", of_another(7), is_accepted=True, city_id=7), Finding("parked", "CONFLICT", 7)),
+        (look("delete", of_another(7), is_accepted=False, city_id=7), Finding("parked", "CONFLICT", 7)),
         # create, accepted without an id
         (look("create", seen(7, MINE), is_accepted=True), Finding("verified", "", 7)),
         (look("create", seen(7, MINE), is_accepted=True, ids_before=[7]), Finding("verified", "", 7)),
