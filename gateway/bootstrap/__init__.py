@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -156,6 +156,7 @@ def open_gateway(
     actor: Actor | None = None,
     progress: Progress = silent,
     folder: Path | None = None,
+    is_bare: bool = False,
 ) -> Iterator[Gateway]:
     """Compose the gateway for one command and close it afterwards.
 
@@ -165,6 +166,7 @@ def open_gateway(
         actor: Who acts; the OS user by default.
         progress: Told how far a long work has come.
         folder: Where the configuration is; `mapping.toml` beside it is used where none is named.
+        is_bare: Without the school's rules and its own systems: what ends sending must work while just those are broken.
 
     Raises:
         ConfigurationError: Something needed is missing; says which setting.
@@ -176,43 +178,15 @@ def open_gateway(
         now = store.now()
         year = settings.school.year or school_year(moscow_day(now))
         place = Place(city=city_key(settings), portal=settings.portal.name, year=year)
-        mapping_file = find_mapping_file(settings, folder)
+        mapping_file = None if is_bare else find_mapping_file(settings, folder)
         source = DEFAULT_MAPPING_TOML if mapping_file is None else read_mapping_file(mapping_file)
-        rules = effective_rules(settings, folder)
+        rules = load_rules(None) if is_bare else effective_rules(settings, folder)
         pace = build_pace(settings, store, place.city)
         terms = build_terms(settings)
         watch = Watch(store, place.city)
         city = build_city(settings, store, watch, clock=chosen, pace=pace)
         stack.callback(city.close)
-        portal = build_moodle_source(settings.portal, clock=chosen)
-        stack.callback(portal.close)
-        activity = build_activity_log(settings, portal)
-        if activity is not None:
-            stack.callback(activity.close)
-        sources: list[PortalSource] = [portal]
-        planner = build_door_source(settings.planner, clock=chosen, zone=settings.school.timezone)
-        if planner is not None:
-            stack.callback(planner.close)
-            sources.append(planner)
-        if settings.planner.folder is not None:
-            sources.append(
-                build_workbook_source(
-                    settings, settings.planner.folder, clock=chosen, find_year=lambda: _find_year(store, year)
-                )
-            )
-        if settings.planner.timetable_file is not None:
-            sources.append(
-                AscSource(
-                    settings.planner.timetable_file,
-                    name=settings.planner.timetable_name,
-                    find_year=lambda: _find_year(store, year),
-                    zone=settings.school.timezone,
-                    clock=chosen,
-                )
-            )
-        inbox = DoorInbox(settings.planner.name) if settings.planner.accepts_push else None
-        if inbox is not None and planner is None:
-            sources.append(inbox)
+        theirs = _Sources() if is_bare else _open_sources(stack, settings, store, year, chosen)
         audit = build_audit(settings, store, folder)
         audit.feed()
         gateway = Gateway(
@@ -224,10 +198,10 @@ def open_gateway(
             rules=rules,
             mapping_source=source,
             opens_scope=is_loopback(settings),
-            sources=tuple(sources),
-            inbox=inbox,
-            protocols=portal,
-            activity=activity,
+            sources=theirs.sources,
+            inbox=theirs.inbox,
+            protocols=theirs.portal,
+            activity=theirs.activity,
             city=GuardedCity(city, store, place.city, terms.breaker),
             terms=terms,
             limits=build_limits(settings),
@@ -240,8 +214,52 @@ def open_gateway(
         with store.write() as conn:
             bind_place(conn, place.city, place.portal)
             journal = JournalSource(store, gateway.place_id(conn))
-            seed_dictionaries(conn, gateway.place_id(conn), rules, now)
-        yield replace(gateway, sources=(*sources, journal))
+            if not is_bare:
+                seed_dictionaries(conn, gateway.place_id(conn), rules, now)
+        yield replace(gateway, sources=(*theirs.sources, journal))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sources:
+    """The school's own systems."""
+
+    sources: tuple[PortalSource, ...] = ()
+    portal: MoodleSource | None = None
+    activity: MoodleLog | None = None
+    inbox: DoorInbox | None = None
+
+
+def _open_sources(stack: ExitStack, settings: GatewaySettings, store: Store, year: str, clock: Clock) -> _Sources:
+    portal = build_moodle_source(settings.portal, clock=clock)
+    stack.callback(portal.close)
+    activity = build_activity_log(settings, portal)
+    if activity is not None:
+        stack.callback(activity.close)
+    sources: list[PortalSource] = [portal]
+    planner = build_door_source(settings.planner, clock=clock, zone=settings.school.timezone)
+    if planner is not None:
+        stack.callback(planner.close)
+        sources.append(planner)
+    if settings.planner.folder is not None:
+        sources.append(
+            build_workbook_source(
+                settings, settings.planner.folder, clock=clock, find_year=lambda: _find_year(store, year)
+            )
+        )
+    if settings.planner.timetable_file is not None:
+        sources.append(
+            AscSource(
+                settings.planner.timetable_file,
+                name=settings.planner.timetable_name,
+                find_year=lambda: _find_year(store, year),
+                zone=settings.school.timezone,
+                clock=clock,
+            )
+        )
+    inbox = DoorInbox(settings.planner.name) if settings.planner.accepts_push else None
+    if inbox is not None and planner is None:
+        sources.append(inbox)
+    return _Sources(sources=tuple(sources), portal=portal, activity=activity, inbox=inbox)
 
 
 def build_passwords(settings: GatewaySettings) -> Passwords:

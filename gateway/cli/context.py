@@ -105,14 +105,16 @@ def guarded() -> Iterator[None]:
 
 
 @contextmanager
-def opened(config: Path | None, *, is_quiet: bool = False, clock: Clock | None = None) -> Iterator[Gateway]:
-    """Load the settings and compose the gateway for one command."""
+def opened(
+    config: Path | None, *, is_quiet: bool = False, clock: Clock | None = None, is_bare: bool = False
+) -> Iterator[Gateway]:
+    """Load the settings and compose the gateway for one command; `is_bare` as for `open_gateway`."""
     with guarded():
         settings = load(config)
         progress = StderrProgress(is_quiet=is_quiet)
         folder = (config or Path("gateway.toml")).parent
         try:
-            with open_gateway(settings, progress=progress, folder=folder, clock=clock) as gateway:
+            with open_gateway(settings, progress=progress, folder=folder, clock=clock, is_bare=is_bare) as gateway:
                 yield gateway
         finally:
             progress.close()

@@ -17,7 +17,8 @@ def stop_command(
     as_json: JsonOption = False,
 ) -> None:
     """Остановить отправку в город во всех процессах сразу; чтение и проверка отправленного продолжаются."""
-    with opened(config, is_quiet=as_json) as gateway:
+    # a rules file that is being corrected must not keep anybody from stopping; allowing again waits till it can be read
+    with opened(config, is_quiet=as_json, is_bare=not lift) as gateway:
         result = allow_sending(gateway, reason=reason) if lift else stop_sending(gateway, reason=reason)
         if as_json:
             print_json(result)

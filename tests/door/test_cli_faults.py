@@ -108,3 +108,25 @@ def test_a_database_that_breaks_off_a_command_is_a_sentence_in_the_users_languag
     assert printed.out == ""
     assert "База данных прервала работу" in printed.err
     assert "SELECT" not in printed.err
+
+
+@pytest.mark.row("V10")
+def test_sending_can_be_stopped_while_the_rules_and_the_schools_own_systems_are_broken(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who stops sending because of a wrong mapping is often in the middle of correcting the file."""
+    rules = config.with_name("mapping.toml")
+    rules.write_text("[[scope", encoding="utf-8")
+    whole = config.read_text(encoding="utf-8")
+    config.write_text(whole + '[activity]\nurl_file = "gone"\n', encoding="utf-8")
+
+    stopped = run(monkeypatch, "stop-sending", "--config", str(config), "--reason", "не те классы", "--json")
+    told = json.loads(capsys.readouterr().out)
+    too_early = run(monkeypatch, "stop-sending", "--lift", "--config", str(config), "--reason", "исправлено")
+    rules.unlink()
+    config.write_text(whole, encoding="utf-8")
+    lifted = run(monkeypatch, "stop-sending", "--lift", "--config", str(config), "--reason", "исправлено")
+
+    assert (stopped, too_early, lifted) == (0, 2, 0)
+    assert told["is_changed"] is True
+    assert told["stop"] is not None
