@@ -6,7 +6,10 @@ import inspect
 
 from docs.pages.words import MADE_BY, to_cell
 from gateway.domain.discrepancies import TYPE_TEXTS, Choice
-from gateway.domain.reasons import REASONS
+from gateway.domain.reasons import OWNER_EN, OWNER_RU, REASONS, Reason
+from gateway.reconcile.discrepancies import owners_of
+
+NOTHING_TO_DO = "Nothing to do."
 
 CATEGORIES = {
     "unchanged": "Unchanged",
@@ -46,10 +49,17 @@ def build_reasons_page() -> str:
         ]
         lines += [
             f"| `{reason.code}` | {to_cell(reason.what_en)}<br>{to_cell(reason.what_ru)} "
-            f"| {to_cell(reason.todo_en)}<br>{to_cell(reason.todo_ru)} | {reason.owner} |"
+            f"| {to_cell(reason.todo_en)}<br>{to_cell(reason.todo_ru)} | {_whose(reason)} |"
             for reason in rows
         ]
     return "\n".join(lines) + "\n"
+
+
+def _whose(reason: Reason) -> str:
+    """Nobody's where nothing is to be done."""
+    if reason.todo_en == NOTHING_TO_DO:
+        return "—"
+    return f"{OWNER_EN[reason.owner]}<br>{OWNER_RU[reason.owner]}"
 
 
 def build_discrepancies_page() -> str:
@@ -58,15 +68,16 @@ def build_discrepancies_page() -> str:
         MADE_BY,
         "# Types of discrepancies",
         "",
-        "Whose move it is follows from the reason code of the decision that opened it ([reasons.md](reasons.md)); a quarrel of two writers",
-        "is the deputy head's. How to settle them: [../how-to/discrepancies.md](../how-to/discrepancies.md).",
+        "Whose move it is follows from the reason code of the decision that opened it ([reasons.md](reasons.md)), always one post's; a quarrel",
+        "of two writers is the deputy head's. How to settle them: [../how-to/discrepancies.md](../how-to/discrepancies.md).",
         "",
-        "| type | what it is | what to do | choices |",
-        "|---|---|---|---|",
+        "| type | what it is | what to do | whose move, by its reason | choices |",
+        "|---|---|---|---|---|",
     ]
     lines += [
         f"| `{type_.value}` | {to_cell(text.what_en)}<br>{to_cell(text.what_ru)} "
-        f"| {to_cell(text.todo_en)}<br>{to_cell(text.todo_ru)} | {', '.join(f'`{one.value}`' for one in text.choices)} |"
+        f"| {to_cell(text.todo_en)}<br>{to_cell(text.todo_ru)} "
+        f"| {'; '.join(f'{OWNER_EN[one]} ({OWNER_RU[one]})' for one in owners_of(type_))} | {', '.join(f'`{one.value}`' for one in text.choices)} |"
         for type_, text in TYPE_TEXTS.items()
     ]
     lines += ["", "## Choices", "", "| choice | what it does |", "|---|---|"]

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.domain.reasons import REASONS
+from gateway.domain.reasons import OWNER_RU, REASONS
 from gateway.flows.deliver import Delivered
 from gateway.flows.pull import Problem, Pulled
 from gateway.reconcile.guard import GuardRow
@@ -71,13 +71,7 @@ RUN_WORDS = {
     "undo": "отмена запуска",
     "emptied": "стёртое людьми",
 }
-OWNER_WORDS = {
-    "teacher": "учитель",
-    "curator": "куратор",
-    "deputy_head": "завуч",
-    "admin": "администратор",
-    "city_helpdesk": "поддержка города",
-}
+OWNER_WORDS = OWNER_RU
 _SOMEBODYS_MOVE = ("held", "waiting", "rejected")
 VERDICT_WORDS = {"ask": "нужно утверждение", "hold": "удержано", "refuse": "отказано", "pass": "пропущено"}
 GUARD_WORDS = {

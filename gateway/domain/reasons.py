@@ -6,6 +6,8 @@ change. Whoever shows a code looks its texts up here, in Russian first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gateway.domain.reason_texts import DECISION_TEXTS, MAPPING_TEXTS, ReasonCategory, ReasonOwner
@@ -57,6 +59,22 @@ REASONS: dict[str, Reason] = {
         *WORKBOOK_TEXTS,
     )
 }
+
+OWNER_RU: Mapping[str, str] = {
+    "teacher": "учитель",
+    "curator": "куратор",
+    "deputy_head": "завуч",
+    "admin": "администратор",
+    "city_helpdesk": "поддержка города",
+}
+OWNER_EN: Mapping[str, str] = {
+    "teacher": "the teacher",
+    "curator": "the curator",
+    "deputy_head": "the deputy head",
+    "admin": "the administrator",
+    "city_helpdesk": "the city's help desk",
+}
+"""Whose move it is, as people read it: the one table of the documents and of every screen."""
 
 
 def get_reason(code: str) -> Reason:

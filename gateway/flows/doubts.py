@@ -14,13 +14,13 @@ from sqlalchemy import Connection, select, update
 from gateway.connectors.port import CityDirectory
 from gateway.domain.discrepancies import DiscrepancyState, DiscrepancyType
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import LINK_DOUBTED, REASONS
+from gateway.domain.reasons import LINK_DOUBTED
 from gateway.domain.records import Person
 from gateway.flows.discrepancies import due_at
 from gateway.flows.gateway import Gateway
 from gateway.mapping.doubts import Doubt, baseline, find_doubts
 from gateway.mapping.link_doubts import StoredDoubt, keep_evidence, load_doubts, load_standing, save_doubts
-from gateway.reconcile.discrepancies import pattern_of
+from gateway.reconcile.discrepancies import owner_of, pattern_of
 from gateway.reconcile.follow import of_the_school, store_steps
 from gateway.reconcile.relinks import stop_wanting
 from gateway.reconcile.tables import discrepancy
@@ -143,7 +143,7 @@ def _follow(
             "type": DiscrepancyType.LINK_DOUBT.value,
             "reason": LINK_DOUBTED,
             "state": DiscrepancyState.OPEN.value,
-            "owner": REASONS[LINK_DOUBTED].owner,
+            "owner": owner_of(DiscrepancyType.LINK_DOUBT, LINK_DOUBTED),
             "assignee": None,
             "until": None,
             "pattern": patterns[ref],

@@ -8,12 +8,15 @@ change like any other; «theirs» lays the city's value over ours. So every writ
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 from typing import Literal
 
 import msgspec
 
 from gateway.domain.discrepancies import PUT_ASIDE, TYPE_TEXTS, Choice, DiscrepancyType
 from gateway.domain.identifiers import Kind
+from gateway.domain.reason_texts import ReasonOwner
+from gateway.domain.reasons import LINK_DOUBTED, REASONS
 
 FLIPS_OF_TWO_WRITERS = 2
 """Times a settled value was changed back before it is a quarrel and no slip (reliability.md V6: three writes of A)."""
@@ -92,6 +95,26 @@ def classify(
     if reason == "CONFLICT":
         return DiscrepancyType.REFUSED
     return _BY_REASON.get(reason)
+
+
+def owner_of(type_: DiscrepancyType, reason: str) -> ReasonOwner:
+    """Whose move it is, one post computed from the cause: who mends it, and over a quarrel of two writers the deputy head."""
+    return "deputy_head" if type_ is DiscrepancyType.TWO_WRITERS else REASONS[reason].owner
+
+
+def owners_of(type_: DiscrepancyType) -> list[ReasonOwner]:
+    """Whose move a type may be, by every reason that leads to it."""
+    if type_ is DiscrepancyType.LINK_DOUBT:
+        return [owner_of(type_, LINK_DOUBTED)]  # opened by what speaks against a link, not by a plan's decision
+    both = (False, True)
+    led = {
+        reason
+        for reason, is_rejected, has_ours, has_theirs, flips in product(
+            REASONS, both, both, both, (0, FLIPS_OF_TWO_WRITERS)
+        )
+        if classify(reason, is_rejected=is_rejected, has_ours=has_ours, has_theirs=has_theirs, flips=flips) is type_
+    }
+    return sorted({owner_of(type_, reason) for reason in led})
 
 
 def _by_sides(type_: DiscrepancyType, *, has_ours: bool, has_theirs: bool) -> DiscrepancyType:

@@ -14,10 +14,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, insert, select
 
 from gateway.domain.discrepancies import OUTSIDE_ASSIGNEE, Choice, DiscrepancyState, DiscrepancyType
-from gateway.domain.reasons import NO_CITY_CALL, REASONS
+from gateway.domain.reasons import NO_CITY_CALL
 from gateway.mapping.atoms import atom_of_city, atom_of_intent
 from gateway.reconcile.compare import Category
-from gateway.reconcile.discrepancies import classify, differing_fields, pattern_of
+from gateway.reconcile.discrepancies import classify, differing_fields, owner_of, pattern_of
 from gateway.reconcile.resolve import CITY_TYPES, INTENT_TYPES
 from gateway.reconcile.tables import base, decision, discrepancy, discrepancy_step, shadow
 from gateway.store.transaction import upsert
@@ -130,7 +130,7 @@ def follow_chunk(
                 "type": type_.value,
                 "reason": row.reason,
                 "state": state.value,
-                "owner": "deputy_head" if type_ is DiscrepancyType.TWO_WRITERS else REASONS[row.reason].owner,
+                "owner": owner_of(type_, row.reason),
                 "assignee": None if step == "reopened" and is_outside(row.d_assignee) else row.d_assignee,
                 "pattern": _pattern(row, type_),
                 "ours": row.ours,

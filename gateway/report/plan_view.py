@@ -31,7 +31,7 @@ from gateway.domain.city import (
 )
 from gateway.domain.clock import moscow_day
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import REASONS
+from gateway.domain.reasons import OWNER_RU, REASONS
 from gateway.domain.records import (
     RECORD_TYPES,
     Absence,
@@ -81,13 +81,7 @@ class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
 
 
-_OWNERS = {
-    "teacher": "учитель",
-    "curator": "куратор",
-    "deputy_head": "завуч",
-    "admin": "администратор",
-    "city_helpdesk": "поддержка города",
-}
+_OWNERS = OWNER_RU
 _POSTS = {**_OWNERS, "methodist": "методист", "office": "канцелярия"}
 _VERBS = {"create": "поставить", "change": "исправить на", "delete": "удалить"}
 _CATEGORY_WORDS = {
