@@ -22,7 +22,7 @@ from sqlalchemy import Connection, func, select
 from gateway.domain.discrepancies import PUT_ASIDE, TYPE_TEXTS, Choice, DiscrepancyState, DiscrepancyType
 from gateway.domain.errors import GatewayError
 from gateway.domain.identifiers import Kind
-from gateway.domain.reasons import MARKED_HOLD, NO_CITY_CALL
+from gateway.domain.reasons import LEFT_TO_CITY, LESSON_NOT_YET, MARKED_HOLD, NO_CITY_CALL, UNDONE
 from gateway.flows.confirm import confirm, find_wait
 from gateway.flows.discrepancies import choose, dispute, prove_discrepancies
 from gateway.flows.gateway import Gateway
@@ -66,7 +66,10 @@ LAST_NIGHTS = 10
 FAULT_RATES = (0.0, 0.1, 0.3)
 ENDS = ("proven", "reopened", "chosen", "vanished", "portal_moved", "disputed")
 """What may follow a choice that is not put aside: its proof, or that it counts no more."""
-ASIDE = ("held", "waiting", "rejected", "out_of_scope")
+ASIDE = (MARKED_HOLD, UNDONE, LEFT_TO_CITY, LESSON_NOT_YET)
+"""Lines of the last plan that excuse a record at the end by themselves: a person's hold, undo or choice, a lesson that is yet to
+come. Any other (a guard, a difference, a refusal, a delete that waits) excuses it only with a discrepancy that was put aside.
+"""
 
 
 LAWS = {
@@ -396,8 +399,9 @@ class _Life:
             "SELECT body FROM shadow WHERE kind = ? AND city_id = ?", (kind, effect.object_id)
         ).fetchone()
         stood = value_of_row(effect.kind, effect.before)
-        if kind == "mark" and (seen is None or json.loads(seen[0])["value"] != stood):
-            raise Violation("C2", f"{effect.op} of mark {effect.object_id} over what no read has shown")
+        # which reason an absence has there is nobody's question: that it stands was seen, or it was not
+        if seen is None or (kind == "mark" and json.loads(seen[0])["value"] != stood):
+            raise Violation("C2", f"{effect.op} of {kind} {effect.object_id} over what no read has shown")
 
     def _judge_kept(self, effect: Effect) -> None:
         row = self._world.store.raw.execute(
@@ -477,11 +481,9 @@ class _Life:
                     raise Violation("C3", f"discrepancy {number}: {step.choice} was neither proven nor opened again")
 
     def _load_aside(self) -> dict[tuple[str, str], str]:
-        """What is held, ignored or parked at the end: record → why."""
+        """What is held, ignored or parked at the end: record → why; what only waits, or was forgotten, is not."""
         found = {
-            (row.kind, row.ref): row.reason
-            for row in self._last_lines()
-            if row.category in ASIDE and row.ref is not None
+            (row.kind, row.ref): row.reason for row in self._last_lines() if row.reason in ASIDE and row.ref is not None
         }
         put = (DiscrepancyState.IGNORED, DiscrepancyState.WAITING_OUTSIDE)
         return found | {(row.kind, row.ref): row.state for row in self._discrepancies(put)}
