@@ -60,15 +60,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_card(conn: Connection, place_id: int, number: int, *, now: datetime) -> Card | None:
     """Load a card, whatever its state; None where there is no such number at this place."""
-    line = load_one(conn, place_id, number, now=now)
-    return None if line is None else build_card(conn, place_id, line)
+    words = Words(conn, place_id)
+    line = load_one(conn, place_id, number, now=now, words=words)
+    return None if line is None else build_card(conn, place_id, line, words)
 
 
-def build_card(conn: Connection, place_id: int, line: Line) -> Card:
-    """Add to a line what its card says besides."""
+def build_card(conn: Connection, place_id: int, line: Line, words: Words) -> Card:
+    """Add to a line what its card says besides; `words` = names of the place."""
     return Card(
         line=line,
-        sides=_load_sides(conn, place_id, line),
+        sides=_load_sides(conn, place_id, line, words),
         refusal=_find_refusal(conn, place_id, line),
         steps=load_steps(conn, line.id),
     )
@@ -84,7 +85,7 @@ def without_names(card: Card) -> Card:
     )
 
 
-def _load_sides(conn: Connection, place_id: int, line: Line) -> Sides:
+def _load_sides(conn: Connection, place_id: int, line: Line, words: Words) -> Sides:
     is_read = and_(
         scope_state.c.place_id == record.c.place_id,
         scope_state.c.side == PORTAL_SIDE,
@@ -107,7 +108,6 @@ def _load_sides(conn: Connection, place_id: int, line: Line) -> Sides:
         )
         .where(discrepancy.c.id == line.id)
     ).one()
-    words = Words(conn, place_id)
     theirs_changed_at, theirs_by = _tell_theirs(line.kind, row.city_body, words)
     meant = row.intent if row.intent is not None else row.base_intent
     entered = (

@@ -119,6 +119,7 @@ def load_lines(
     after_id: int = 0,
     limit: int = 50,
     covered: ColumnElement[bool] | None = None,
+    words: Words | None = None,
 ) -> list[Line]:
     """Load one page, in the order of numbers.
 
@@ -130,6 +131,7 @@ def load_lines(
         after_id: Number of the last row of the page before.
         limit: Rows a page.
         covered: Condition on `record` that a door puts on what it shows; None = the whole school.
+        words: Names of the place, where the caller has loaded them already.
     """
     near = _near(place_id, sieve, now=now, after_id=after_id, limit=limit, covered=covered)
     query = (
@@ -141,7 +143,7 @@ def load_lines(
     rows = conn.execute(query).all()
     if not rows:
         return []
-    words, settling = Words(conn, place_id), load_being_settled(conn, [row.id for row in rows])
+    words, settling = words or Words(conn, place_id), load_being_settled(conn, [row.id for row in rows])
     return [_line(row, words, now, settling.get(row.id)) for row in rows]
 
 
@@ -262,9 +264,9 @@ def load_steps(conn: Connection, number: int) -> list[Step]:
     ]
 
 
-def load_one(conn: Connection, place_id: int, number: int, *, now: datetime) -> Line | None:
+def load_one(conn: Connection, place_id: int, number: int, *, now: datetime, words: Words | None = None) -> Line | None:
     """Load one card, whatever its state; None where there is no such number at this place."""
-    lines = load_lines(conn, place_id, Sieve(states=()), now=now, after_id=number - 1, limit=1)
+    lines = load_lines(conn, place_id, Sieve(states=()), now=now, after_id=number - 1, limit=1, words=words)
     return lines[0] if lines and lines[0].id == number else None
 
 

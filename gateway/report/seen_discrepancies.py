@@ -17,21 +17,30 @@ from gateway.reconcile.tables import discrepancy, record
 from gateway.report.card import Card, build_card, without_names
 from gateway.report.discrepancies import WITH_RECORD, Group, Line, Sieve, load_groups, load_lines
 from gateway.report.nameless import Nameless
+from gateway.report.plan_view import Words
 from gateway.report.visible import Seen, body_field
 from gateway.store.among import among
 
 
 def load_seen_lines(
-    conn: Connection, scope: Scope, place_id: int, sieve: Sieve, *, now: datetime, after: int, limit: int
+    conn: Connection,
+    scope: Scope,
+    place_id: int,
+    sieve: Sieve,
+    *,
+    now: datetime,
+    after: int,
+    limit: int,
+    words: Words | None = None,
 ) -> tuple[list[Line], set[str]]:
     """Load one page, and the refs of the pupils it shows.
 
     Args:
         conn: A write transaction where pseudonyms stand for names: they are made at the first question.
+        words: As for `load_lines`.
     """
-    lines = load_lines(
-        conn, place_id, sieve, now=now, after_id=after, limit=limit, covered=_covered(conn, scope, place_id)
-    )
+    covered = _covered(conn, scope, place_id)
+    lines = load_lines(conn, place_id, sieve, now=now, after_id=after, limit=limit, covered=covered, words=words)
     pupils = _load_pupils(conn, [line.id for line in lines])
     if scope.is_named:
         return lines, set(pupils.values())
@@ -55,15 +64,15 @@ def get_seen_card(
     Raises:
         NotVisibleError: There is none, or it is of somebody else's child.
     """
-    every = Sieve(states=())
-    lines, pupils = load_seen_lines(conn, scope, place_id, every, now=now, after=number - 1, limit=1)
+    every, words = Sieve(states=()), Words(conn, place_id)
+    lines, pupils = load_seen_lines(conn, scope, place_id, every, now=now, after=number - 1, limit=1, words=words)
     if not lines or lines[0].id != number:
         raise NotVisibleError("Такой записи нет")
     if scope.is_named:
-        return build_card(conn, place_id, lines[0]), pupils
+        return build_card(conn, place_id, lines[0], words), pupils
     # the line's own ref is a pseudonym's by now, and what stands under it is nobody's
-    (told,) = load_lines(conn, place_id, every, now=now, after_id=number - 1, limit=1)
-    return msgspec.structs.replace(without_names(build_card(conn, place_id, told)), line=lines[0]), pupils
+    (told,) = load_lines(conn, place_id, every, now=now, after_id=number - 1, limit=1, words=words)
+    return msgspec.structs.replace(without_names(build_card(conn, place_id, told, words)), line=lines[0]), pupils
 
 
 def load_seen_ids(conn: Connection, scope: Scope, place_id: int, ids: Sequence[int]) -> list[int]:
