@@ -28,6 +28,7 @@ from gateway.flows.gateway import Gateway
 from gateway.flows.pull import pull
 from gateway.flows.runs import RunState, finish_run, start_run
 from gateway.flows.sync import Exit, Synced, delivery_counts, resume, sync
+from gateway.flows.traffic import load_traffic
 from gateway.flows.turns import ask_run
 from gateway.queue.barrier import wake
 from gateway.queue.pauses import lift
@@ -93,10 +94,17 @@ def sync_command(
             if not merge or dry_run:
                 raise
             ask_run(gateway, want)
+            workers = load_traffic(gateway).workers
+            # nobody but a worker begins it, and on a machine where commands alone run there is none
+            when = (
+                "Ваш запуск начнётся после него"
+                if workers
+                else "Ваш запуск записан, но начнёт его gateway worker или gateway serve, а сейчас не работает ни один"
+            )
             if as_json:
-                print_json({"run": None, "running": error.run_id, "asked": True})
+                print_json({"run": None, "running": error.run_id, "asked": True, "workers": workers})
             else:
-                OUT.print(f"{error.sentence}. Ваш запуск начнётся после него: gateway schedule list")
+                OUT.print(f"{error.sentence}. {when}: gateway schedule list")
             raise typer.Exit(Exit.REMARKS) from None
         report(gateway, result, as_json=as_json)
         raise typer.Exit(result.exit_code)

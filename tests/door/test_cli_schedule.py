@@ -89,7 +89,11 @@ def test_a_second_process_says_which_run_goes_on_and_a_killed_one_gives_its_turn
     merged = start(config, "sync", "--merge", "--json")
     told, _ = merged.communicate(timeout=60)
     assert merged.returncode == 3
-    assert json.loads(told) == {"run": None, "running": 1, "asked": True}
+    assert json.loads(told) == {"run": None, "running": 1, "asked": True, "workers": 0}
+    unserved = start(config, "sync", "--merge")
+    told, _ = unserved.communicate(timeout=60)
+    assert unserved.returncode == 3
+    assert "сейчас не работает ни один" in " ".join(told.split()), "nobody is there who would begin it"
     assert [line["name"] for line in tell(config, "schedule", "list")["schedules"]] == [*NAMES, "asked"]
 
     plan = start(config, "plan")
