@@ -16,6 +16,7 @@ from gateway.flows.calendar import build_calendar, load_calendar
 from gateway.flows.gateway import Gateway
 from gateway.flows.held import HELD
 from gateway.flows.sync import Exit
+from gateway.flows.traffic import load_traffic
 from gateway.flows.turns import ASKED
 from gateway.worker.claims import begin_by_hand
 from gateway.worker.lines import ScheduleLine, build_lines, build_next
@@ -36,8 +37,9 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
     """Все расписания: что, когда, как, чем кончился последний запуск."""
     with opened(config, is_quiet=as_json) as gateway:
         lines = build_lines(gateway)
+        workers = load_traffic(gateway).workers
         if as_json:
-            print_json({"schedules": lines, "silent": load_calendar(gateway).silent})
+            print_json({"schedules": lines, "silent": load_calendar(gateway).silent, "workers": workers})
             return
         table = dense_table(title="Расписания")
         table.add_column("имя", no_wrap=True)
@@ -57,6 +59,8 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
         for line in lines:
             if line.problem is not None:
                 OUT.print(f"! {line.name}: {line.problem}")
+        if not workers and any(line.next_at is not None for line in lines):
+            OUT.print("! Сейчас не работает ни один gateway worker или gateway serve: само не начнётся ничего")
 
 
 @schedule_app.command("next")
