@@ -131,7 +131,8 @@ class CityReads:
         may_be = is_shown if is_shown is not None else len(known) <= self._gateway.limits.minimum_count
         if may_be:
             return read
-        return _discarded(read, f"Журнал не показывает ничего из известного ({len(known)}): чтение отброшено")
+        words = f"Журнал не показывает ничего из известного ({len(known)}): чтение отброшено; если это стёрли люди: gateway emptied"
+        return _discarded(read, words)
 
     def _read_until_two_agree(self, read: CityRead) -> CityRead:
         for _ in range(PASSES_COUNT - 1):

@@ -156,6 +156,35 @@ def test_approved_and_then_one_base_moves_that_item_drops_out_and_the_rest_goes(
     assert delivered.sync().planned.plan.by_reason["CONFLICT"] == 1
 
 
+@pytest.mark.row("V3")
+def test_a_plan_that_another_one_followed_stays_readable_and_refuses_to_run(first: tuple[Any, Synced]) -> None:
+    """What was shown is what is executed: neither is the older one let out, nor the newer one by the older one's hash."""
+    hand, shown = first
+    lines = [(row.seq, row.ref, row.op) for row in hand.decisions(shown)]
+    edit(hand, 1)
+    newer = hand.sync()
+    ledger = hand.city.ledger()
+    people = [person(hand.gateway, "deputy"), person(hand.gateway, "director", Role.DIRECTOR)]
+
+    with pytest.raises(PlanRefusedError, match="устарел") as refused:
+        let_out(hand, shown)
+    for number in (shown.planned.plan.id, newer.planned.plan.id):
+        asked = Asked(
+            plan_id=number, plan_hash=shown.planned.plan.hash, reason="да", with_deletes=False, with_held=False
+        )
+        with pytest.raises(PlanRefusedError):
+            propose_plan(hand.gateway, people[0], asked)
+        with pytest.raises(PlanRefusedError):
+            approve_plan(hand.gateway, people[1], asked)
+
+    assert refused.value.reason_code == "PLAN_STALE"
+    assert newer.planned.plan.hash != shown.planned.plan.hash
+    assert [(row.seq, row.ref, row.op) for row in hand.decisions(shown)] == lines
+    hand.deliver()
+    assert hand.city.ledger() == ledger
+    assert let_out(hand, newer).queued > 0
+
+
 def test_a_plan_is_approved_once(first: tuple[Any, Synced]) -> None:
     hand, synced = first
     let_out(hand, synced)
