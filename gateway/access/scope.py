@@ -117,15 +117,21 @@ def permit(conn: Connection, principal: Principal, action: Action, *, now: datet
         now: Aware UTC.
 
     Raises:
-        NotVisibleError: The role does not have it, the token was not given it, or the glass is not broken.
+        NotVisibleError: The role does not have it, the token was not given it, or the glass is not broken; a token neither
+            breaks it nor sees through it.
     """
     reach = find_reach(principal.role, action)
     if reach is None or (principal.actions is not None and action.value not in principal.actions):
         raise NotVisibleError("Такой записи нет")
-    if reach is Reach.GLASS and find_glass(conn, principal.account_id, now=now) is None:
+    is_machine = principal.via == "token"
+    if action is Action.GLASS_BREAK and is_machine:
+        raise NotVisibleError("Такой записи нет")
+    # a person has given his reason for himself: it opens nothing to a machine that holds a token of his
+    has_names = not is_machine and find_glass(conn, principal.account_id, now=now) is not None
+    if reach is Reach.GLASS and not has_names:
         raise NotVisibleError("Такой записи нет")
     if reach is Reach.VEILED:
-        reach = Reach.PSEUDONYMS if find_glass(conn, principal.account_id, now=now) is None else Reach.GLASS
+        reach = Reach.GLASS if has_names else Reach.PSEUDONYMS
     return Scope(principal=principal, action=action, reach=reach)
 
 

@@ -17,6 +17,7 @@ from gateway.access.scope import Principal
 from gateway.domain.errors import PlanRefusedError, SecondPersonError
 from gateway.domain.identifiers import Kind, source_of
 from gateway.domain.reasons import LINK_DOUBTED, RELINKING
+from gateway.flows.approval import require_fresh
 from gateway.flows.gateway import Gateway
 from gateway.flows.reach import is_word_still
 from gateway.flows.vouched import is_vouched, require_vouched, say_alone_from
@@ -97,7 +98,8 @@ def judge_pair(
         reason: Why it is the same child all the same.
 
     Raises:
-        PlanRefusedError: It contradicts the evidence, and that was not said, or not why.
+        PlanRefusedError: It contradicts the evidence, and that was not said, or not why; or the second person has not proved
+            his password a short while ago.
         SecondPersonError: This person has confirmed it against the evidence already, or nobody vouches for him.
     """
     found = contradictions(evidence)
@@ -120,6 +122,8 @@ def judge_pair(
     is_seen = is_open and not (found and _has_come_up(before, evidence, found, doubts))
     if is_seen and standing is not None and _counts(conn, gateway, standing, before[AGAINST]):
         is_alone = _judge_person(gateway, before, standing._mapping["decided_at"], principal, now)
+        if principal is not None:
+            require_fresh(gateway, principal, now)  # an approval like any other: a person's, who has just proved it
         # what the first person has looked at besides stays looked at
         kept = {name: value for name, value in before.items() if name.startswith(KEPT) and name.endswith(SETTLED)}
         kept |= {field: before[field] for field in (AGAINST, AGAINST_AT, AGAINST_PERSON) if field in before}

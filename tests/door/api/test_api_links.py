@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from sqlalchemy import insert
 
+from gateway.access.policy import Action
 from gateway.access.roles import Role, Tie
+from gateway.access.tokens import issue_token
 from gateway.connectors.port import CityDirectory
 from gateway.domain.city import CityPupil, CityYear
 from gateway.domain.identifiers import Kind
@@ -103,8 +105,18 @@ def test_a_pair_of_another_surname_needs_the_word_of_two_and_an_unknown_number_i
     first = curator.post(path, said, key=uuid.uuid4().hex)
     again = curator.post(path, said, key=uuid.uuid4().hex)
     doubted = curator.get("/links/user:2").json()["asking"]["doubts"]
-    second = asking.call("deputy").post(path, said, key=uuid.uuid4().hex)
+    deputy = asking.call("deputy")
+    asking.clock.advance(11 * 60)
+    stale = deputy.post(path, said, key=uuid.uuid4().hex)
+    _, secret = issue_token(
+        asking.office, "deputy", name="m", role=Role.DEPUTY_HEAD, actions={Action.LINKS_DECIDE}, days=1, longest_days=9
+    )
+    held = {"Authorization": f"Bearer {secret}", "Idempotency-Key": uuid.uuid4().hex}
+    machine = asking.client.post(f"https://testserver/api/v1{path}", json=said, headers=held)
+    deputy.post("/session/proof", {"password": asking.password})
+    second = deputy.post(path, said, key=uuid.uuid4().hex)
 
+    assert [(one.status_code, one.json()["code"]) for one in (stale, machine)] == [(409, "LOGIN_NOT_FRESH")] * 2
     assert (unknown.status_code, refused.status_code, first.status_code) == (422, 409, 200)
     assert "gateway links candidates" in unknown.json()["detail"]
     assert (refused.json()["code"], "фамилия другая" in refused.json()["detail"]) == ("LINK_DOUBTED", True)

@@ -369,6 +369,27 @@ def test_a_token_can_do_what_is_named_until_its_day_and_never_after_it_is_revoke
         )
 
 
+def test_a_token_neither_breaks_the_glass_nor_sees_through_one_that_a_person_broke(school: Any) -> None:
+    """He gave his reason for himself and for an hour; a machine that holds a token of his reads on."""
+    school.account("it", Role.ADMIN)
+    actions = {Action.GLASS_BREAK, Action.PUPILS_READ, Action.PASSPORT_READ}
+    _, secret = issue_token(
+        school.office, "it", name="watch", role=Role.ADMIN, actions=actions, days=2, longest_days=90
+    )
+    held = {"Authorization": f"Bearer {secret}"}
+
+    machine = school.client.post(f"{BASE}/glass", json={"reason": "каждый час по расписанию"}, headers=held)
+    admin = school.call("it")
+    broken = admin.post("/glass", {"reason": "родитель звонит, ищем ребёнка"})
+    read = school.client.get(f"{BASE}/pupils", headers=held)
+    passport = school.client.get(f"{BASE}/passport/homework:1", headers=held)
+
+    assert (machine.status_code, broken.status_code) == (404, 201)
+    assert (admin.get("/pupils").status_code, read.status_code) == (200, 404)
+    assert passport.status_code == 200, "what needs no name is told as before"
+    assert [entry.actor for entry in school.entries() if entry.action == "glass.broken"] == ["account:1"]
+
+
 def test_the_log_ins_are_in_the_audit_without_a_login_an_unknown_one_least_of_all(school: Any) -> None:
     school.account("petrova", Role.DEPUTY_HEAD)
     school.call("petrova").ask("DELETE", "/session")
