@@ -93,6 +93,33 @@ def load_lane_shares(
     ]
 
 
+def load_stood(conn: Connection, place_id: int, plan_id: int) -> dict[str, int]:
+    """Delivered records of each scope of a plan that has no rows for what it leaves alone, as they stood when it was made.
+
+    Counted from what stands now and what the plan itself has taken away or set since; what others delivered in between is
+    in it too.
+    """
+    mine = decision.c.plan_id == plan_id
+    scopes = select(decision.c.scope).where(mine).distinct()
+    now = select(base.c.scope, func.count()).where(base.c.place_id == place_id, base.c.scope.in_(scopes))
+    stood: dict[str, int] = defaultdict(int, {row[0]: row[1] for row in conn.execute(now.group_by(base.c.scope))})
+    moved = (
+        select(decision.c.scope, decision.c.op, base.c.ref.is_not(None).label("stands"), func.count().label("how_many"))
+        .outerjoin(
+            base,
+            and_(base.c.place_id == place_id, base.c.kind == decision.c.kind, base.c.ref == decision.c.ref),
+        )
+        .where(mine, decision.c.op.in_(("create", "delete")))
+        .group_by(decision.c.scope, decision.c.op, base.c.ref.is_not(None))
+    )
+    for row in conn.execute(moved):
+        if row.op == "delete" and not row.stands:
+            stood[row.scope] += row.how_many
+        elif row.op == "create" and row.stands:
+            stood[row.scope] -= row.how_many
+    return dict(stood)
+
+
 def load_lane_scopes(conn: Connection, place_id: int, plan_id: int, lane: str) -> list[str]:
     """The scopes in which a plan would do something to a lane, named as in a guard's row: kind, class, perhaps subject."""
     kind, class_name, subject = (*lane.split("|"), "")[:3]

@@ -16,9 +16,9 @@ from gateway.domain.identifiers import Kind
 from gateway.reconcile.compare import Category
 from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.impact import Impact, judge_impact, tell_impact
-from gateway.reconcile.lanes import LaneLimits, judge_lanes
+from gateway.reconcile.lanes import LaneLimits, LaneShare, judge_lanes
 from gateway.reconcile.plan import SealedPlan, load_plan
-from gateway.reconcile.plan_lanes import load_impacts, load_lane_shares
+from gateway.reconcile.plan_lanes import load_impacts, load_lane_shares, load_stood
 from gateway.reconcile.tables import decision, plan
 
 HELD = ("hold", "refuse")
@@ -81,8 +81,7 @@ def judge_plan(
     conn: Connection, place_id: int, found: SealedPlan, limits: LaneLimits, *, with_impact: bool = True
 ) -> list[GuardRow]:
     """Judge a stored plan: its lanes, and what it means for averages."""
-    today = moscow_day(found.created_at)
-    rows = judge_lanes(load_lane_shares(conn, place_id, found.id, today=today), limits)
+    rows = judge_lanes(_load_shares(conn, place_id, found), limits)
     if with_impact:
         rows += judge_impact(load_impacts(conn, place_id, found.id, limits), limits)
     return rows
@@ -128,7 +127,7 @@ def iter_trials(
     ).scalars()
     for number in list(numbers):
         found = load_plan(conn, number)
-        shares = load_lane_shares(conn, place_id, number, today=moscow_day(found.created_at))
+        shares = _load_shares(conn, place_id, found)
         impacts = load_impacts(conn, place_id, number, limits)
         yield Trial(
             plan_id=number,
@@ -138,6 +137,12 @@ def iter_trials(
             held=_held([*judge_lanes(shares, limits), *judge_impact(impacts, limits)]),
             held_then=_held([*judge_lanes(shares, tried), *judge_impact(impacts, tried)]),
         )
+
+
+def _load_shares(conn: Connection, place_id: int, found: SealedPlan) -> list[LaneShare]:
+    # the plan of an undo holds what it moves and nothing of what it leaves alone
+    stood = None if found.undoes is None else load_stood(conn, place_id, found.id)
+    return load_lane_shares(conn, place_id, found.id, today=moscow_day(found.created_at), stood=stood)
 
 
 def _held(rows: list[GuardRow]) -> list[str]:

@@ -10,8 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
+from gateway.bootstrap import build_lane_limits
 from gateway.flows.periods import reopen_period, sign_period
+from gateway.flows.undo import begin_undo, undo_run
+from gateway.reconcile.lanes import OP_OF_GUARD
+from gateway.report.guards import iter_trials, show_guards
 from gateway.sandbox.portal.school_course import FIRST_COURSE as COURSE
+
+LANES = {*OP_OF_GUARD, "lane_deletes"}
+"""Guards over a whole plan."""
 
 
 def change_marks(world: Any, count: int) -> int:
@@ -122,3 +129,39 @@ guard_change_count = 1
     tried = json.loads(run("try", "--nights", "366", "--change-count", "1", "--past-count", "1000", "--json").stdout)
     assert any("lane_changes mark|*" in one["held_then"] for one in tried["plans"])
     assert "было бы" in run("try", "--nights", "366").stdout
+
+
+@pytest.mark.parametrize(
+    ("limits_of_school", "is_held"), [({"guard_change_count": 1}, True), ({"guard_minimum_count": 2}, False)]
+)
+def test_a_trial_by_the_limits_of_that_night_says_what_each_plan_was_held_by(
+    small: Any, limits_of_school: dict[str, int], is_held: bool
+) -> None:
+    """A first load, a night of changes, one of nothing, an undo: whatever has been delivered since, let out or taken back."""
+    small.settings_changes["school"] = {"guard_lanes": "hold", "guard_past_count": 1000, **limits_of_school}
+    with small.open() as hand:
+        hand.link_everybody()
+        since = hand.gateway.now()
+        made = [hand.sync().planned.plan]
+        hand.approve(hand.sync(), with_held=True)
+        hand.deliver()
+        change_marks(small, 3)
+        changed = hand.sync()
+        made.append(changed.planned.plan)
+        hand.approve(changed, with_held=True)
+        hand.deliver()
+        made.append(hand.sync().planned.plan)
+        taken_back = undo_run(hand.gateway, changed.run_id, begin_undo(hand.gateway, changed.run_id)).plan
+        limits = build_lane_limits(hand.gateway.settings)
+        place_id = hand.place_id()
+        with hand.gateway.store.read() as conn:
+            trials = {one.plan_id: one for one in iter_trials(conn, place_id, since=since, limits=limits, tried=limits)}
+            shown = show_guards(conn, place_id, taken_back, limits)
+
+    for plan in (*made, taken_back):
+        then = sorted(f"{row.guard} {row.scope}" for row in plan.guards if row.verdict == "hold" and row.guard in LANES)
+        assert sorted(trials[plan.id].held) == then, plan.id
+    assert [len(trials[plan.id].held) > 0 for plan in made] == [False, is_held, False]
+    assert [row for row in shown if row.verdict == "hold" and not row.in_force] == [], (
+        "as it was judged, so it is shown"
+    )
