@@ -24,7 +24,7 @@ from sqlalchemy import Row, select
 from benchmarks.delivery_school import NOW, Outbox, build_school
 from benchmarks.servers import find_redis
 from gateway.bootstrap import open_gateway
-from gateway.domain.clock import ShiftedClock
+from gateway.domain.clock import Clock, ShiftedClock
 from gateway.flows.deliver import WORKER_LEASE
 from gateway.flows.gateway import Gateway
 from gateway.queue.leases import count_leases
@@ -164,9 +164,9 @@ class Fleet:
         return load_settings(None, **{name: {**group, **more.get(name, {})} for name, group in self._groups.items()})
 
     @contextmanager
-    def open(self, **more: dict[str, Any]) -> Iterator[Gateway]:
-        """Another process's gateway, as far as the store can tell."""
-        with open_gateway(self.settings(**more)) as gateway:
+    def open(self, *, clock: Clock | None = None, **more: dict[str, Any]) -> Iterator[Gateway]:
+        """Another process's gateway, as far as the store can tell; on a host with that clock."""
+        with open_gateway(self.settings(**more), clock=clock) as gateway:
             yield gateway
 
     def queue(self, count: int, *, lane: str = "nightly") -> None:
@@ -175,9 +175,9 @@ class Fleet:
         self.queued += self._outbox.let_out(count, lane=lane)
 
     @contextmanager
-    def worker(self, **more: dict[str, Any]) -> Iterator[Worker]:
+    def worker(self, *, clock: Clock | None = None, **more: dict[str, Any]) -> Iterator[Worker]:
         """A worker as threads of this process; what it raises is raised here."""
-        with self.open(**more) as gateway:
+        with self.open(clock=clock, **more) as gateway:
             worker = Worker(gateway)
             faults: list[BaseException] = []
 
