@@ -262,11 +262,15 @@ def dispute_command(
     number: Annotated[int, typer.Argument(help="Номер расхождения.")],
     reason: ReasonOption,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Возразить против решения: расхождение открывается снова."""
     with opened(config) as gateway:
         if not dispute(gateway, number, reason=reason):
             raise PlanRefusedError(f"Расхождение {number} не решено: возражать не против чего", reason="WRONG_STATE")
+        if as_json:
+            print_json({"reopened": [number]})
+            return
         OUT.print(f"Расхождение {number} открыто снова")
 
 

@@ -106,11 +106,16 @@ def list_command(config: ConfigOption = None, as_json: JsonOption = False) -> No
 
 @journal_app.command("withdraw")
 def withdraw_command(
-    number: Annotated[int, typer.Argument(help="Номер записи, gateway journal list.")], config: ConfigOption = None
+    number: Annotated[int, typer.Argument(help="Номер записи, gateway journal list.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Отозвать запись: то, что по ней стоит в городе, станет удалением, которое ждёт человека."""
     with opened(config) as gateway:
         withdraw_entry(gateway, number)
+        if as_json:
+            print_json({"withdrawn": [number]})
+            return
         OUT.print(f"Запись {number} отозвана")
 
 

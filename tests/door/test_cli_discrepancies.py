@@ -77,7 +77,8 @@ def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     steps = school.json("discrepancies", "show", str(number))["steps"]
     assert [step["step"] for step in steps] == ["opened", "chosen", "proven"]
     assert steps[1]["note"] == "ошибка в городе"
-    school.run("discrepancies", "dispute", str(number), "--reason", "всё-таки нет")
+    disputed = school.json("discrepancies", "dispute", str(number), "--reason", "всё-таки нет")
+    assert disputed == {"reopened": [number]}
     school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс", expect=2)
     school.run("users", "add", "curator.1", "--no-password")
     school.run("discrepancies", "assign", "curator.1", str(number), "--reason", "её класс", expect=4)
