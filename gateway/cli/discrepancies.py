@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 from rich.markup import escape
 
 from gateway.cli.context import OUT, ConfigOption, JsonOption, opened, print_json, school_moment
+from gateway.cli.discrepancies_shown import local, print_card, print_lines, print_owners, print_settlement
 from gateway.cli.looks import show_of
 from gateway.cli.outside import assign_command, wait_command
 from gateway.cli.precedents import precedents_app
@@ -19,20 +20,17 @@ from gateway.domain.discrepancies import (
     CHOICE_WORDS,
     LIFE_WORDS,
     LIVE,
-    TYPE_TEXTS,
-    TYPE_WORDS,
     Choice,
     DiscrepancyState,
     DiscrepancyType,
 )
 from gateway.domain.errors import PlanRefusedError
-from gateway.domain.reasons import REASONS
 from gateway.flows.acts import carry_out, load_progress
 from gateway.flows.discrepancies import MOST_AT_ONCE, Settlement, choose, dispute
 from gateway.flows.gateway import Gateway
 from gateway.flows.sync import Exit
 from gateway.reconcile.choose import Shown
-from gateway.report.card import Card, load_card
+from gateway.report.card import load_card
 from gateway.report.discrepancies import (
     Line,
     Sieve,
@@ -40,33 +38,16 @@ from gateway.report.discrepancies import (
     load_groups,
     load_ids,
     load_lines,
+    load_one,
 )
+from gateway.report.plan_view import Words
 
 discrepancies_app = typer.Typer(help="Расхождения: что ждёт решения человека.", invoke_without_command=True)
 discrepancies_app.add_typer(precedents_app, name="precedents")
 discrepancies_app.command("assign")(assign_command)
 discrepancies_app.command("wait")(wait_command)
-STATE_WORDS = {
-    "open": "открыто",
-    "assigned": "назначено",
-    "waiting_outside": "отложено до дня",
-    "waiting_proof": "ждёт подтверждения",
-    "ignored": "не трогать до дня",
-    "resolved": "решено",
-}
-WHY_WORDS = {
-    "moved": "одна из сторон изменилась с тех пор, как это показали",
-    "chosen": "решение уже принято и ждёт города; передумали: gateway discrepancies dispute №",
-    "in_flight": "запись сейчас в пути",
-    "being_settled": "её уже решают вместе с другими",
-    "shared": "тот же объект города достался бы двум записям: решите их порознь",
-    "failed": "сбой шлюза, записан в его журнале",
-    "not_permitted": "права того, кто решал, с тех пор забраны",
-    "not_offered": "для такого расхождения этого решения нет",
-    "settled": "уже решено",
-    "unknown": "такого номера нет",
-}
-
+SHOWN_OF_PREVIEW = 20
+"""Lines of a preview; the list has the others."""
 _LIVE = tuple(state.value for state in LIVE)
 
 NumbersArgument = Annotated[list[int] | None, typer.Argument(help="Номера расхождений.")]
@@ -110,8 +91,8 @@ def list_command(
             waits = {name: {"open": count, "overdue": late} for name, (count, late) in owners.items()}
             print_json({"by_owner": waits, "discrepancies": lines, "next_after": lines[-1].id if lines else None})
             return
-        _print_owners(owners)
-        _print_lines(lines)
+        print_owners(owners)
+        print_lines(gateway, lines)
         if len(lines) == limit:
             OUT.print(f"Дальше: --after {lines[-1].id}")
 
@@ -174,13 +155,13 @@ def show_command(
             told = {"discrepancy": card.line, "sides": card.sides, "refusal": card.refusal, "steps": card.steps}
             print_json(told)
             return
-        _print_card(gateway, card)
+        print_card(gateway, card)
         table = dense_table(title="История")
         for head in ("когда", "что", "кто", "решение", "почему"):
             table.add_column(head)
         for step in card.steps:
             table.add_row(
-                f"{_local(gateway, step.at):%d.%m.%Y %H:%M}",
+                f"{local(gateway, step.at):%d.%m.%Y %H:%M}",
                 LIFE_WORDS.get(step.step, step.step),
                 escape(step.actor),
                 CHOICE_WORDS[Choice(step.choice)] if step.choice else "",
@@ -247,12 +228,16 @@ def choose_command(
         )
         if settled.act is not None:
             settled = _carry_out(gateway, settled)
+        lines = _look_at(gateway, settled.taken[:SHOWN_OF_PREVIEW]) if preview else []
         if as_json:
-            print_json(settled)
+            print_json({**msgspec.structs.asdict(settled), "lines": lines} if preview else settled)
         else:
-            _print_settlement(settled)
+            print_settlement(settled)
+            print_lines(gateway, lines)
+            if len(settled.taken) > len(lines) > 0:
+                OUT.print(f"… ещё {len(settled.taken) - len(lines)}: gateway discrepancies --pattern … --limit 1000")
             if preview and settled.taken:
-                OUT.print(f"Решить именно это: --shown-at {_local(gateway, looked_at):%Y-%m-%dT%H:%M:%S}")
+                OUT.print(f"Решить именно это: --shown-at {local(gateway, looked_at):%Y-%m-%dT%H:%M:%S}")
         if settled.excluded:
             raise typer.Exit(Exit.REMARKS)
 
@@ -272,6 +257,18 @@ def dispute_command(
             print_json({"reopened": [number]})
             return
         OUT.print(f"Расхождение {number} открыто снова")
+
+
+def _look_at(gateway: Gateway, numbers: Sequence[int]) -> list[Line]:
+    """What of a choice is to be seen before it is made: whose, and what stands on either side."""
+    with gateway.store.read() as conn:
+        place_id, now = _place_id(gateway), gateway.store.now(conn)
+        words = Words(conn, place_id)
+        found = [load_one(conn, place_id, number, now=now, words=words) for number in numbers]
+    lines = [line for line in found if line is not None]
+    if lines:
+        show_of(gateway, "discrepancies_choose", refs=[line.ref for line in lines])
+    return lines
 
 
 def _carry_out(gateway: Gateway, settled: Settlement) -> Settlement:
@@ -303,118 +300,3 @@ def _build_sieve(
         raise typer.BadParameter(f"--type: нет вида {type_}")
     wanted = tuple(states) if states else _LIVE
     return Sieve(states=wanted, owner=owner, type=type_, pattern=pattern, is_overdue=overdue)
-
-
-def _print_owners(owners: dict[str, tuple[int, int]]) -> None:
-    if not owners:
-        OUT.print("Открытых расхождений нет")
-        return
-    parts = [
-        f"{OWNER_WORDS.get(name, name)} {count}" + (f" (просрочено {late})" if late else "")
-        for name, (count, late) in sorted(owners.items())
-    ]
-    OUT.print("Чей ход: " + ", ".join(parts))
-
-
-def _print_lines(lines: list[Line]) -> None:
-    if not lines:
-        return
-    table = dense_table(title="Расхождения")
-    for head in ("№", "где", "что расходится", "чей ход", "срок"):
-        table.add_column(head)
-    for line in lines:
-        late = ", просрочено" if line.is_overdue and line.state in _LIVE else ""
-        table.add_row(
-            str(line.id),
-            escape(f"{line.class_name}, {line.pupil}, {line.subject}, {_day(line.on)}"),
-            escape(f"{TYPE_WORDS.get(line.type, line.type)}: {_difference(line)} ({_state(line)})"),
-            OWNER_WORDS.get(line.owner, line.owner),
-            f"{line.due_at:%d.%m}{late}",
-        )
-    OUT.print(table)
-
-
-def _state(line: Line) -> str:
-    settling = "" if line.being_settled is None else f", решается: {CHOICE_WORDS[line.being_settled]}"
-    return STATE_WORDS[line.state] + settling
-
-
-def _difference(line: Line) -> str:
-    """Only what differs, so that a line of the list can be read; the card has the rest."""
-    if line.type == DiscrepancyType.LINK_DOUBT.value:
-        return "; ".join(line.theirs.values())
-    if not line.theirs:
-        return ", ".join(line.ours.values()) or line.reason
-    named = [
-        f"{name}: у нас {line.ours.get(name, '—')}, в городе {value}"
-        for name, value in line.theirs.items()
-        if line.ours.get(name) != value
-    ]
-    return "; ".join(named) or line.reason
-
-
-def _print_card(gateway: Gateway, card: Card) -> None:
-    line, sides = card.line, card.sides
-    text = TYPE_TEXTS[DiscrepancyType(line.type)]
-    if line.being_settled is not None:
-        OUT.print(f"Решается вместе с другими: «{CHOICE_WORDS[line.being_settled]}»")
-    OUT.print(escape(f"№ {line.id} · {line.class_name}, {line.pupil}, {line.subject}, {_day(line.on)}"))
-    OUT.print(f"{text.what_ru} {text.todo_ru}")
-    reason = REASONS.get(line.reason)
-    if reason is not None:
-        OUT.print(f"{line.reason}: {reason.what_ru}")
-    if card.refusal is not None:
-        OUT.print(escape(f"Чем кончилась отправка: {card.refusal}"))
-    late = ", просрочено" if line.is_overdue else ""
-    given = f", поручено: {line.assignee}" if line.assignee else ""
-    OUT.print(
-        escape(
-            f"Ход: {OWNER_WORDS.get(line.owner, line.owner)}{given}. Срок: {_moment(gateway, line.due_at)}{late}; "
-            f"важность {line.severity}"
-        )
-    )
-    table = dense_table("Стороны")
-    for head in ("поле", "у нас", "согласовано", "в городе"):
-        table.add_column(head)
-    for name in dict.fromkeys((*line.ours, *line.base, *line.theirs)):
-        columns = [side.get(name, "—") for side in (line.ours, line.base, line.theirs)]
-        marked = [f"[bold]{escape(one)}[/bold]" if one != columns[1] else escape(one) for one in columns]
-        table.add_row(name, *marked)
-    read = [_moment(gateway, moment) for moment in (sides.ours_read_at, sides.base_at, sides.theirs_read_at)]
-    table.add_row("прочитано", *read)
-    table.add_row("изменено", _moment(gateway, sides.ours_changed_at), "", _moment(gateway, sides.theirs_changed_at))
-    by = "; ".join(f"{role}: {name}" for role, name in sides.ours_by.items())
-    table.add_row("чьё", escape(by or "—"), "", escape(sides.theirs_by or "журнал не говорит"))
-    OUT.print(table)
-    if line.proposal is not None:
-        OUT.print(
-            f"Похоже, верно «{CHOICE_WORDS[line.proposal.choice]}» ({line.proposal.confidence:.0%}): "
-            f"{line.proposal.why_ru}"
-        )
-    if not line.offered:
-        return
-    offered = ", ".join(f"{choice.value} ({CHOICE_WORDS[choice]})" for choice in line.offered)
-    OUT.print(f"Решить: gateway discrepancies choose … {line.id} --reason «почему»; можно: {offered}")
-
-
-def _print_settlement(settled: Settlement) -> None:
-    verb = "Будет взято" if settled.is_preview else "Взято"
-    OUT.print(f"{verb}: {len(settled.taken)}, решение «{CHOICE_WORDS[settled.choice]}»")
-    if settled.is_removing and settled.taken:
-        OUT.print("Это удаление: по этому решению записи уйдут; правки решают отдельно")
-    for one in settled.excluded:
-        OUT.print(f"Не взято № {one.id}: {WHY_WORDS.get(one.why, one.why)}")
-    if settled.taken and not settled.is_preview:
-        OUT.print("Дальше: gateway sync; расхождение закроется, когда город покажет то же")
-
-
-def _day(on: date | None) -> str:
-    return f"{on:%d.%m}" if on else "—"
-
-
-def _moment(gateway: Gateway, moment: datetime | None) -> str:
-    return "—" if moment is None else f"{_local(gateway, moment):%d.%m.%Y %H:%M}"
-
-
-def _local(gateway: Gateway, moment: datetime) -> datetime:
-    return moment.astimezone(ZoneInfo(gateway.settings.school.timezone))

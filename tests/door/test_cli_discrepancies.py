@@ -62,6 +62,10 @@ def test_a_curator_settles_what_a_person_changed_in_the_city(school: School) -> 
 
 def _choose(school: School, number: int, groups: list[dict[str, Any]]) -> None:
     preview = school.json("discrepancies", "choose", "ours", str(number), "--reason", "ошибка", "--preview")
+    assert [line["id"] for line in preview["lines"]] == [number]
+    seen = school.run("discrepancies", "choose", "ours", str(number), "--reason", "ошибка", "--preview").stdout
+    assert preview["lines"][0]["pupil"].split()[0] in seen, "who chooses sees whose it is and what stands where"
+    assert "у нас" in seen
     school.run("discrepancies", "choose", "own", str(number), "--reason", "x", expect=4)
     school.run("discrepancies", "choose", "ours", "--reason", "ни номера, ни группы", expect=2)
     school.run("discrepancies", "choose", "ours", str(number), "99999", "--reason", "ошибка в городе", expect=3)

@@ -29,6 +29,7 @@ LOOKING = {
     "activity show": ("user:1",),
     "audit export": ("OUT",),
     "discrepancies": (),
+    "discrepancies choose": ("ignore", "DISCREPANCY", "--until", "2026-12-10", "--reason", "проба", "--preview"),
     "discrepancies show": ("DISCREPANCY",),
     "hand-list": (),
     "holds": (),
@@ -55,8 +56,8 @@ LOOKING = {
 """Commands that print what is a child's, with words that make them find something."""
 NOBODYS = """
 activity kinds, activity pull, audit checkpoint, audit list, audit verify, backup, calendar check, calendar import,
-calendar show, calendar template, check, coverage, deliver, demo, discrepancies assign, discrepancies choose,
-discrepancies dispute, discrepancies groups, discrepancies precedents, discrepancies precedents backtest,
+calendar show, calendar template, check, coverage, deliver, demo, discrepancies assign, discrepancies dispute,
+ discrepancies groups, discrepancies precedents, discrepancies precedents backtest,
 discrepancies precedents make, discrepancies precedents off, discrepancies precedents on, discrepancies wait, emptied,
 guards show, guards try, hand-list back, hand-list outage, hand-list put, holds add, holds lift, incidents,
 incidents found, incidents notified, init, journal add, journal withdraw, links confirm, links drop, links import,
