@@ -49,6 +49,10 @@ class ConfigurationError(GatewayError):
     reason = "CONFIGURATION"
 
 
+class BrokerAwayError(ConfigurationError):
+    """The broker does not answer: a worker does not start; what is queued waits on its rows for one that reaches it."""
+
+
 class EntryRefusedError(ConfigurationError):
     """What somebody typed can't be stored; nothing of it was.
 

@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, and_, case, func, select
 
+from gateway.domain.errors import BrokerAwayError
 from gateway.flows.confirm import confirm, find_wait, new_owner
 from gateway.flows.gateway import Gateway
 from gateway.flows.pull import Problem
@@ -127,13 +128,21 @@ def _deliver_here(gateway: Gateway, place_id: int, since: datetime, *, max_wait_
 
 
 def _leave_to_workers(gateway: Gateway, place_id: int, *, max_wait_s: float) -> list[Problem]:
-    """Ring the workers' doorbell and watch the rows until nothing moves for so long; a worker's relay rings what is left."""
-    with (
-        Doorbell(lambda _: None, threads=0, redis_url=gateway.settings.queue.redis_url) as bell,
-        gateway.store.read() as conn,
-    ):
-        if find_wait(gateway) is None:
-            _ring_workers(gateway, bell, load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT))
+    """Ring the workers' doorbell and watch the rows until nothing moves for so long; a worker's relay rings what is left.
+
+    A broker that is away just now stops no run that has come so far: what it decided stands on the rows.
+    """
+    problems: list[Problem] = []
+    try:
+        with (
+            Doorbell(lambda _: None, threads=0, redis_url=gateway.settings.queue.redis_url) as bell,
+            gateway.store.read() as conn,
+        ):
+            if find_wait(gateway) is None:
+                _ring_workers(gateway, bell, load_due_rows(conn, place_id, gateway.store.now(conn), limit=BATCH_COUNT))
+    except BrokerAwayError as error:
+        sentence = f"{error.sentence}: операции ждут в базе, работники возьмут их сами, когда он вернётся"
+        problems.append(Problem(scope="queue", reason=error.reason_code, sentence=sentence))
     moved_at, last = gateway.now(), None
     while max_wait_s > 0:
         with gateway.store.read() as conn:
@@ -145,12 +154,12 @@ def _leave_to_workers(gateway: Gateway, place_id: int, *, max_wait_s: float) -> 
             moved_at, last = gateway.now(), states
         is_open = any(states.get(state.value, 0) for state in OPEN)
         if not is_open or is_blocked or (gateway.now() - moved_at).total_seconds() > max_wait_s:
-            return []
+            return problems
         if worker_count == 0 and (gateway.now() - moved_at).total_seconds() > NO_WORKER_S:
             sentence = "Очередь на Redis, а ни один gateway worker не работает: запустите его, операции ждут в базе"
-            return [Problem(scope="queue", reason="CONFIGURATION", sentence=sentence)]
+            return [*problems, Problem(scope="queue", reason="CONFIGURATION", sentence=sentence)]
         gateway.clock.wait(WATCH_S)
-    return []
+    return problems
 
 
 def _ring_workers(gateway: Gateway, bell: Doorbell, rows: Sequence[DueRow]) -> None:

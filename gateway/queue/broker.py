@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gateway.connectors.pace import Lane
-from gateway.domain.errors import ConfigurationError
+from gateway.domain.errors import BrokerAwayError, ConfigurationError
 from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
@@ -174,7 +174,7 @@ def _make_broker(redis_url: str | None) -> StubBroker | RedisBroker:
         memory = client.info("memory")
     except (redis.RedisError, ValueError) as exc:
         # not `from exc`: an address may hold a password
-        raise ConfigurationError(f"queue.redis_url: Redis не отвечает ({type(exc).__name__})") from None
+        raise BrokerAwayError(f"queue.redis_url: Redis не отвечает ({type(exc).__name__})") from None
     policy = cast("dict[str, object]", memory).get("maxmemory_policy")
     if policy != "noeviction":
         raise ConfigurationError(
