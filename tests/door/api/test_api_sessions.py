@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from gateway.access.accounts import disable_account, enable_account, give_role, load_grants, set_password, take_role
+from gateway.access.accounts import (
+    disable_account,
+    enable_account,
+    give_role,
+    load_grants,
+    set_password,
+    take_role,
+)
 from gateway.access.passwords import Passwords
-from gateway.access.policy import Action
 from gateway.access.relations import give_relation, load_relations, take_relation
 from gateway.access.roles import Role, Tie
-from gateway.access.tokens import issue_token, revoke_token
 from gateway.domain.errors import ConfigurationError
 
 BASE = "https://testserver/api/v1"
@@ -340,54 +345,6 @@ def test_a_role_that_is_taken_ends_the_session_that_acts_in_it(school: Any) -> N
     take_role(school.office, "deputy", Role.DEPUTY_HEAD)
 
     assert caller.get("/runs").status_code == 401
-
-
-def test_a_token_can_do_what_is_named_until_its_day_and_never_after_it_is_revoked(school: Any) -> None:
-    school.account("it", Role.ADMIN)
-    token, secret = issue_token(
-        school.office, "it", name="watch", role=Role.ADMIN, actions={Action.RUNS_READ}, days=2, longest_days=90
-    )
-    _, other = issue_token(
-        school.office, "it", name="watch2", role=Role.ADMIN, actions={Action.QUEUE_READ}, days=2, longest_days=90
-    )
-
-    def ask(path: str, held: str = secret) -> int:
-        return school.client.get(f"{BASE}{path}", headers={"Authorization": f"Bearer {held}"}).status_code
-
-    assert ask("/runs") == 200
-    assert ask("/queue") == 404
-    assert ask("/queue", other) == 200
-    assert ask("/runs", "cgw_" + "0" * 64) == ask("/runs", "x") == 401
-    revoke_token(school.office, "it", token.id)
-    assert ask("/runs") == 401
-    school.clock.advance(3 * 24 * 3600)
-    assert ask("/queue", other) == 401
-    assert secret.encode() not in b"".join(path.read_bytes() for path in school.folder.glob("gateway.sqlite*"))
-    with pytest.raises(ConfigurationError):
-        issue_token(
-            school.office, "it", name="x", role=Role.ADMIN, actions={Action.PLANS_APPROVE}, days=2, longest_days=90
-        )
-
-
-def test_a_token_neither_breaks_the_glass_nor_sees_through_one_that_a_person_broke(school: Any) -> None:
-    """He gave his reason for himself and for an hour; a machine that holds a token of his reads on."""
-    school.account("it", Role.ADMIN)
-    actions = {Action.GLASS_BREAK, Action.PUPILS_READ, Action.PASSPORT_READ}
-    _, secret = issue_token(
-        school.office, "it", name="watch", role=Role.ADMIN, actions=actions, days=2, longest_days=90
-    )
-    held = {"Authorization": f"Bearer {secret}"}
-
-    machine = school.client.post(f"{BASE}/glass", json={"reason": "каждый час по расписанию"}, headers=held)
-    admin = school.call("it")
-    broken = admin.post("/glass", {"reason": "родитель звонит, ищем ребёнка"})
-    read = school.client.get(f"{BASE}/pupils", headers=held)
-    passport = school.client.get(f"{BASE}/passport/homework:1", headers=held)
-
-    assert (machine.status_code, broken.status_code) == (404, 201)
-    assert (admin.get("/pupils").status_code, read.status_code) == (200, 404)
-    assert passport.status_code == 200, "what needs no name is told as before"
-    assert [entry.actor for entry in school.entries() if entry.action == "glass.broken"] == ["account:1"]
 
 
 def test_the_log_ins_are_in_the_audit_without_a_login_an_unknown_one_least_of_all(school: Any) -> None:
