@@ -27,6 +27,8 @@ from gateway.telemetry import get_logger
 
 LOG = get_logger(__name__)
 FORMAT = 1
+LONGEST_DUMP = "12h"
+"""How long PostgreSQL keeps the snapshot for pg_dump; a night's backup is over by then."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +166,8 @@ def _copy_sqlite(store: Store, part: Path) -> Manifest:
 
 def _copy_postgresql(store: Store, part: Path) -> Manifest:
     with store.read() as conn:
+        # this session only waits for pg_dump, which for a database of years takes longer than any other may stand idle
+        conn.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_DUMP}'"))
         snapshot = conn.execute(text("SELECT pg_export_snapshot()")).scalar_one()
         facts = _facts(conn, store, schema.current_revision(store.engine))
         copies.dump_postgresql(store.engine, part, schema=copies.load_schema_name(conn), snapshot=snapshot)
