@@ -16,7 +16,6 @@ from sqlalchemy import func, select
 from gateway.connectors.http import HttpDoor
 from gateway.domain.errors import ConfigurationError, PlanRefusedError
 from gateway.domain.identifiers import Kind
-from gateway.flows.emptied import believe_emptied
 from gateway.flows.freshen import freshen
 from gateway.flows.holds import lift_hold
 from gateway.flows.pull import pull
@@ -142,34 +141,6 @@ def test_undo_of_a_full_run_leaves_the_journal_as_it_was_but_for_what_a_person_c
     assert night.planned.plan.by_reason["UNDONE"] == len(bases) - 3
     assert night.delivered.sent == 0
     assert journal(hand) - before == left, "the next night sends nothing of it again"
-
-
-def test_undo_of_the_demos_whole_run_leaves_the_journal_as_the_demo_found_it(recorded: Any) -> None:
-    """Everything that `gateway demo` sends of its recorded portal: two classes, three subjects, three kinds."""
-    with recorded.open() as hand:
-        hand.link_everybody()
-        before = journal(hand)
-        first = hand.sync()
-        hand.approve(first)
-        hand.deliver()
-        sent = journal(hand) - before
-        made = undo(hand, first.run_id)
-        let_out(hand, made)
-        hand.deliver()
-        parked = [row for row in hand.operations() if row.state == "parked"]
-        remove_homework(hand, parked)
-        unread = hand.sync().planned.problems
-        believe_emptied(hand.gateway, frozenset({Kind.HOMEWORK}), reason="убрано руками после отмены")
-        hand.sync()
-
-        assert {(row.kind, row.reason) for row in parked} == {("homework", "NO_CITY_CALL")}
-        assert unread, "no homework of any group is left: that looks like a right that was lost"
-        assert all("gateway emptied" in one.sentence for one in unread)
-        assert {key[0] for key in sent} == {"mark", "absence", "homework"}
-        assert made.count == sum(sent.values()) > 300
-        assert made.left == {}
-        assert journal(hand) == before
-        assert hand.states().keys() == {"verified"}
 
 
 def remove_homework(hand: Any, parked: list[Any]) -> None:
