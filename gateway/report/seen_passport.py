@@ -19,6 +19,7 @@ from gateway.report.pupils import OUTSIDE
 from gateway.report.visible import Seen, body_field
 
 _OF_STAFF = ("discrepancy.", "hold.")
+_ENDED = ("operation.parked", "operation.superseded")
 
 
 class PassportAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +135,12 @@ def _owner_in_city(conn: Connection, place_id: int, kind: str, ref: str, by_city
 
 def _without_staff(one: Passport) -> Passport:
     """What the school's people did among themselves is not a child's or a parent's to read."""
-    events = [event for event in one.events if not event.what.startswith(_OF_STAFF)]
+    events = [
+        # what the city answered us is for who has to act on it
+        msgspec.structs.replace(event, words=event.words.partition(":")[0]) if event.what in _ENDED else event
+        for event in one.events
+        if not event.what.startswith(_OF_STAFF)
+    ]
     return msgspec.structs.replace(one, events=events, discrepancy_id=None)
 
 

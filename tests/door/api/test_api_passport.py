@@ -64,8 +64,17 @@ def test_a_teacher_reads_the_whole_life_and_the_look_is_written(office: Any) -> 
 
 
 def test_a_parent_reads_the_child_without_what_the_staff_did(office: Any) -> None:
+    with office.gateway.store.write() as conn:
+        said = {"state": "parked", "sentence": "Журнал отказал: учитель 8200003 не ведёт группу"}
+        conn.execute(update(operation).where(operation.c.ref == REF).values(**said))
     (found,) = office.call("parent").get(f"/passport/{REF}").json()["passports"]
+    (told,) = office.call("teacher").get(f"/passport/{REF}").json()["passports"]
 
+    def parked(passport: dict[str, Any]) -> list[str]:
+        return [event["words"] for event in passport["events"] if event["what"] == "operation.parked"]
+
+    assert parked(found) == ["отложено"]
+    assert parked(told) == ["отложено: Журнал отказал: учитель 8200003 не ведёт группу"]
     assert found["discrepancy_id"] is None
     assert not [event for event in found["events"] if event["what"].startswith(("discrepancy.", "hold."))]
     assert "portal.read" in {event["what"] for event in found["events"]}
