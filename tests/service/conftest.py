@@ -126,7 +126,13 @@ class Fleet:
     """A city, a database, a Redis, and workers as threads of this process or as processes of their own."""
 
     def __init__(
-        self, folder: Path, database_url: str, server: RedisServer, stack: ExitStack, lesson_count: int = 1
+        self,
+        folder: Path,
+        database_url: str,
+        server: RedisServer,
+        stack: ExitStack,
+        lesson_count: int = 1,
+        groups: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         self.folder = folder
         self.redis = server
@@ -152,6 +158,8 @@ class Fleet:
             "schedule": {"silent": [{"from": "2000-01-01", "to": "2100-01-01"}]},
             "queue": {"redis_url": server.url, "lease_s": 2.0, "tick_s": 0.5, "read_back_after_s": 1.0},
         }
+        for name, group in (groups or {}).items():
+            self._groups[name] |= group
         self._stack = stack
         self._http = stack.enter_context(httpx.Client(base_url=self.base_url, trust_env=False, timeout=30))
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -265,6 +273,14 @@ class Fleet:
 
         return wait_until(is_done, within_s=within_s, what=f"{count} of {lane} verified")
 
+    def wait_taken_over(self, held: dict[int, int], *, within_s: float) -> float:
+        """Wait until others have claimed these operations, id → fence; how long it took."""
+
+        def is_taken_over() -> bool:
+            return all(row.fence > held[row.id] for row in self.rows() if row.id in held)
+
+        return wait_until(is_taken_over, within_s=within_s, what="another worker has what the dead one held")
+
     def wait_done(self, *, within_s: float = WITHIN_S) -> float:
         """Wait until everything queued is verified; how long it took."""
         return self.wait_for("verified", self.queued, within_s=within_s)
@@ -283,9 +299,11 @@ def build_fleet(tmp_path: Path, redis_server: Callable[..., RedisServer]) -> Ite
     """Builds a fleet; on a SQLite file unless another database is named."""
     with ExitStack() as stack:
 
-        def build(*options: str, database_url: str | None = None, lesson_count: int = 1) -> Fleet:
+        def build(
+            *options: str, database_url: str | None = None, lesson_count: int = 1, **groups: dict[str, Any]
+        ) -> Fleet:
             url = database_url or f"sqlite:///{tmp_path / 'fleet.sqlite'}"
-            return Fleet(tmp_path, url, redis_server(*options), stack, lesson_count)
+            return Fleet(tmp_path, url, redis_server(*options), stack, lesson_count, groups)
 
         yield build
 
