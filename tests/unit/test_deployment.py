@@ -32,6 +32,13 @@ def test_the_unit_stops_a_worker_gently_and_waits_longer_than_it_needs(unit: con
     assert service["Restart"] == "always"
 
 
+def test_the_unit_never_gives_up_on_a_database_that_comes_later(unit: configparser.ConfigParser) -> None:
+    """A refused connection ends a start at once: twenty of them were used up in two minutes and a half, for good."""
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert "StartLimitBurst" not in unit["Unit"]
+    assert int(unit["Service"]["RestartSec"]) <= 30, "what a dead worker held is promised within thirty seconds"
+
+
 def test_the_unit_runs_a_command_that_there_is_as_nobody_special(unit: configparser.ConfigParser) -> None:
     service = unit["Service"]
     _, verb, option, _ = service["ExecStart"].split()
