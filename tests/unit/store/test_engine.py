@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import stat
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -107,6 +110,37 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_server_that_does_not_answer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"database\.url"):
         Store.open(f"postgresql+psycopg://nobody:secret@/x?host={tmp_path}", SystemClock())
+
+
+@pytest.mark.row("C9")
+def test_a_server_that_takes_the_connection_and_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the driver's own times this is two minutes and more, for each of a worker's threads."""
+    monkeypatch.setattr(engines, "CONNECT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+
+        with pytest.raises(ConfigurationError, match=r"database\.url"):
+            Store.open(f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/x", SystemClock())
+
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.row("C9")
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_a_server_whose_machine_vanished_is_given_up_within_a_minute_unless_the_url_says_otherwise(
+    database_url: str,
+) -> None:
+    told = {}
+    for url in (database_url, f"{database_url}{'&' if '?' in database_url else '?'}tcp_user_timeout=5000"):
+        engine = make_engine(url)
+        with engine.connect() as conn:
+            driver: Any = conn.connection.driver_connection
+            told[url] = driver.info.get_parameters()
+        engine.dispose()
+
+    ours, schools = told.values()
+    assert int(ours["keepalives_idle"]) + int(ours["keepalives_interval"]) * int(ours["keepalives_count"]) <= 60
+    assert (ours["tcp_user_timeout"], schools["tcp_user_timeout"]) == ("30000", "5000")
 
 
 @pytest.mark.row("C3")
