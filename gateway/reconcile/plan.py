@@ -1,7 +1,7 @@
 """A plan: stored, hashed, single use, with an expiry. What was shown is what is executed (law 2).
 
-Built in chunks (no write transaction over 250 ms on SQLite) and sealed by its hash, which covers what would be sent and
-on what it was decided, and no time: a dry run has the same hash as the real one.
+Built in chunks (no write transaction over 250 ms on SQLite) and sealed by its hash, which covers what would be sent,
+on what it was decided and what the guards said of it, and no time: a dry run has the same hash as the real one.
 """
 
 from __future__ import annotations
@@ -189,6 +189,9 @@ class PlanDraft:
     def seal(self) -> SealedPlan:
         """Write what is left, compute the hash, and make the plan what it says it is."""
         self._flush()
+        # what the guards said was shown too: approved by its hash, and another one where a limit was another
+        for row in sorted(self._guards, key=lambda row: (row.guard, row.scope)):
+            self._hash.update(f"|guard|{row.guard}|{row.scope}|{row.limit}|{row.actual}|{row.verdict}|".encode())
         state = PlanState.WAITING if self._needs_approval else PlanState.READY
         with self._store.write() as conn:
             conn.execute(

@@ -13,6 +13,7 @@ from sqlalchemy import update
 from gateway.mapping.atoms import atom_digest, atom_of_city, atom_of_intent
 from gateway.reconcile.compare import UNCHANGED, Absence, Category, decide
 from gateway.reconcile.gone import Gone
+from gateway.reconcile.guard import GuardRow
 from gateway.reconcile.plan import COUNTERS
 from gateway.reconcile.resolve import Item, ScopeDecision
 from gateway.reconcile.tables import base, shadow
@@ -166,6 +167,26 @@ def test_another_item_makes_another_hash(new_world: Callable[[], Any], found: An
 
     assert other.hash != world.seal([decided]).hash
     assert world.seal([decided], rules="r2").hash != world.seal([decided]).hash
+
+
+@in_a_store
+@given(found=worlds, field=st.sampled_from(["guard", "scope", "limit", "actual", "verdict"]))
+def test_another_word_of_a_guard_makes_another_hash(new_world: Callable[[], Any], found: Any, field: str) -> None:
+    """A person approves what the guards said as well; in which order they said it is nothing that he was shown."""
+    world = new_world()
+    fill(world, found)
+    decided = world.decide()
+    one, two = (
+        GuardRow(guard=name, scope="mark|7А", limit="3", actual="4", verdict="hold", override="deputy_head")
+        for name in ("lane_changes", "lane_deletes")
+    )
+    other = msgspec.structs.replace(two, **{field: "refuse" if field == "verdict" else "другое"})
+
+    def seal(*rows: GuardRow) -> str:
+        return str(world.seal([msgspec.structs.replace(decided, guards=rows)]).hash)
+
+    assert seal(one, two) == seal(two, one)
+    assert len({seal(one, two), seal(one, other), seal(one), seal()}) == 4
 
 
 def replace_item(decided: ScopeDecision, number: int, field: str) -> ScopeDecision:
