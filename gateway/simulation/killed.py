@@ -50,6 +50,8 @@ MAX_PASSES = 6
 MAX_TURNS = 30
 RESTART_S = 60.0
 """How long a killed process stays away: longer than a lease, so that what it held is free again."""
+FIFTY_AND_HELD = 54
+"""Changes of a night of which fifty are written: what is cleared waits for an approval."""
 DATABASE_FILES = ("", "-wal")
 """Endings of the files that a kill leaves; a third one is memory of processes that are gone."""
 NOT_YET = frozenset({"LESSON_NOT_YET"})
@@ -127,7 +129,7 @@ def fill_class(world: World, rng: Random) -> None:
 
 
 def fifty_changes(world: World, rng: Random) -> None:
-    """A night's work: fifty places set, changed or cleared."""
+    """A night's work: so many places set, changed or cleared that fifty are written; the others wait for a person."""
     tomorrow = max(world.school.days)
     held = {place.key for place in world.school.places if world.portal.causes[place.key].now is not None}
     absences = [place for place in world.school.places if place.kind is Kind.ABSENCE and place.key in held]
@@ -139,7 +141,7 @@ def fifty_changes(world: World, rng: Random) -> None:
         if place.lesson_on < tomorrow
         and (place.kind is not Kind.ABSENCE or place.key in cleared or place.key not in held)
     ]
-    for place in rng.sample(candidates, 50):
+    for place in rng.sample(candidates, FIFTY_AND_HELD):
         before = world.portal.causes[place.key].now
         new = None if place.key in cleared else next(value for value in _values(place) if value != before)
         world.portal.set(place, new)

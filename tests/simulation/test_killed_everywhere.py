@@ -49,7 +49,7 @@ def test_killed_at_any_point_of_a_job_its_successor_finishes_it(
     assert done.failures == []
     assert done.ends == (done.worlds if job is MARK else 0)
     assert done.kills >= done.points // step
-    assert done.operations >= {MARK: 1, CLASS: 15, NIGHT: 40}[job]
+    assert done.operations >= {MARK: 1, CLASS: 15, NIGHT: 50}[job]
     tell_figure(
         f"F5 killed at points of the job «{done.job}» ({done.operations} operations)",
         f"{done.kills} of {done.points}, {done.worlds} different worlds left",
