@@ -278,16 +278,27 @@ def judge(gateway: Gateway, result: Synced) -> tuple[RunState, Exit, str]:
         return RunState.REMARKS, Exit.REMARKS, f"Осталось в очереди {delivered.open_count}, ближайшее в {at}"
     if (delivered is not None and delivered.parked) or _problems(result):
         parked = delivered.parked if delivered is not None else 0
-        return (
-            RunState.REMARKS,
-            Exit.REMARKS,
-            f"Завершено с замечаниями: отложено {parked}, не прочитано областей {len(_problems(result))}{_asks(planned)}",
-        )
+        remarks = _count_remarks(parked, _problems(result))
+        return RunState.REMARKS, Exit.REMARKS, f"Завершено с замечаниями: {remarks}{_asks(planned)}"
     if asks := _asks(planned):
         return RunState.REMARKS, Exit.REMARKS, f"Завершено, нужен человек{asks}"
     if delivered is not None and not delivered.sent:
         return RunState.DONE, Exit.DONE, "Отправлять было нечего"
     return RunState.DONE, Exit.DONE, "Завершено"
+
+
+def _count_remarks(parked: int, problems: list[Problem]) -> str:
+    """What did not come through, each kind by its count; each stands in the run with its sentence."""
+    unread = {problem.scope for problem in problems if "|" in problem.scope and not problem.where}
+    faults = sum(1 for problem in problems if problem.where)
+    others = sum(1 for problem in problems if "|" not in problem.scope and not problem.where)
+    counts = (
+        ("отложено", parked),
+        ("не прочитано областей", len(unread)),
+        ("записей с ошибкой", faults),
+        ("прочего", others),
+    )
+    return ", ".join(f"{words} {count}" for words, count in counts if count)
 
 
 def _asks(planned: Planned | None) -> str:

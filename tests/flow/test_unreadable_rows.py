@@ -65,6 +65,7 @@ def test_a_pupil_of_the_directory_that_can_not_be_read_is_named_to_the_operator(
 
     assert [problem.scope for problem in synced.planned.problems] == ["directory"]
     assert str(stranger["id"]) in synced.planned.problems[0].where
+    assert "записей с ошибкой 1" in synced.sentence
 
 
 @pytest.mark.row("A26")
@@ -101,6 +102,8 @@ def test_many_misfits_stop_writing_the_kind_everywhere_and_a_single_one_only_the
         now = next(row for row in world.city.standing("marks") if row["id"] == base.city_id)["name"]
         assert (now == old) is is_kind_stopped
         assert any(problem.reason == "CONTRACT" for problem in synced.planned.problems)
+        unread = {problem.scope for problem in synced.planned.problems}
+        assert f"не прочитано областей {len(unread)}" in synced.sentence
         kinds = {decision.category for decision in hand.decisions(synced) if decision.kind == "mark"}
         assert "update" not in kinds or not is_kind_stopped
 
