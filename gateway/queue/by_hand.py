@@ -59,6 +59,9 @@ def judge_by_hand(
     Returns:
         `verified`, `again` (not typed yet), or `superseded`: something else was typed, and the plan looks at it afresh.
     """
+    if op != "create" and there is not None and there.is_of_another:
+        # the number names another child's object: nobody is told to type there, and it proves nothing
+        return Finding("superseded", "BASE_MOVED")
     if op == "delete":
         if there is None:
             return Finding("verified")
@@ -135,7 +138,7 @@ def _settle(
                 base_digest=row.base_digest,
                 ids_before=row.ids_before,
                 cell=scene.in_cell(row.object_key),
-                there=scene.by_id(row.city_id).get(row.city_id),
+                there=scene.by_id(row).get(row.city_id),
             )
         is_undoing = undone.get((row.kind, row.ref)) == row.plan_id
         is_meant = row.id not in strangers if is_undoing else _is_wanted(row, wanted)

@@ -62,6 +62,12 @@ def test_what_was_to_be_deleted(there: Seen | None, expected: Any) -> None:
     assert judged("delete", there=there) == expected
 
 
+@pytest.mark.parametrize("op", ["change", "delete"])
+@pytest.mark.parametrize("digest", [MEANT, BASE])
+def test_another_childs_object_proves_nothing_and_is_not_typed_at(op: str, digest: bytes) -> None:
+    assert judged(op, there=Seen(7, digest, True, is_of_another=True)) == ("superseded", None)
+
+
 SEEN = st.builds(Seen, st.integers(1, 4), st.sampled_from((MEANT, BASE, OTHER)), st.booleans())
 
 
