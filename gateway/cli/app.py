@@ -13,6 +13,7 @@ from gateway.cli.audit import audit_app
 from gateway.cli.backup import backup_command, restore_command
 from gateway.cli.calendar import calendar_app
 from gateway.cli.check import check_command
+from gateway.cli.context import ERR
 from gateway.cli.coverage import coverage_command
 from gateway.cli.demo import demo_command
 from gateway.cli.discrepancies import discrepancies_app
@@ -41,8 +42,10 @@ from gateway.cli.sources import sources_app
 from gateway.cli.stop import stop_command
 from gateway.cli.support import support_command
 from gateway.cli.tasks import tasks_app
+from gateway.cli.usage import is_usage, tell_usage
 from gateway.cli.users import users_app
 from gateway.cli.worker import worker_command
+from gateway.flows.sync import Exit
 from gateway.telemetry import UnblockedStream, configure_logging
 
 app = typer.Typer(
@@ -123,6 +126,10 @@ def run_cli() -> None:
     """Run the command line; a fault of ours prints its class and place, never a foreign message or a local variable."""
     watch_threads()
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        ERR.print("Прервано")
+        sys.exit(Exit.FAULT)
     except Exception as error:  # noqa: BLE001  # the last one who can keep its text from stderr
-        sys.exit(tell_fault(error))
+        sys.exit(tell_usage(error) if is_usage(error) else tell_fault(error))
+    sys.exit(code if isinstance(code, int) else Exit.DONE)

@@ -13,6 +13,7 @@ import pytest
 
 import gateway.cli.runs
 from gateway.cli.app import run_cli
+from gateway.cli.usage import in_russian
 from gateway.flows.gateway import Gateway
 from gateway.flows.runs import RunRow
 
@@ -130,3 +131,47 @@ def test_sending_can_be_stopped_while_the_rules_and_the_schools_own_systems_are_
     assert (stopped, too_early, lifted) == (0, 2, 0)
     assert told["is_changed"] is True
     assert told["stop"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nosuch",), "такой команды нет: nosuch"),
+        (("periods",), "не названо, что сделать"),
+        (("mapping", "show"), "не назван аргумент number"),
+        (("holds", "add", "--class", "7А"), "не назван параметр --reason"),
+        (("hand-list", "put", "abc", "--reason", "x"), "нужно целое число"),
+        (("hand-list", "outage", "--choose", "nope"), "nope не подходит, можно 'wait', 'by-hand'"),
+        (("serve", "--port", "99999999"), "нужно не больше 65535"),
+        (("mapping", "preview", "2", "--record", "x"), "такого параметра нет: --record; есть похожий: --ref"),
+        (("plan", "show", "a", "b"), "лишнее: b"),
+        (("hand-list", "--to"), "после --to нужно значение"),
+        (("hand-list", "--json=1"), "после --json значения нет"),
+    ],
+)
+def test_a_mistyped_command_is_told_in_russian_and_ends_with_2(
+    words: tuple[str, ...],
+    said: str,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del config  # its fixture puts the threads' hook back
+    code = run(monkeypatch, *words)
+
+    printed = capsys.readouterr()
+    assert code == 2
+    assert printed.out == ""
+    assert said in printed.err
+    assert not [word for word in ("Usage", "Error", "Missing", "Invalid", "No such", "Try ") if word in printed.err]
+
+
+def test_what_the_parser_says_in_words_unknown_here_is_passed_on_as_it_is() -> None:
+    assert in_russian("Something new.") == "Something new."
+    assert in_russian("Invalid value for '--port': Something new.") == "'--port': Something new."
+
+
+def test_an_exit_code_of_a_command_reaches_the_shell(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "runs", "--config", str(config)) == 0
+    assert run(monkeypatch, "holds", "lift", "77", "--reason", "x", "--config", str(config)) == 4
+    assert run(monkeypatch, "runs", "--config", str(config.with_name("none.toml"))) == 2
