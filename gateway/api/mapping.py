@@ -51,12 +51,16 @@ Activate = Annotated[Asked, Depends(Ask(Action.MAPPING_ACTIVATE))]
 
 
 class CorrectionCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a correction is; `number` is the version whose activation corrects, 0 where nothing is corrected."""
+    """How far a correction is; `number` is the version whose activation corrects, 0 where nothing is corrected.
+
+    Where `is_planned` is false no plan was made by these rules yet, and the counts are those of the former ones.
+    """
 
     number: int
     left: int
     pupils: int
     edited: int
+    is_planned: bool
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +148,16 @@ def show_correction(asked: Read) -> Response:
     with asked.gateway.store.read() as conn:
         found = load_correction(conn, asked.place_id)
     if found is None:
-        return send(CorrectionCounts(number=0, left=0, pupils=0, edited=0))
-    counts = (found.number, found.left, len(found.pupils), len(found.edited))
-    return send(CorrectionCounts(number=counts[0], left=counts[1], pupils=counts[2], edited=counts[3]))
+        return send(CorrectionCounts(number=0, left=0, pupils=0, edited=0, is_planned=True))
+    return send(
+        CorrectionCounts(
+            number=found.number,
+            left=found.left,
+            pupils=len(found.pupils),
+            edited=len(found.edited),
+            is_planned=found.is_planned,
+        )
+    )
 
 
 @routes.post("/mapping/versions", status_code=201, response_model=shape_of(Version))

@@ -350,6 +350,8 @@ def map_value_command(
 
 
 def _correction(found: Correction | None) -> str:
+    if found is not None and not found.is_planned:
+        return f"Исправление по версии {found.number}: что исправлять, скажет следующий план: gateway plan"
     if found is None or not found.left:
         return "Исправлять нечего"
     words = f"Исправление по версии {found.number}: записей {found.left}, учеников {len(found.pupils)}"

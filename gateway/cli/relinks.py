@@ -55,14 +55,14 @@ def list_command(context: typer.Context, config: ConfigOption = None, as_json: J
         if not found:
             OUT.print("Исправлений нет")
         for one in found:
+            done = (
+                f"у другого ещё стоит {one.standing} из {one.to_remove}, создано {one.created} из {one.to_create}"
+                if one.approved_by
+                else f"убрать у другого {one.to_remove}, создать у верного {one.to_create}"
+            )
             who = ", ".join(f"{move.local_ref}: {move.from_city_id} → {move.to_city_id or '?'}" for move in one.moves)
             OUT.print(escape(f"№ {one.number} · {UNIT_STATES[one.state]} · {who}"))
-            OUT.print(
-                escape(
-                    f"  у другого ещё стоит {one.standing} из {one.to_remove}, создано {one.created} из {one.to_create}; "
-                    f"предложил {one.proposed_by}, утвердил {one.approved_by or '—'}"
-                )
-            )
+            OUT.print(escape(f"  {done}; предложил {one.proposed_by}, утвердил {one.approved_by or '—'}"))
 
 
 @relinks_app.command("show")

@@ -366,7 +366,7 @@ def _bind_in_flight(conn: Connection, place_id: int, former: str) -> None:
 def _refuse_early(gateway: Gateway, found: Version, active: Version, *, now: datetime, with_refused: bool) -> None:
     if found.state is not VersionState.PROPOSED:
         raise PlanRefusedError(
-            f"Версия {found.number} не предложена ({found.state.value}): gateway mapping propose {found.number}",
+            f"Версия {found.number} не предложена: gateway mapping propose {found.number}",
             reason="WRONG_STATE",
         )
     tested = found.backtest

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from gateway.audit.deed import Deed
 from gateway.audit.notes import write_note
@@ -33,6 +33,7 @@ from gateway.queue.signing import (
     open_signature,
     sweep_signed,
 )
+from gateway.queue.tables import operation
 from gateway.reconcile.plan import PlanState, load_plan
 from gateway.reconcile.tables import city_directory
 
@@ -168,7 +169,8 @@ def replay_opened(gateway: Gateway, place_id: int, signature: Signature) -> Rele
     person waits for him.
     """
     with gateway.store.read() as conn:
-        plan_ids = load_plans_with_locked(conn, place_id, gateway.store.now(conn))
+        began = gateway.store.now(conn)
+        plan_ids = load_plans_with_locked(conn, place_id, began)
     total = Released()
     for plan_id in plan_ids:
         if not open_plan(gateway.store, place_id, plan_id, signature):
@@ -180,7 +182,20 @@ def replay_opened(gateway: Gateway, place_id: int, signature: Signature) -> Rele
             total = total.plus(
                 release(gateway.store, gateway.audit, gateway.place, plan_id, lane="demand", actor=gateway.actor)
             )
-    return total
+    if not total.queued:
+        return total
+    with gateway.store.read() as conn:
+        return msgspec.structs.replace(total, queued=_count_records(conn, place_id, plan_ids, since=began))
+
+
+def _count_records(conn: Connection, place_id: int, plan_ids: Sequence[int], *, since: datetime) -> int:
+    """How many records these plans have let out: several plans may hold one, and the newest takes the place of the others."""
+    let_out = (
+        select(operation.c.kind, operation.c.ref)
+        .where(operation.c.place_id == place_id, operation.c.plan_id.in_(plan_ids), operation.c.changed_at >= since)
+        .distinct()
+    )
+    return conn.execute(select(func.count()).select_from(let_out.subquery())).scalar_one()
 
 
 def _find_days(
@@ -194,7 +209,7 @@ def _find_days(
     directory = msgspec.json.decode(body, type=CityDirectory)
     own = [one for one in directory.classes if class_key(one.name) == key]
     if not key or not own:
-        raise ConfigurationError("--class: такого класса в городском журнале нет")
+        raise ConfigurationError("Такого класса в городском журнале нет")
     stored = load_year(gateway, conn)
     year = None if stored is None else stored.year
     found: dict[SignedDays, str] = {}
@@ -211,7 +226,7 @@ def _find_days(
             found[SignedDays(period_id=one.id, from_on=one.begins_on, to_on=one.ends_on)] = one.name
     if not found:
         known = ", ".join(dict.fromkeys(names)) or "ни одного"
-        raise ConfigurationError(f"--period: такого периода у класса нет; есть: {known}")
+        raise ConfigurationError(f"Такого периода у класса нет; есть: {known}")
     ordered = tuple(sorted(found, key=lambda one: (one.from_on, one.to_on, one.period_id)))
     return key, found[ordered[0]], ordered
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, case, func, or_, select
+from sqlalchemy import Connection, Row, case, exists, func, or_, select
 
 from gateway.mapping.tables import mapping_case, mapping_version, rule_binding
 from gateway.reconcile.joins import same_object, same_record
 from gateway.reconcile.resolve import INTENT_TYPES
-from gateway.reconcile.tables import base, intended, shadow
+from gateway.reconcile.tables import base, intended, plan, shadow
 
 
 class CaseLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +47,14 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
         left: Records that do not yet stand as it says.
         pupils: The city's ids of the pupils they are of.
         edited: Refs of those that a person has changed or removed in the city since: never written over, each a discrepancy.
+        is_planned: A plan has been made by these rules since; before it nobody knows yet what there is to correct.
     """
 
     number: int
     left: int
     pupils: Sequence[int]
     edited: Sequence[str]
+    is_planned: bool
 
 
 def load_cases(
@@ -95,7 +97,21 @@ def load_correction(conn: Connection, place_id: int) -> Correction | None:
     ).scalar_one_or_none()
     if newest is None:
         return None
-    number = conn.execute(select(mapping_version.c.number).where(mapping_version.c.id == newest)).scalar_one()
+    made = conn.execute(
+        select(mapping_version.c.number, mapping_version.c.version, mapping_version.c.activated_at).where(
+            mapping_version.c.id == newest
+        )
+    ).one()
+    is_planned = conn.execute(
+        select(
+            exists().where(
+                plan.c.place_id == place_id,
+                plan.c.rule_version == made.version,
+                plan.c.created_at >= made.activated_at,
+                plan.c.undoes.is_(None),
+            )
+        )
+    ).scalar_one()
     rows = conn.execute(
         select(rule_binding.c.ref, base.c.object_key, base.c.digest, shadow.c.digest.label("theirs"))
         .select_from(
@@ -114,10 +130,11 @@ def load_correction(conn: Connection, place_id: int) -> Correction | None:
         .order_by(rule_binding.c.ref)
     ).all()
     return Correction(
-        number=number,
+        number=made.number,
         left=len(rows),
         pupils=sorted({int(row.object_key.split("/")[1]) for row in rows}),
         edited=[row.ref for row in rows if row.theirs != row.digest],
+        is_planned=is_planned,
     )
 
 

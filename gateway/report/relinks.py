@@ -18,7 +18,8 @@ class UnitLine(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: proposed, expired, withdrawn, approved (something is still to be removed or created), done.
-        standing: Objects that still stand at the wrong child; `created` those that were seen at the right one.
+        standing: Objects that still stand at the wrong child (all of them before the approval); `created` those that were
+            seen at the right one since.
     """
 
     number: int
@@ -74,36 +75,12 @@ def get_unit(conn: Connection, place_id: int, number: int, *, now: datetime) -> 
     if row is None:
         raise NotVisibleError(f"Исправления {number} нет: gateway relinks")
     items = load_items(conn, number)
-    standing = conn.execute(
-        select(func.count())
-        .select_from(
-            relink_item.join(
-                base,
-                and_(
-                    base.c.place_id == place_id,
-                    base.c.kind == relink_item.c.kind,
-                    base.c.ref == relink_item.c.moved_ref,
-                ),
-            )
-        )
-        .where(relink_item.c.relink_id == number)
-    ).scalar_one()
-    created = conn.execute(
-        select(func.count())
-        .select_from(
-            relink_item.join(
-                base,
-                and_(
-                    base.c.place_id == place_id,
-                    base.c.kind == relink_item.c.kind,
-                    base.c.ref == relink_item.c.ref,
-                    base.c.object_key == relink_item.c.to_object_key,
-                ),
-            )
-        )
-        .where(relink_item.c.relink_id == number)
-    ).scalar_one()
+    to_remove = sum(one.removal != "keep" for one in items)
     to_create = sum(one.to_digest is not None for one in items)
+    # before the approval nothing was put apart and nothing created by this unit, whatever another one of these pupils did
+    standing, created = to_remove, 0
+    if row.state == RelinkState.APPROVED:
+        standing, created = _count_standing(conn, place_id, number), _count_created(conn, place_id, number)
     state = row.state
     if state == RelinkState.PROPOSED and row.expires_at <= now:
         state = "expired"
@@ -124,13 +101,50 @@ def get_unit(conn: Connection, place_id: int, number: int, *, now: datetime) -> 
             incident=conn.execute(
                 select(func.min(incident.c.id)).where(incident.c.relink_id == number)
             ).scalar_one_or_none(),
-            to_remove=sum(one.removal != "keep" for one in items),
+            to_remove=to_remove,
             to_create=to_create,
             standing=standing,
             created=created,
         ),
         items=[_item(one) for one in items],
     )
+
+
+def _count_standing(conn: Connection, place_id: int, number: int) -> int:
+    """Objects put apart for removal that still stand."""
+    return conn.execute(
+        select(func.count())
+        .select_from(
+            relink_item.join(
+                base,
+                and_(
+                    base.c.place_id == place_id,
+                    base.c.kind == relink_item.c.kind,
+                    base.c.ref == relink_item.c.moved_ref,
+                ),
+            )
+        )
+        .where(relink_item.c.relink_id == number)
+    ).scalar_one()
+
+
+def _count_created(conn: Connection, place_id: int, number: int) -> int:
+    """Records that were seen at the right child."""
+    return conn.execute(
+        select(func.count())
+        .select_from(
+            relink_item.join(
+                base,
+                and_(
+                    base.c.place_id == place_id,
+                    base.c.kind == relink_item.c.kind,
+                    base.c.ref == relink_item.c.ref,
+                    base.c.object_key == relink_item.c.to_object_key,
+                ),
+            )
+        )
+        .where(relink_item.c.relink_id == number)
+    ).scalar_one()
 
 
 def _item(one: RelinkItem) -> UnitItem:

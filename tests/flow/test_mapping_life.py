@@ -138,6 +138,8 @@ def test_a_correction_is_one_plan_of_updates_and_leaves_what_a_person_edited(sen
     since = sent.gateway.now() - timedelta(days=1)
     done = activated(sent, since=since)
     moved = heavier_by(sent, done.number)
+    with sent.gateway.store.read() as conn:
+        unplanned = load_correction(conn, sent.place_id_now)
     synced = sent.sync()
     with sent.gateway.store.read() as conn:
         shown = load_correction(conn, sent.place_id_now)
@@ -152,7 +154,10 @@ def test_a_correction_is_one_plan_of_updates_and_leaves_what_a_person_edited(sen
 
     assert done.correcting >= len(moved) > 1
     assert sent_unasked == []
+    assert unplanned is not None
+    assert not unplanned.is_planned, "nothing to correct was said before anybody had looked"
     assert shown is not None
+    assert shown.is_planned
     assert (shown.left, set(shown.edited)) == (len(moved | refs_edited & moved), refs_edited & moved)
     assert shown.pupils
     assert {entry["op"] for entry in written} == {"change"}

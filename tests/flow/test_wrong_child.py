@@ -93,6 +93,9 @@ def test_two_exchanged_children_get_their_own_in_one_approved_unit(crossed: Any)
     waiting = hand.sync()
     assert waiting.planned.plan.by_reason["RELINKING"] > 0
     assert len(world.city.ledger()) == count, "a proposal sends nothing"
+    with hand.gateway.store.read() as conn:
+        shown = get_unit(conn, hand.gateway.place_id(conn), proposed.number, now=hand.gateway.store.now(conn)).line
+    assert (shown.state, shown.standing, shown.created) == ("proposed", proposed.counts["delete"], 0)
     approve_relink(as_one(hand), proposed.number, proposed.hash[:12], reason="проверено по личным делам")
     finish(hand)
 
