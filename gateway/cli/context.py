@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from gateway.bootstrap import open_gateway
 from gateway.connectors.port import Want
@@ -100,7 +101,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except GatewayError as error:
-        ERR.print(f"[red]{type(error).__name__}[/red] {error.reason_code}: {error.sentence}")
+        ERR.print(f"[red]{type(error).__name__}[/red] {error.reason_code}: {escape(error.sentence)}")
         raise typer.Exit(exit_code_of(error)) from error
 
 

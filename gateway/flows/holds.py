@@ -30,7 +30,7 @@ from gateway.reconcile.compare import Op
 from gateway.reconcile.holds import PUPIL_KINDS, Hold, load_holds
 from gateway.reconcile.plan import PlanState
 from gateway.reconcile.shadow import city_scope
-from gateway.reconcile.tables import city_directory, decision, hold, plan
+from gateway.reconcile.tables import base, city_directory, decision, hold, intended, plan, record
 
 LONGEST_HOLD = timedelta(days=120)
 """A term and its holidays; what is held must come back to somebody's eyes."""
@@ -69,7 +69,7 @@ def place_hold(
 
     Raises:
         PlanRefusedError: No reason, no day, or nothing named: to stop everything there is `stop-sending`.
-        ConfigurationError: An unknown pupil, a class that can't be read as one, or that the city has not.
+        ConfigurationError: An unknown pupil or record, a class that can't be read as one, or that the city has not.
     """
     if not reason.strip():
         raise PlanRefusedError("Задержка без причины не принимается: --reason", reason="REASON_MISSING")
@@ -94,6 +94,8 @@ def place_hold(
             raise ConfigurationError("--class: класс вида 7А")
         if name:
             _require_class(conn, place_id, name)
+        if ref is not None:
+            _require_record(conn, place_id, ref)
         note = write_note(conn, reason, now=now)
         # what is just being marked as sent went before it; what comes after asks for it
         stand_alone(conn, place_id)
@@ -184,6 +186,14 @@ def _require_class(conn: Connection, place_id: int, name: str) -> None:
     )
     if known and name not in known:
         raise ConfigurationError(f"Класса {name} в городе нет; есть: {', '.join(known)}")
+
+
+def _require_record(conn: Connection, place_id: int, ref: str) -> None:
+    """A mistyped record would go on being sent while its hold looks as if it stood."""
+    for table in (record, intended, base):
+        if conn.execute(select(table.c.ref).where(table.c.place_id == place_id, table.c.ref == ref).limit(1)).first():
+            return
+    raise ConfigurationError("Такой записи нет; её номер вида mark:5:25 — в плане и в расхождении")
 
 
 def classes_of_scopes(groups: Collection[CityGroup]) -> Mapping[str, frozenset[str]]:

@@ -165,6 +165,16 @@ def test_a_mistyped_command_is_told_in_russian_and_ends_with_2(
     assert not [word for word in ("Usage", "Error", "Missing", "Invalid", "No such", "Try ") if word in printed.err]
 
 
+@pytest.mark.parametrize("word", ["[/x]", "[red]"])
+def test_what_was_typed_in_brackets_is_told_as_it_was_typed(
+    word: str, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(monkeypatch, "mapping", "map-value", word, "a", "b", "--reason", "r", "--config", str(config))
+
+    assert code == 2
+    assert f"Справочника {word} нет" in capsys.readouterr().err
+
+
 def test_what_the_parser_says_in_words_unknown_here_is_passed_on_as_it_is() -> None:
     assert in_russian("Invalid value for '--port': Input should be less than or equal to 65535") == (
         "'--port': нужно не больше 65535"

@@ -59,6 +59,17 @@ def test_a_class_that_there_is_none_of_is_refused_with_those_that_are(small: Any
         assert place_hold(hand.gateway, reason="проверка", until=until, class_name="7а").id
 
 
+def test_a_record_that_there_is_none_of_is_refused_and_nothing_looks_held(small: Any) -> None:
+    with small.open() as hand:
+        hand.link_everybody()
+        synced = hand.sync()
+        until = hand.gateway.now() + timedelta(days=1)
+        ref = next(row.ref for row in hand.decisions(synced) if row.kind == "mark")
+        with pytest.raises(ConfigurationError, match="Такой записи нет"):
+            place_hold(hand.gateway, reason="проверка", until=until, ref=f"{ref}9")
+        assert place_hold(hand.gateway, reason="проверка", until=until, ref=ref).id
+
+
 def test_what_waits_in_the_queue_is_taken_out_with_the_hold_and_comes_back_by_itself(small: Any) -> None:
     with small.open() as hand:
         hand.link_everybody()
