@@ -202,8 +202,12 @@ class _Life:
     def _hold(self) -> None:
         gateway = self._gateway()
         until = gateway.now() + timedelta(days=self._rng.choice((1, 30)))
+        with self._world.store.read() as conn:
+            read = set(conn.execute(select(record.c.ref)).scalars())
+        # nobody can name a record that was never read
+        known = [one.ref for one in self._places if one.ref in read]
         wish: dict[str, Any] = (
-            {"ref": self._rng.choice(self._places).ref} if self._rng.random() < 0.7 else {"op": "change"}
+            {"ref": self._rng.choice(known)} if known and self._rng.random() < 0.7 else {"op": "change"}
         )
         place_hold(gateway, reason="спор", until=until, **wish)
 
