@@ -34,8 +34,9 @@ TRAVEL_S = 0.015
 """So much longer than another may a call take from our clock to the city's; without it a busy machine was seen to bring 203
 calls of 200 into one second (`benchmarks.delivery --part clean`)."""
 SPACING = 1.0 + LATEST_S + TRAVEL_S
-AHEAD_S = 0.05
-"""How far ahead a nightly turn may be taken: so much, and one turn, is all that an on-demand call ever waits behind the night."""
+BEHIND_NIGHT_S = 0.11
+"""So much, or one turn and `LEAST_AHEAD_S` where that is longer, is all that an on-demand call ever waits behind the night."""
+LEAST_AHEAD_S = 0.05
 LEAD_S = 0.04
 """How far ahead the first of reserved turns lies: marking a batch as sent takes as long, and its turn is not lost."""
 DEMAND_MEMORY_S = 10.0
@@ -93,6 +94,14 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     is_held: bool = False
 
 
+def ahead_of(rate_per_s: float) -> float:
+    """How far ahead a nightly turn may be taken, in seconds.
+
+    The further, the fewer are lost because nobody asked in time; where turns are long, on-demand work matters more.
+    """
+    return max(LEAST_AHEAD_S, BEHIND_NIGHT_S - SPACING / rate_per_s)
+
+
 def grant(
     bucket: Bucket,
     *,
@@ -106,7 +115,7 @@ def grant(
 ) -> Granted:
     """Give turns to `count` callers of one lane.
 
-    On demand: the next free turns, as many as asked. Nightly: only turns that begin within `AHEAD_S`, and while on-demand
+    On demand: the next free turns, as many as asked. Nightly: only turns that begin within `ahead_of`, and while on-demand
     work is going on only so many that its share of the rate stays free.
 
     Args:
@@ -136,7 +145,7 @@ def grant(
     if is_shared and bucket.nightly_at - now <= timedelta(seconds=CLOCK_BACK_S) + step:
         turn = max(turn, bucket.nightly_at)
     waits_s: list[float] = []
-    limit = now + timedelta(seconds=AHEAD_S + lead_s)
+    limit = now + timedelta(seconds=ahead_of(rate_per_s) + lead_s)
     least_turn = turn + step * (min(count, least_count) - 1)
     if least_turn > limit:
         changed = msgspec.structs.replace(bucket, free_at=free_at)
@@ -231,7 +240,7 @@ class StorePace:
         self._rate_per_s = rate_per_s
         self._demand_share = demand_share
         self._monotonic = monotonic
-        self._least_count = max(1, int(AHEAD_S * rate_per_s / 2))
+        self._least_count = max(1, int(ahead_of(rate_per_s) * rate_per_s / 2))
         self._waiting: dict[Lane, list[_Caller]] = {"demand": [], "nightly": []}
         self._waiting_lock = threading.Lock()
         self._pools: dict[Lane, _Pool] = {"demand": _Pool(), "nightly": _Pool()}
@@ -374,4 +383,4 @@ def _load_bucket(conn: Connection, store: Store, city: str) -> Bucket:
     return Bucket(free_at=row.free_at, nightly_at=row.nightly_at, demand_at=row.demand_at, held_until=row.held_until)
 
 
-__all__ = ["Bucket", "Granted", "StorePace", "find_hold", "grant", "hold", "is_held"]
+__all__ = ["Bucket", "Granted", "StorePace", "ahead_of", "find_hold", "grant", "hold", "is_held"]
