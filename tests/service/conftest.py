@@ -25,6 +25,7 @@ from benchmarks.delivery_school import NOW, Outbox, build_school
 from benchmarks.servers import find_redis
 from gateway.bootstrap import open_gateway
 from gateway.domain.clock import Clock, ShiftedClock
+from gateway.flows.confirm import READ_LEASE_S
 from gateway.flows.deliver import WORKER_LEASE
 from gateway.flows.gateway import Gateway
 from gateway.queue.leases import count_leases
@@ -281,8 +282,8 @@ class Fleet:
 
         return wait_until(is_taken_over, within_s=within_s, what="another worker has what the dead one held")
 
-    def wait_done(self, *, within_s: float = WITHIN_S) -> float:
-        """Wait until everything queued is verified; how long it took."""
+    def wait_done(self, *, within_s: float = READ_LEASE_S + WITHIN_S) -> float:
+        """Wait until everything queued is verified; how long it took. Who was killed while he read a group keeps it for its lease."""
         return self.wait_for("verified", self.queued, within_s=within_s)
 
     def assert_whole(self) -> None:

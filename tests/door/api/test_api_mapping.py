@@ -70,4 +70,10 @@ def test_a_proposal_is_activated_by_another_person_after_a_back_test(staffed: An
     assert (done.status_code, done.json()["number"], done.json()["former"]) == (200, 2, 1)
     assert back.json()["number"] == 1
     assert deputy.get("/mapping/versions/2/text").json()["toml"] == HEAVIER
-    assert deputy.get("/mapping/correction").json() == {"number": 0, "left": 0, "pupils": 0, "edited": 0}
+    assert deputy.get("/mapping/correction").json() == {
+        "number": 0,
+        "left": 0,
+        "pupils": 0,
+        "edited": 0,
+        "is_planned": True,
+    }
