@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from gateway.audit.notes import get_note
 from gateway.domain.errors import NotVisibleError
@@ -112,39 +112,19 @@ def get_unit(conn: Connection, place_id: int, number: int, *, now: datetime) -> 
 
 def _count_standing(conn: Connection, place_id: int, number: int) -> int:
     """Objects put apart for removal that still stand."""
-    return conn.execute(
-        select(func.count())
-        .select_from(
-            relink_item.join(
-                base,
-                and_(
-                    base.c.place_id == place_id,
-                    base.c.kind == relink_item.c.kind,
-                    base.c.ref == relink_item.c.moved_ref,
-                ),
-            )
-        )
-        .where(relink_item.c.relink_id == number)
-    ).scalar_one()
+    return _count_agreed(conn, place_id, number, base.c.ref == relink_item.c.moved_ref)
 
 
 def _count_created(conn: Connection, place_id: int, number: int) -> int:
     """Records that were seen at the right child."""
-    return conn.execute(
-        select(func.count())
-        .select_from(
-            relink_item.join(
-                base,
-                and_(
-                    base.c.place_id == place_id,
-                    base.c.kind == relink_item.c.kind,
-                    base.c.ref == relink_item.c.ref,
-                    base.c.object_key == relink_item.c.to_object_key,
-                ),
-            )
-        )
-        .where(relink_item.c.relink_id == number)
-    ).scalar_one()
+    at_the_right_one = and_(base.c.ref == relink_item.c.ref, base.c.object_key == relink_item.c.to_object_key)
+    return _count_agreed(conn, place_id, number, at_the_right_one)
+
+
+def _count_agreed(conn: Connection, place_id: int, number: int, is_of_item: ColumnElement[bool]) -> int:
+    found = and_(base.c.place_id == place_id, base.c.kind == relink_item.c.kind, is_of_item)
+    query = select(func.count()).select_from(relink_item.join(base, found)).where(relink_item.c.relink_id == number)
+    return conn.execute(query).scalar_one()
 
 
 def _item(one: RelinkItem) -> UnitItem:
